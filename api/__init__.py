@@ -1,0 +1,1 @@
+"""The only door: HTTP, pages, command line, workers, settings and wiring."""

@@ -1,0 +1,1 @@
+"""About what: certificate types, templates, issuance, the library and its verification."""

@@ -1,0 +1,1 @@
+"""Who someone is: people, organisations, credentials, assurance and the OpenID provider."""

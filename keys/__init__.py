@@ -1,0 +1,1 @@
+"""The floor: custody of keys, PKI, trusted time and evidence. Imports no other package of the house."""

@@ -1,0 +1,1 @@
+"""What every package stands on: errors, identifiers, the clock, actors and the database."""

@@ -1,0 +1,1 @@
+"""With what authority: electronic seals, the rules that let them be used, stamping and verdicts."""
