@@ -4,6 +4,7 @@ Rules are functions of the instant they are given; journeys take a :class:`Clock
 """
 
 import datetime as dt
+import time
 from typing import Protocol
 
 
@@ -28,3 +29,8 @@ CHINA_STANDARD_TIME = dt.timezone(dt.timedelta(hours=8), "CST")
 def civil_date(instant: dt.datetime) -> dt.date:
     """The calendar date printed on certificates: China Standard Time (UTC+8), whatever the machine's zone."""
     return instant.astimezone(CHINA_STANDARD_TIME).date()
+
+
+def unix_milliseconds() -> int:
+    """Milliseconds since the Unix epoch, for time-ordered identifiers only."""
+    return time.time_ns() // 1_000_000
