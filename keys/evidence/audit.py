@@ -1,0 +1,97 @@
+"""What every journey writes: one event per step, inside the transaction it speaks of.
+
+Events hold no personal data and no secrets: a number or a name enters as :func:`digest`. The sequencer
+(``keys.evidence.log``) gives committed events their place in the Merkle log.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+import orjson
+
+from keys.base.actor import Actor
+from keys.base.db import AsyncSession, Database
+from keys.base.ids import new_id
+from keys.evidence.models import AuditEvent
+
+JSON: TypeAlias = "str | int | float | bool | None | list[JSON] | dict[str, JSON]"
+
+
+class Outcome(StrEnum):
+    INTENT = "intent"
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of a journey.
+
+    ``action``  dotted: package, journey, step (``certs.issue.reserve``)
+    ``object``  kind and identifier (``certificate:0190…``)
+    ``code``    the error's stable code where the outcome is a refusal or failure
+    """
+
+    action: str
+    object: str
+    outcome: Outcome
+    actor: Actor
+    details: Mapping[str, JSON] = field(default_factory=dict)
+    code: str | None = None
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of ``text`` in hexadecimal: how a document or an opaque value is named in an event.
+
+    Not for ID numbers, whose few digits can be searched through: those enter as their keyed blind index.
+    """
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def canonical(value: object) -> bytes:
+    """JSON with sorted keys and no white space: the bytes that are hashed."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _row(now: dt.datetime, event: Event) -> AuditEvent:
+    identifier = new_id()
+    body = {
+        "id": str(identifier),
+        "time": now.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "action": event.action,
+        "object": event.object,
+        "outcome": event.outcome.value,
+        "code": event.code,
+        "actor": {
+            "kind": event.actor.kind.value,
+            "id": event.actor.id,
+            "organisation": event.actor.organisation,
+            "division": event.actor.division,
+        },
+        "details": dict(event.details),
+    }
+    return AuditEvent(
+        id=identifier,
+        occurred_at=now,
+        action=event.action,
+        object=event.object,
+        actor_id=event.actor.id,
+        outcome=event.outcome.value,
+        body=canonical(body),
+    )
+
+
+async def record(session: AsyncSession, now: dt.datetime, event: Event) -> None:
+    """Write the event in the caller's transaction: it exists exactly if what it speaks of does."""
+    session.add(_row(now, event))
+
+
+async def record_alone(database: Database, now: dt.datetime, event: Event) -> None:
+    """Write the event in a transaction of its own: a refusal outlives the rollback it leads to."""
+    async with database.begin() as session:
+        session.add(_row(now, event))
