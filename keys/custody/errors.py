@@ -1,0 +1,75 @@
+"""What custody refuses. No message holds key material, and none tells apart a wrong key from a changed ciphertext."""
+
+from keys.base.errors import FujieError, InvalidInput, NotFound
+
+_SYSTEM = ("密钥服务暂时无法完成此操作，请联系管理员。", "The key service cannot do this at present. Please tell the administrator.")
+
+
+class KeyFileUnusable(FujieError):
+    """The file of the key-encryption key is missing, unreadable, not a plain file or not 32 octets long."""
+
+    code = "KEY_FILE_UNUSABLE"
+    public = _SYSTEM
+
+
+class KeyFileTooOpen(FujieError):
+    """The file of the key-encryption key may be read or written by others, or belongs to another user."""
+
+    code = "KEY_FILE_TOO_OPEN"
+    public = _SYSTEM
+
+
+class KeyFileExists(FujieError):
+    """A key-encryption key is already there; replacing it would lose every key wrapped under it."""
+
+    code = "KEY_FILE_EXISTS"
+    public = _SYSTEM
+
+
+class KeyUnreadable(FujieError):
+    """The wrapped key does not open: changed, made under another key-encryption key, or given another purpose or algorithm."""
+
+    code = "KEY_UNREADABLE"
+    public = _SYSTEM
+
+
+class KeyPurposeMismatch(FujieError):
+    """A key was to be used for something it was not made for."""
+
+    code = "KEY_PURPOSE_MISMATCH"
+    public = _SYSTEM
+
+
+class KeyAlgorithmMismatch(FujieError):
+    """The operation does not exist for this kind of key."""
+
+    code = "KEY_ALGORITHM_MISMATCH"
+    public = _SYSTEM
+
+
+class CiphertextInvalid(FujieError):
+    """The ciphertext does not open: changed, cut, or sealed for another context or under another key."""
+
+    code = "CIPHERTEXT_INVALID"
+    public = ("数据完整性校验未通过，已停止处理。", "The data failed its integrity check; processing has stopped.")
+
+
+class PublicKeyInvalid(InvalidInput):
+    """The octets are not a public key of the expected kind, or its point is not on the curve."""
+
+    code = "PUBLIC_KEY_INVALID"
+    public = ("公钥无效。", "The public key is not valid.")
+
+
+class Sm2Unavailable(FujieError):
+    """No libcrypto with SM2 was found, so nothing can be signed with SM2 (verification still works)."""
+
+    code = "SM2_UNAVAILABLE"
+    public = ("本机缺少国密 SM2 支持，请联系管理员。", "This machine lacks SM2 support. Please tell the administrator.")
+
+
+class KeyNotFound(NotFound):
+    """No stored key has this identifier."""
+
+    code = "KEY_NOT_FOUND"
+    public = ("没有找到所需的密钥。", "The key was not found.")

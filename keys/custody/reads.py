@@ -1,0 +1,24 @@
+"""Keeping and finding stored keys. The session is the caller's unit of work."""
+
+import datetime as dt
+import uuid
+
+from keys.base.db import AsyncSession
+from keys.custody.errors import KeyNotFound
+from keys.custody.store import Algorithm, Purpose, StoredKey
+from keys.models import StoredKeyRow
+
+
+async def store_key(session: AsyncSession, key: StoredKey, now: dt.datetime) -> None:
+    """Adds the key to the caller's transaction."""
+    row = StoredKeyRow(id=key.id, algorithm=key.algorithm, purpose=key.purpose, public=key.public, wrapped=key.wrapped, created_at=now)
+    session.add(row)
+    await session.flush([row])
+
+
+async def load_key(session: AsyncSession, key_id: uuid.UUID) -> StoredKey:
+    """The key as it was stored; ``KeyNotFound``."""
+    row = await session.get(StoredKeyRow, key_id)
+    if row is None:
+        raise KeyNotFound(f"no stored key {key_id}")
+    return StoredKey(row.id, Algorithm(row.algorithm), Purpose(row.purpose), row.public, row.wrapped)

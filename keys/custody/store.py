@@ -1,0 +1,80 @@
+"""What every key store does: make keys, wrap them, use them. The private key never leaves it."""
+
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Algorithm(StrEnum):
+    """Kinds of keys; the value is what the database holds."""
+
+    P256 = "EC_P256"
+    P384 = "EC_P384"
+    RSA2048 = "RSA_2048"
+    RSA3072 = "RSA_3072"
+    RSA4096 = "RSA_4096"
+    ED25519 = "ED25519"
+    SM2 = "SM2"
+    AES256 = "AES_256_GCM"
+    HMAC = "HMAC_SHA256"
+
+
+class Purpose(StrEnum):
+    """What a key was made for. It is bound into the wrapping: a key of one purpose does not open as one of another."""
+
+    AUTHORITY = "authority"
+    TOKENS = "tokens"
+    SEALS = "seals"
+    DOCUMENTS = "documents"
+    TIME = "time"
+    LOG = "log"
+    PERSONAL_DATA = "personal_data"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as it is stored and passed between processes: useless without its key store.
+
+    ``public``   SubjectPublicKeyInfo, DER (RFC 5280 §4.1.2.7); ``b""`` for a symmetric key
+    ``wrapped``  the private or secret key, encrypted under the key-encryption key
+    """
+
+    id: uuid.UUID
+    algorithm: Algorithm
+    purpose: Purpose
+    public: bytes
+    wrapped: bytes = field(repr=False)
+
+
+class KeyStore(Protocol):
+    """Synchronous (CPU only), thread-safe and picklable, so that worker processes can use it.
+
+    Every method raises ``KeyUnreadable`` when the wrapped key does not open and ``KeyAlgorithmMismatch`` when the
+    operation does not exist for the key's algorithm.
+    """
+
+    def generate(self, algorithm: Algorithm, purpose: Purpose) -> StoredKey:
+        """A new key. ``Sm2Unavailable`` when SM2 is asked of a machine without it."""
+        ...
+
+    def sign(self, key: StoredKey, message: bytes, purpose: Purpose) -> bytes:
+        """The signature over ``message`` (not over a digest the caller made).
+
+        P-256: ECDSA with SHA-256; P-384: with SHA-384; SM2: with SM3 and signer id 1234567812345678; each as
+        DER SEQUENCE{r, s}. RSA: PKCS #1 v1.5 with SHA-256. Ed25519: 64 octets.
+        Raises ``KeyPurposeMismatch`` unless ``purpose`` is the key's own.
+        """
+        ...
+
+    def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes) -> bytes:
+        """AES-256-GCM with a random nonce; ``context`` is authenticated, not stored: give the same one to decrypt."""
+        ...
+
+    def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes) -> bytes:
+        """The plaintext; ``CiphertextInvalid`` when anything differs from what was encrypted."""
+        ...
+
+    def mac(self, key: StoredKey, message: bytes) -> bytes:
+        """HMAC-SHA256 (RFC 2104), 32 octets."""
+        ...
