@@ -1,0 +1,281 @@
+"""The structures of an electronic seal and of a stamp, in all three generations (STANDARDS.md §3).
+
+GM/T 0031-2014 is version 1, GB/T 38540-2020 version 4, GM/T 0031-2025 version 5. All three are read; 5 is written by
+default and 4 on request. Reading never re-encodes: ``signed`` is the slice of the file the signature was made over.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from asn1crypto import cms, core, tsp
+
+from keys.base.errors import FujieError
+from seal import der
+from seal.asn1_build import SealContent, assemble_seal, assemble_ses_signature, build_seal_info, build_tbs_sign
+from seal.asn1_structures import (
+    CERTIFICATES,
+    DIGESTS,
+    SES_ATTRIBUTE,
+    SM2_WITH_SM3,
+    SM3,
+    CertDigests,
+    Certs,
+    Header,
+    Seal,
+    Seal1,
+    Signature,
+    Signature1,
+)
+
+__all__ = [
+    "SES_ATTRIBUTE",
+    "SM2_WITH_SM3",
+    "SM3",
+    "ParsedExtension",
+    "ParsedSeal",
+    "ParsedStamp",
+    "SealContent",
+    "SealFormat",
+    "StampFormat",
+    "assemble_seal",
+    "assemble_ses_signature",
+    "build_seal_info",
+    "build_tbs_sign",
+    "parse_seal",
+    "parse_ses_signature",
+    "seal_version",
+]
+
+T = TypeVar("T")
+
+
+class SealFormat(FujieError):
+    code = "SEAL_FORMAT"
+    status = 422
+    public = ("电子印章数据的格式不正确。", "The data of the electronic seal is not well-formed.")
+
+
+class StampFormat(FujieError):
+    code = "STAMP_FORMAT"
+    status = 422
+    public = ("电子签章数据的格式不正确。", "The data of the electronic stamp is not well-formed.")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedExtension:
+    oid: str
+    critical: bool
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSeal:
+    """An SESeal as read.
+
+    ``encoded`` is the whole seal, ``signed`` the octets its maker signed. ``certificates`` or ``digests`` (algorithm,
+    digest of the certificate) name who may stamp with it; one of the two is empty. ``timestamp`` is a token, version 5 only.
+    """
+
+    version: int
+    encoded: bytes
+    signed: bytes
+    es_id: str
+    vendor: str
+    type: int
+    name: str
+    certificates: tuple[bytes, ...]
+    digests: tuple[tuple[str, bytes], ...]
+    created: dt.datetime
+    valid_from: dt.datetime
+    valid_to: dt.datetime
+    picture_type: str
+    picture: bytes
+    width_mm: int
+    height_mm: int
+    extensions: tuple[ParsedExtension, ...]
+    maker_certificate: bytes
+    algorithm: str
+    signature: bytes
+    timestamp: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStamp:
+    """An SES_Signature as read.
+
+    ``signed`` is DER(TBS_Sign). ``time`` is timeInfo; in version 1 it may be a time-stamp token, kept in ``time_token``, and
+    ``time`` is then the token's own (unchecked here) or None. ``timestamp`` is the token over the signature value.
+    """
+
+    version: int
+    encoded: bytes
+    signed: bytes
+    seal: ParsedSeal
+    time: dt.datetime | None
+    time_token: bytes | None
+    data_hash: bytes
+    property_info: str
+    extensions: tuple[ParsedExtension, ...]
+    certificate: bytes
+    algorithm: str
+    signature: bytes
+    timestamp: bytes | None
+
+
+def parse_seal(encoded: bytes) -> ParsedSeal:
+    """Read an SESeal of version 1, 4 or 5. Raises :class:`SealFormat`."""
+    return _guarded(_read_seal, encoded, SealFormat)
+
+
+def parse_ses_signature(encoded: bytes) -> ParsedStamp:
+    """Read an SES_Signature of version 1, 4 or 5. Raises :class:`StampFormat`, or :class:`SealFormat` for the seal within."""
+    return _guarded(_read_stamp, encoded, StampFormat)
+
+
+def _guarded(read: Callable[[bytes], T], encoded: bytes, refusal: type[FujieError]) -> T:
+    try:
+        return read(encoded)
+    except FujieError:
+        raise
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:  # what asn1crypto raises
+        raise refusal(f"{type(error).__name__}: {error}"[:200]) from error
+
+
+def seal_version(encoded: bytes) -> int:
+    """Two members at the top are version 1, five version 5; otherwise the header says. Raises ValueError."""
+    parts = der.members(der.read(encoded))
+    if len(parts) == 2:
+        return 1
+    if len(parts) == 5:
+        return 5
+    version = int(Header.load(der.members(parts[0])[0].encoded, strict=True)["version"].native)
+    if len(parts) != 4 or version not in (4, 5):
+        raise ValueError(f"unknown version {version} of a seal of {len(parts)} members")
+    return version
+
+
+def _read_seal(encoded: bytes) -> ParsedSeal:
+    version = seal_version(encoded)
+    seal = (Seal1 if version == 1 else Seal).load(encoded, strict=True)
+    info = seal["eSealInfo"]
+    if info["header"]["ID"].native != "ES":
+        raise ValueError("the header is not that of a seal")
+    parts = der.members(der.read(encoded))
+    proof = seal["signInfo"] if version == 1 else seal
+    algorithm, value = ("signatureAlgorithm", "signData") if version == 1 else ("signAlgID", "signedValue")
+    certificates, digests = _who_may_stamp(version, info["property"])
+    prop, picture = info["property"], info["picture"]
+    return ParsedSeal(
+        version=version,
+        encoded=encoded,
+        signed=_signed_part(version, parts),
+        es_id=info["esID"].native,
+        vendor=info["header"]["Vid"].native,
+        type=prop["type"].native,
+        name=prop["name"].native,
+        certificates=certificates,
+        digests=digests,
+        created=_time(prop["createDate"]),
+        valid_from=_time(prop["validStart"]),
+        valid_to=_time(prop["validEnd"]),
+        picture_type=picture["type"].native,
+        picture=picture["data"].native,
+        width_mm=_millimetres(picture["width"].native),
+        height_mm=_millimetres(picture["height"].native),
+        extensions=_extensions(info["extDatas"]),
+        maker_certificate=proof["cert"].native,
+        algorithm=proof[algorithm].dotted,
+        signature=_octets(proof[value]),
+        timestamp=None if version == 1 else _optional_octets(seal["timeStamp"]),
+    )
+
+
+def _signed_part(version: int, parts: list[der.Element]) -> bytes:
+    """Seal 4 and 5: DER(eSealInfo) alone; seal 1: SEQUENCE{SealInfo, cert, algorithm}."""
+    if version != 1:
+        return parts[0].encoded
+    certificate, algorithm, _ = der.members(parts[1])
+    return der.sequence(parts[0].encoded, certificate.encoded, algorithm.encoded)
+
+
+def _who_may_stamp(version: int, prop: Any) -> tuple[tuple[bytes, ...], tuple[tuple[str, bytes], ...]]:
+    if version == 1:
+        return tuple(prop["certList"].native), ()
+    kind = prop["certListType"].native
+    if kind == CERTIFICATES:
+        return tuple(prop["certList"].parse(spec=Certs).native), ()
+    if kind == DIGESTS:
+        listed = prop["certList"].parse(spec=CertDigests)
+        return (), tuple((one["type"].native, one["value"].native) for one in listed)
+    raise ValueError(f"unknown certListType {kind}")
+
+
+def _read_stamp(encoded: bytes) -> ParsedStamp:
+    parts = der.members(der.read(encoded))
+    tbs_parts = der.members(parts[0])
+    seal = parse_seal(tbs_parts[1].encoded)
+    first = len(parts) == 2
+    stamp = (Signature1 if first else Signature).load(encoded, strict=True)
+    tbs = stamp["toSign"]
+    version = int(tbs["version"].native)
+    if not first and version not in (4, 5):
+        raise ValueError(f"unknown version {version} of a stamp")
+    holder = tbs if first else stamp
+    time, token = _time_of_version_1(_octets(tbs["timeInfo"])) if first else (_time(tbs["timeInfo"]), None)
+    return ParsedStamp(
+        version=1 if first else version,
+        encoded=encoded,
+        signed=parts[0].encoded,
+        seal=seal,
+        time=time,
+        time_token=token,
+        data_hash=_octets(tbs["dataHash"]),
+        property_info=tbs["propertyInfo"].native,
+        extensions=() if first else _extensions(tbs["extDatas"]),
+        certificate=holder["cert"].native,
+        algorithm=holder["signatureAlgorithm" if first else "signatureAlgID"].dotted,
+        signature=_octets(stamp["signature"]),
+        timestamp=None if first else _optional_octets(stamp["timeStamp"]),
+    )
+
+
+def _time_of_version_1(info: bytes) -> tuple[dt.datetime | None, bytes | None]:
+    """GM/T 0031-2014 leaves it open: a time as text or DER, or a time-stamp token."""
+    if info[:1] in (b"\x17", b"\x18"):
+        return der.parse_time(der.read(info).value), None
+    if info[:1].isdigit():
+        return der.parse_time(info), None
+    if not info:
+        return None, None
+    content = cms.ContentInfo.load(info, strict=True)["content"]["encap_content_info"]["content"]
+    return tsp.TSTInfo.load(content.parsed.dump() if content.parsed else content.native)["gen_time"].native, info
+
+
+def _time(value: Any) -> dt.datetime:
+    chosen = value.chosen if isinstance(value, core.Choice) else value
+    return der.parse_time(chosen.contents)
+
+
+def _millimetres(value: int) -> int:
+    if not 0 < value <= 1000:
+        raise ValueError("no such size of a picture")
+    return value
+
+
+def _octets(value: Any) -> bytes:
+    """The octets of a BIT STRING that has no unused bits."""
+    if value.contents[:1] != b"\0":
+        raise ValueError("a BIT STRING with unused bits")
+    return bytes(value.contents[1:])
+
+
+def _optional_octets(value: Any) -> bytes | None:
+    return None if isinstance(value, core.Void) else _octets(value)
+
+
+def _extensions(value: Any) -> tuple[ParsedExtension, ...]:
+    if isinstance(value, core.Void):
+        return ()
+    return tuple(ParsedExtension(one["extnID"].dotted, one["critical"].native, one["extnValue"].native) for one in value)

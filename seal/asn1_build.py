@@ -1,0 +1,89 @@
+"""Writing seals and stamps: version 5 by default, version 4 on request (STANDARDS.md §3).
+
+A seal: sign :func:`build_seal_info`'s octets with the maker's SM2 key, then :func:`assemble_seal`. A stamp: sign
+:func:`build_tbs_sign`'s octets with the signer's SM2 key, then :func:`assemble_ses_signature`. Signatures are DER
+SEQUENCE{r, s}; a raw r‖s is never written.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from seal import der
+from seal.asn1_structures import CERTIFICATES, SM2_WITH_SM3
+
+WRITTEN_VERSIONS = (5, 4)
+ORGANISATION_SEAL, PERSONAL_SEAL = 1, 2
+_ALGORITHM = der.object_identifier(SM2_WITH_SM3)
+
+
+@dataclass(frozen=True, slots=True)
+class SealContent:
+    """What a maker puts into a seal. ``certificates`` (DER) are those who may stamp; sizes are whole millimetres."""
+
+    es_id: str
+    name: str
+    certificates: tuple[bytes, ...]
+    created: dt.datetime
+    valid_from: dt.datetime
+    valid_to: dt.datetime
+    picture: bytes
+    width_mm: int
+    height_mm: int
+    picture_type: str = "PNG"
+    type: int = ORGANISATION_SEAL
+    vendor: str = "FUJIE"
+
+
+def build_seal_info(content: SealContent, version: int = 5) -> bytes:
+    """DER(eSealInfo), the octets the maker signs."""
+    return der.sequence(
+        der.sequence(der.ia5_string("ES"), der.integer(_written(version)), der.ia5_string(content.vendor)),
+        der.ia5_string(content.es_id),
+        der.sequence(
+            der.integer(content.type),
+            der.utf8_string(content.name),
+            der.integer(CERTIFICATES),
+            der.sequence(*(der.octet_string(one) for one in content.certificates)),
+            der.generalized_time(content.created),
+            der.generalized_time(content.valid_from),
+            der.generalized_time(content.valid_to),
+        ),
+        der.sequence(
+            der.ia5_string(content.picture_type),
+            der.octet_string(content.picture),
+            der.integer(content.width_mm),
+            der.integer(content.height_mm),
+        ),
+    )
+
+
+def assemble_seal(seal_info: bytes, maker_certificate: bytes, signature: bytes, timestamp: bytes | None = None) -> bytes:
+    """DER(SESeal). ``timestamp`` (a token over the signature value) belongs to version 5 only."""
+    parts = [seal_info, der.octet_string(maker_certificate), _ALGORITHM, der.bit_string(signature)]
+    return der.sequence(*parts, *_timestamp(timestamp))
+
+
+def build_tbs_sign(seal: bytes, time: dt.datetime, data_hash: bytes, property_info: str, version: int = 5) -> bytes:
+    """DER(TBS_Sign), the octets the stamping key signs. ``data_hash`` is SM3 of what is stamped, ``seal`` a DER SESeal."""
+    return der.sequence(
+        der.integer(_written(version)),
+        seal,
+        der.generalized_time(time),
+        der.bit_string(data_hash),
+        der.ia5_string(property_info),
+    )
+
+
+def assemble_ses_signature(tbs_sign: bytes, certificate: bytes, signature: bytes, timestamp: bytes | None = None) -> bytes:
+    """DER(SES_Signature)."""
+    return der.sequence(tbs_sign, der.octet_string(certificate), _ALGORITHM, der.bit_string(signature), *_timestamp(timestamp))
+
+
+def _timestamp(token: bytes | None) -> tuple[bytes, ...]:
+    return () if token is None else (der.encode(der.EXPLICIT_0, der.bit_string(token)),)
+
+
+def _written(version: int) -> int:
+    if version not in WRITTEN_VERSIONS:
+        raise ValueError(f"version {version} is read only")
+    return version
