@@ -1,0 +1,218 @@
+"""Renders a certificate to PDF/A-3b, deterministically: equal jobs give equal octets.
+
+Synchronous and CPU-bound (about 15 ms once warm): called in a worker process. The design is a typst document and a TOML
+form in ``certs/templates``; see the README there. Steps of :func:`render`:
+
+1. choose the template by the type code;
+2. check that what will be printed is legible, complete and has glyphs;
+3. typeset, with the metadata attached;
+4. answer the file, its SHA-256 and the place left for the seal.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import typst
+
+from certs.fonts import REQUIRED_FONTS, FontSet
+from certs.forms import Form, form_of
+from certs.legibility import GlyphMissing, check_legible
+from certs.pictures import PictureFailed, picture
+from certs.qr import encode, to_svg
+from keys.base.errors import FujieError, InvalidInput
+from seal.placement import Placement
+
+ROOT = Path(__file__).parent
+MOST_FIELDS = 24
+MOST_CHARACTERS = 4000
+MOST_METADATA = 1 << 20
+OPEN_END = "长期"
+
+
+class FieldsTooLong(FujieError):
+    """The fields do not fit on the page even in the smallest type that is still legible (7 pt)."""
+
+    code = "FIELDS_TOO_LONG"
+    status = 422
+    public = (
+        "证照内容过长，一页排不下；请精简内容，或将明细改列附件。",
+        "The fields are too long for the page. Please shorten them or move the details to an annex.",
+    )
+
+
+class RenderFailed(FujieError):
+    """The typesetter refused a document that passed every check: a fault of the template."""
+
+    code = "RENDER_FAILED"
+    status = 500
+    public = ("证照排版失败，请联系管理员。", "The certificate could not be typeset. Please contact the administrator.")
+
+
+@dataclass(frozen=True, slots=True)
+class RenderJob:
+    """Everything that is printed, and the metadata that is attached. Picklable.
+
+    ``type_code``  GB/T 36904 type code; chooses the template
+    ``fields``     (label, value) in the order they are printed
+    ``metadata``   UTF-8 JSON, attached as ``metadata.json``
+    ``timestamp``  the file's creation instant; aware
+    """
+
+    type_code: str
+    title_zh: str
+    title_en: str
+    number: str
+    identifier: str
+    holders: tuple[str, ...]
+    fields: tuple[tuple[str, str], ...]
+    issuer: str
+    issued_on: dt.date
+    valid_from: dt.date | None
+    valid_to: dt.date | None
+    verify_url: str
+    verification_code: str
+    metadata: bytes
+    timestamp: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An unsealed certificate. ``sha256`` is of ``pdf``, hexadecimal; ``seal_place`` is the centre of the seal."""
+
+    pdf: bytes
+    sha256: str
+    seal_place: Placement
+
+
+def render(job: RenderJob, fonts: FontSet = REQUIRED_FONTS) -> Rendered:
+    """Raises NotFound (no template), InvalidInput, GlyphMissing or FieldsTooLong; RenderFailed is a fault of ours."""
+    form = form_of(job.type_code)
+    fields = printed_fields(form, job)
+    check_sizes(job, fields)
+    check_legible(printed_texts(job, fields))
+    pdf = typeset(form, job, fields, fonts)
+    return Rendered(pdf, hashlib.sha256(pdf).hexdigest(), form.seal_place)
+
+
+def printed_fields(form: Form, job: RenderJob) -> tuple[tuple[str, str], ...]:
+    """The rows of the certificate: the job's fields, the holders and the period if the form wants them as rows.
+
+    Raises InvalidInput if a label stands twice, or if the row that names the holder does not name every holder: the
+    print and the record must not tell different stories.
+    """
+    rows = dict(job.fields)
+    if len(rows) != len(job.fields):
+        raise InvalidInput("a label stands twice", errors=[{"field": "fields", "message": "栏目重复 (a label stands twice)"}])
+    if form.holders_label not in rows:
+        rows = {form.holders_label: "、".join(job.holders), **rows}
+    if not job.holders or not all(holder and holder in rows[form.holders_label] for holder in job.holders):
+        raise InvalidInput(
+            "the printed holder is not the holder",
+            errors=[{"field": form.holders_label, "message": "与持证主体不一致 (does not name every holder)"}],
+        )
+    if form.validity_label and (period := printed_period(job.valid_from, job.valid_to)):
+        rows.setdefault(form.validity_label, period)
+    return form.arrange(rows)
+
+
+def printed_period(start: dt.date | None, end: dt.date | None) -> str:
+    """The period of validity in words; empty if the certificate has none."""
+    if start is None:
+        return f"至 {printed_date(end)}" if end else ""
+    return f"{printed_date(start)} 至 {printed_date(end) if end else OPEN_END}"
+
+
+def printed_date(day: dt.date) -> str:
+    return f"{day.year} 年 {day.month} 月 {day.day} 日"
+
+
+def grouped(code: str) -> str:
+    """A verification code in groups of four, as people read it out."""
+    return "-".join(code[i : i + 4] for i in range(0, len(code), 4))
+
+
+def check_sizes(job: RenderJob, fields: tuple[tuple[str, str], ...]) -> None:
+    """Bounds the typesetter's work before it starts."""
+    if len(fields) > MOST_FIELDS or sum(len(label) + len(value) for label, value in fields) > MOST_CHARACTERS:
+        raise FieldsTooLong(f"{len(fields)} fields")
+    if len(job.metadata) > MOST_METADATA:
+        raise InvalidInput("metadata too large", errors=[{"field": "metadata", "message": "过大 (too large)"}])
+    for name, text, most in (
+        ("number", job.number, 64), ("identifier", job.identifier, 128), ("title_zh", job.title_zh, 40),
+        ("title_en", job.title_en, 120), ("issuer", job.issuer, 40), ("verification_code", job.verification_code, 32),
+    ):  # fmt: skip
+        if not 0 < len(text) <= most:
+            raise InvalidInput(f"{name} of {len(text)} characters", errors=[{"field": name, "message": "长度不合 (length)"}])
+
+
+def printed_texts(job: RenderJob, fields: tuple[tuple[str, str], ...]) -> Iterator[tuple[str, str]]:
+    """(name, text) of everything on the page that comes from the job."""
+    for name in ("title_zh", "title_en", "number", "identifier", "issuer", "verify_url", "verification_code"):
+        yield name, getattr(job, name)
+    for label, value in fields:
+        yield label, label
+        yield label, value
+
+
+def typeset(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> bytes:
+    inputs = {"data": json.dumps(template_data(job, fields, fonts), ensure_ascii=False), "metadata": job.metadata.decode()}
+    press = press_for(form.document, fonts)
+    try:
+        return press.print(inputs, job.timestamp)
+    except typst.TypstError as error:
+        if '"FIELDS_TOO_LONG"' in error.message and "panicked" in error.message:
+            raise FieldsTooLong(form.document) from None
+        raise RenderFailed(f"{form.document}: {error.message}") from error
+
+
+def template_data(job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> dict[str, Any]:
+    """What the templates see as ``data``."""
+    return {
+        "title_zh": job.title_zh, "title_en": job.title_en, "number": job.number, "identifier": job.identifier,
+        "fields": fields, "issuer": job.issuer, "issued_on": printed_date(job.issued_on),
+        "verify_url": job.verify_url, "verification_code": grouped(job.verification_code),
+        "qr": to_svg(encode(job.verify_url)), "fonts": optional_faces(fonts),
+    }  # fmt: skip
+
+
+@cache
+def optional_faces(fonts: FontSet) -> dict[str, bool]:
+    """Which of the optional faces are at hand: ``kai`` for values, ``black`` for titles."""
+    faces = {(face.family, face.weight) for face in loaded(fonts).fonts()}
+    return {"kai": ("LXGW WenKai", 400) in faces, "black": ("Noto Serif SC", 900) in faces}
+
+
+@cache
+def loaded(fonts: FontSet) -> typst.Fonts:
+    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=list(fonts.folders()))
+
+
+class Press:
+    """One reused compiler for one template; a process keeps it, and one thread at a time may print."""
+
+    def __init__(self, document: str, fonts: FontSet) -> None:
+        self._source = str(ROOT / "templates" / document)
+        self._compiler = typst.Compiler(root=str(ROOT), font_paths=loaded(fonts))
+        self._lock = Lock()
+
+    def print(self, inputs: dict[str, str], timestamp: dt.datetime) -> bytes:
+        """The PDF/A-3b; raises typst.TypstError."""
+        with self._lock:
+            return bytes(
+                self._compiler.compile(self._source, format="pdf", sys_inputs=inputs, pdf_standards="a-3b", timestamp=timestamp)
+            )
+
+
+@cache
+def press_for(document: str, fonts: FontSet) -> Press:
+    return Press(document, fonts)
+
+
+__all__ = ["FieldsTooLong", "GlyphMissing", "PictureFailed", "RenderFailed", "RenderJob", "Rendered", "picture", "render"]
