@@ -97,7 +97,7 @@ def _subproof(size: int, leaves: Sequence[bytes], *, complete: bool) -> list[byt
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
     """Whether ``proof`` shows that ``leaf`` stands at ``index`` in the tree of ``size`` and ``root`` (RFC 9162 §2.1.3.2)."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or len(leaf) != HASH_SIZE:
         return False
     fn, sn, node = index, size - 1, leaf
     for sibling in proof:
@@ -115,12 +115,10 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 
 def verify_consistency(size1: int, size2: int, root1: bytes, root2: bytes, proof: Sequence[bytes]) -> bool:
     """Whether ``proof`` shows that tree 1 is a prefix of tree 2 (RFC 9162 §2.1.4.2)."""
-    if not 0 <= size1 <= size2:
+    if not 0 < size1 <= size2:  # nothing can be proved of the empty tree
         return False
     if size1 == size2:
         return not proof and root1 == root2
-    if size1 == 0:
-        return not proof and root1 == EMPTY_ROOT
     if not proof:
         return False
     path = list(proof) if size1 & (size1 - 1) else [root1, *proof]

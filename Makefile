@@ -1,0 +1,56 @@
+# Everything a stranger needs: `make run`, `make test`, `make check`, `make bench`, `make help`.
+SHELL  := /bin/bash
+UV     := .tools/bin/uv
+PYTHON := .venv/bin/python
+LOCK   := requirements/run.lock
+DEVLOCK:= requirements/dev.lock
+export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
+export UV_LINK_MODE ?= copy
+
+.PHONY: help run test check bench lock format frames campaign kill-campaign clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(UV):
+	@python3 -m pip install --quiet --disable-pip-version-check --target .tools uv
+
+.venv/pyvenv.cfg: | $(UV)
+	@$(UV) venv --quiet --python "$$(command -v python3)" .venv
+
+.venv/.run: $(LOCK) pyproject.toml | .venv/pyvenv.cfg
+	@echo "installing what Fujie needs (once) …"
+	@test -e .venv/.dev || $(UV) pip sync --quiet --python $(PYTHON) --require-hashes $(LOCK)
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: $(DEVLOCK) pyproject.toml | .venv/pyvenv.cfg
+	@echo "installing what the tests need (once) …"
+	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes $(DEVLOCK)
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/.run
+
+run: .venv/.run  ## start everything on http://127.0.0.1:8000, in the foreground; Ctrl-C stops it
+	@exec .venv/bin/fujie serve
+
+test: .venv/.dev  ## all set-up and all tests
+	@tests/run
+
+check: .venv/.dev  ## ruff, mypy --strict, import contracts, lock files
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo
+	@$(PYTHON) tests/locks.py $(UV)
+
+bench: .venv/.dev  ## every figure beside its peer; writes benchmarks/results.json
+	@$(PYTHON) -m benchmarks
+
+lock: $(UV)  ## resolve the lock files anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra install -o $(LOCK)
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra install --extra test --extra check -c $(LOCK) -o $(DEVLOCK)
+
+format: .venv/.dev  ## put the code in order
+	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+clean:  ## remove what set-up made (not the data folder)
+	@rm -rf .venv .tools

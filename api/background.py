@@ -1,0 +1,43 @@
+"""What runs beside the requests: the log's sequencer and the sweeper of interrupted issuing."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+from certs.issuance import sweep
+
+from api.wiring import House
+from keys.evidence.log import sequence_all
+
+log = structlog.get_logger("fujie.background")
+
+SEQUENCE_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
+
+
+async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]]) -> None:
+    """Repeat ``step``; a failure is logged and tried again at the next turn."""
+    while True:
+        try:
+            await step()
+        except Exception:
+            log.exception("background step failed", step=name)
+        await asyncio.sleep(seconds)
+
+
+@contextlib.asynccontextmanager
+async def background(house: House) -> AsyncIterator[None]:
+    """Run the steps until leaving; then sequence what the last requests wrote."""
+    steps = {
+        "sequence": (SEQUENCE_SECONDS, lambda: sequence_all(house.database, house.keystore, house.clock)),
+        "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
+    }
+    tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await sequence_all(house.database, house.keystore, house.clock)

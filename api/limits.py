@@ -1,0 +1,59 @@
+"""Limits at the door: the size of a body, the rate of an address."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from keys.base.errors import FujieError, Throttled
+
+KILOBYTE, MEGABYTE = 1024, 1024 * 1024
+
+
+class TooLarge(FujieError):
+    """The body is larger than this address takes; ``extra['limit']`` is in octets."""
+
+    code = "TOO_LARGE"
+    status = 413
+    public = ("提交的内容过大。", "What was sent is too large.")
+
+
+class BodyLimit:
+    """Refuses a body past ``limit`` octets as it arrives, whatever its Content-Length says.
+
+    Paths in ``own`` count for themselves (uploads that are streamed and judged by their route).
+    """
+
+    def __init__(self, app: ASGIApp, limit: int = MEGABYTE, own: frozenset[str] = frozenset()) -> None:
+        self._app, self._limit, self._own = app, limit, own
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._own:
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise TooLarge("body", limit=self._limit)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+async def throttle(request: Request, name: str, *, limit: int, seconds: int) -> None:
+    """Count this address's calls of ``name`` in a window of ``seconds``; raises Throttled past ``limit``.
+
+    The count may be lost with Redis: then it starts anew, and while Redis is away nothing is refused.
+    """
+    house = request.app.state.house
+    remote = request.client.host if request.client else "unknown"
+    key = f"throttle:{name}:{remote}"
+    try:
+        async with house.redis.pipeline(transaction=True) as pipe:
+            count, _, left = await pipe.incr(key).expire(key, seconds, nx=True).ttl(key).execute()
+    except (ConnectionError, OSError):
+        return
+    if count > limit:
+        raise Throttled(name, retry_after=max(1, int(left)))

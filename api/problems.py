@@ -1,0 +1,97 @@
+"""Every error leaves as an RFC 9457 problem document with a stable code."""
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from keys.base.errors import FujieError, InvalidInput, NotFound
+
+log = structlog.get_logger("fujie.problems")
+
+HTTP_CODES = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 403: "FORBIDDEN", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE"}
+
+
+def wants_page(request: Request) -> bool:
+    """People's browsers ask for HTML; everything under ``/api``, ``/pki``, ``/log`` and ``/oauth/token``-like answers JSON."""
+    return not request.url.path.startswith(("/api/", "/pki/", "/log/")) and "text/html" in request.headers.get("accept", "")
+
+
+def problem_document(error: FujieError, language: str = "en") -> dict[str, object]:
+    """The members of RFC 9457 §3.1 with ``code`` and the error's public members."""
+    chinese, english = error.public
+    return {
+        "type": f"urn:fujie:problem:{error.code}",
+        "title": chinese if language == "zh" else english,
+        "status": error.status,
+        "code": error.code,
+        **error.extra,
+    }
+
+
+def preferred_language(request: Request) -> str:
+    return "zh" if request.headers.get("accept-language", "").lower().startswith("zh") else "en"
+
+
+def problem_response(request: Request, error: FujieError) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if (seconds := error.extra.get("retry_after")) is not None:
+        headers["Retry-After"] = str(seconds)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = f'Bearer error="{error.extra.get("error", "invalid_token")}"'
+    return JSONResponse(problem_document(error, preferred_language(request)), error.status, headers, media_type="application/problem+json")
+
+
+async def on_fujie_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FujieError)  # noqa: S101 - registered for this type only
+    if error.status >= 500:
+        log.error("failure", code=error.code, detail=error.detail, path=request.url.path)
+    return _answer(request, error)
+
+
+async def on_invalid_request(request: Request, error: Exception) -> Response:
+    """What FastAPI refuses: where and why, never the value, which may be an ID number."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    errors = [{"field": ".".join(str(part) for part in item["loc"] if part != "body"), "message": item["msg"]} for item in error.errors()]
+    return _answer(request, InvalidInput("request", errors=errors))
+
+
+class _HttpError(FujieError):
+    """An error of the HTTP layer itself."""
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 404:
+        return _answer(request, NotFound("route"))
+    kind = type(
+        "HttpError",
+        (_HttpError,),
+        {
+            "code": HTTP_CODES.get(error.status_code, "HTTP_ERROR"),
+            "status": error.status_code,
+            "public": ("请求无法处理。", "The request cannot be handled."),
+        },
+    )
+    return _answer(request, kind())
+
+
+async def on_crash(request: Request, error: Exception) -> Response:
+    log.exception("crash", path=request.url.path, exc_info=error)
+    return _answer(request, FujieError("crash"))
+
+
+def _answer(request: Request, error: FujieError) -> Response:
+    page = getattr(request.app.state, "error_page", None)
+    if page is not None and wants_page(request):
+        response: Response = page(request, error)
+        return response
+    return problem_response(request, error)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(FujieError, on_fujie_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(Exception, on_crash)

@@ -1,0 +1,35 @@
+"""``/healthz`` (the process lives), ``/readyz`` (its servers answer), ``/metrics`` (Prometheus)."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+
+async def healthz(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def readyz(request: Request) -> Response:
+    """200 if PostgreSQL answers; Redis only speeds things up, so it is reported and not required."""
+    house = request.app.state.house
+    answers: dict[str, bool] = {}
+    try:
+        async with house.database.session() as session:
+            await session.execute(text("SELECT 1"))
+        answers["database"] = True
+    except Exception:
+        answers["database"] = False
+    try:
+        answers["redis"] = bool(await house.redis.ping())
+    except Exception:
+        answers["redis"] = False
+    return JSONResponse({"ready": answers["database"], **answers}, 200 if answers["database"] else 503)
+
+
+async def metrics(_: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+routes: list[BaseRoute] = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

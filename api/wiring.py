@@ -1,0 +1,115 @@
+"""The house, put together once: every part built from the settings, handed to whoever needs it."""
+
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from certs.issuance import Issuing
+from keys.jwks import ensure_signing_keys
+from redis.asyncio import Redis
+
+from api.embedded import Addresses, HomeInUse, embedded_servers, locked_home
+from api.migrations import upgrade
+from api.settings import Settings
+from api.workers import ProcessWorkers
+from certs.blobs import BlobStore, FolderBlobStore
+from identity.personal_data import PersonalData, open_personal_data
+from keys.base.clock import Clock, SystemClock
+from keys.base.db import Database
+from keys.custody.software import SoftwareKeyStore
+from keys.custody.store import KeyStore
+from keys.evidence.log import establish_log
+from keys.evidence.notes import VerifierKey
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What every journey may be given (``request.app.state.house``)."""
+
+    settings: Settings
+    database: Database
+    redis: Redis
+    keystore: KeyStore
+    clock: Clock
+    workers: ProcessWorkers
+    personal: PersonalData
+    blobs: BlobStore
+    issuing: Issuing
+    log_key: VerifierKey
+    base_url: str
+
+
+def _addresses_file(home: Path) -> Path:
+    return home / "run" / "addresses.json"
+
+
+def _running_addresses(home: Path) -> Addresses:
+    """Where the instance that holds ``home`` keeps its servers; readable by the folder's owner only."""
+    try:
+        return Addresses(**json.loads(_addresses_file(home).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise HomeInUse("another instance is starting or stopping") from error
+
+
+@contextlib.contextmanager
+def own_servers(settings: Settings) -> Iterator[Addresses]:
+    """Lock the home and start what the settings do not name; raises HomeInUse."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked_home(settings.home))
+        started = stack.enter_context(embedded_servers(settings.home, database=not settings.database_url, redis=not settings.redis_url))
+        addresses = Addresses(settings.database_url or started.database_url, settings.redis_url or started.redis_url)
+        file = _addresses_file(settings.home)
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+            json.dump({"database_url": addresses.database_url, "redis_url": addresses.redis_url}, handle)
+        stack.callback(file.unlink, missing_ok=True)
+        yield addresses
+
+
+@contextlib.contextmanager
+def shared_servers(settings: Settings) -> Iterator[Addresses]:
+    """For commands: the servers of the running instance if there is one, else our own for a while."""
+    if settings.database_url and settings.redis_url:
+        yield Addresses(settings.database_url, settings.redis_url)
+        return
+    try:
+        with own_servers(settings) as addresses:
+            yield addresses
+    except HomeInUse:
+        yield _running_addresses(settings.home)
+
+
+def open_keystore(settings: Settings) -> SoftwareKeyStore:
+    """The key store of this home; its key-encryption key is made on first use."""
+    file = settings.key_file
+    if file.exists():
+        return SoftwareKeyStore(file)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return SoftwareKeyStore.create(file)
+
+
+@contextlib.asynccontextmanager
+async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[House]:
+    """Migrate, make what must exist once, and put the parts together."""
+    await upgrade(addresses.database_url)
+    clock = SystemClock()
+    keystore = open_keystore(settings)
+    database = Database(addresses.database_url)
+    redis: Redis = Redis.from_url(addresses.redis_url)
+    workers = ProcessWorkers(settings.cpu_workers or max(1, os.cpu_count() or 1))
+    try:
+        personal = await open_personal_data(database, keystore, clock)
+        await ensure_signing_keys(database, keystore, clock)
+        log_key = await establish_log(database, keystore, clock, settings.issuer.partition("://")[2] + "/log")
+        blobs = FolderBlobStore(settings.home / "blobs")
+        issuing = Issuing(
+            database=database, keystore=keystore, clock=clock, workers=workers, blobs=blobs, personal=personal, base_url=settings.issuer
+        )
+        yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, settings.issuer)
+    finally:
+        workers.close()
+        await redis.aclose()
+        await database.close()
