@@ -30,6 +30,7 @@ class StoredKeyRow(Base):
 class AuthorityRow(Base):
     """A certificate authority. ``parent`` is the authority that certified it, itself for a root.
 
+    ``key_identifier`` is the SubjectKeyIdentifier of its certificate, by which its children name it.
     ``revocations`` counts the certificates it ever revoked; a list that holds fewer is out of date.
     """
 
@@ -52,7 +53,7 @@ class CertificateRow(Base):
     __table_args__ = (Index("ix_certificates_revoked", "authority", postgresql_where=text("revoked_at IS NOT NULL")),)
 
     serial: Mapped[str] = mapped_column(primary_key=True)
-    authority: Mapped[str] = mapped_column(ForeignKey("authorities.name", deferrable=True, initially="DEFERRED"))
+    authority: Mapped[str] = mapped_column(ForeignKey("authorities.name"))
     profile: Mapped[str]
     subject: Mapped[str]
     division: Mapped[str]

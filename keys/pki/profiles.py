@@ -16,7 +16,7 @@ class Profile:
 
     ``algorithm``           the kind of key it certifies
     ``authorities``         who may issue it
-    ``days``                period of validity unless the order names a shorter one
+    ``days``                period of validity unless the order names its end
     ``key_usage``           bits of RFC 5280 §4.2.1.3, always critical
     ``extended_key_usage``  OIDs; none leaves the extension out
     ``path_length``         for an authority: how many authorities may follow below it
@@ -49,7 +49,7 @@ class AuthorityPlan:
         return self.parent == self.name
 
 
-_ROOT_DAYS, _AUTHORITY_DAYS, _SIGNER_DAYS = 7305, 3652, 1096
+_ROOT_DAYS, _AUTHORITY_DAYS, _SIGNER_DAYS = 9131, 7305, 1096  # 25, 20 and 3 years
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile

@@ -1,0 +1,30 @@
+"""What certificates point to: authorities' certificates and revocation lists, DER, at stable addresses."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from keys.pki.authority import authority_certificate
+from keys.pki.crl import current_crl
+
+
+async def certificate(request: Request) -> Response:
+    """``GET /pki/{authority}.crt``: the authority's certificate (RFC 5280 §4.2.2.1 asks for DER)."""
+    house = request.app.state.house
+    async with house.database.session() as session:
+        found = await authority_certificate(session, request.path_params["authority"])
+    return Response(found, media_type="application/pkix-cert", headers={"Cache-Control": "public, max-age=3600"})
+
+
+async def revocation_list(request: Request) -> Response:
+    """``GET /pki/{authority}.crl``: the authority's current revocation list."""
+    house = request.app.state.house
+    async with house.database.begin() as session:
+        found = await current_crl(session, house.keystore, house.clock.now(), request.path_params["authority"])
+    return Response(found, media_type="application/pkix-crl", headers={"Cache-Control": "public, max-age=300"})
+
+
+routes: list[BaseRoute] = [
+    Route("/pki/{authority}.crt", certificate),
+    Route("/pki/{authority}.crl", revocation_list),
+]

@@ -1,0 +1,186 @@
+"""Building certificates (RFC 5280; SM2 after GB/T 20518): plain functions from facts to DER, no clock, no keys."""
+
+import datetime as dt
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+
+from asn1crypto import algos, core, x509
+from asn1crypto import keys as asn1_keys
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+
+from keys.custody import sm2
+from keys.custody.errors import PublicKeyInvalid
+from keys.custody.store import Algorithm
+from keys.pki.errors import PublicKeyUnsuitable, SubjectUnsuitable
+from keys.pki.profiles import Profile
+
+SIGNATURE_ALGORITHMS: dict[Algorithm, str] = {Algorithm.P256: "sha256_ecdsa", Algorithm.SM2: sm2.SM2_WITH_SM3}
+
+_NAME_LIMIT = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A.1
+_REGISTER_OF_LEGAL_PERSONS = "NTRCN-"  # ETSI EN 319 412-1 §5.1.4: national trade register, China, then the USCC
+_DIVISION_DIGITS = 6
+_KEY_IDENTIFIER_OCTETS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a certificate names.
+
+    ``common_name``        CN, at most 64 characters
+    ``organisation``       O, at most 64 characters
+    ``organisation_code``  USCC, written as organizationIdentifier ``NTRCN-…``; may be empty
+    ``division``           GB/T 2260 code, six digits, written as L
+    """
+
+    common_name: str
+    organisation: str
+    organisation_code: str
+    division: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """What a certificate or a revocation list says of the authority that signs it. ``subject`` is its Name, DER."""
+
+    authority: str
+    algorithm: Algorithm
+    subject: bytes
+    key_identifier: bytes
+    base_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """Everything a certificate states. ``public_key`` is SPKI DER; instants are whole seconds, UTC."""
+
+    profile: Profile
+    serial: int
+    subject: bytes
+    public_key: bytes
+    not_before: dt.datetime
+    not_after: dt.datetime
+
+
+def subject_name(subject: Subject) -> bytes:
+    """The subject's distinguished name, DER, texts as UTF8String. Raises ``SubjectUnsuitable``."""
+    if len(subject.division) != _DIVISION_DIGITS or not (subject.division.isascii() and subject.division.isdigit()):
+        raise SubjectUnsuitable("the division code is not six digits")
+    parts = {"country_name": "CN", "locality_name": subject.division}
+    parts["organization_name"] = _clean("organisation", subject.organisation)
+    if subject.organisation_code:
+        parts["organization_identifier"] = _REGISTER_OF_LEGAL_PERSONS + _clean("organisation code", subject.organisation_code)
+    parts["common_name"] = _clean("common name", subject.common_name)
+    encoded: bytes = x509.Name.build(parts).dump()
+    return encoded
+
+
+def _clean(part: str, text: str) -> str:
+    if not text.strip() or len(text) > _NAME_LIMIT or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise SubjectUnsuitable(f"the {part} is empty, longer than {_NAME_LIMIT} characters or holds control characters")
+    return text
+
+
+def key_identifier(public_key: bytes) -> bytes:
+    """The leftmost 160 bits of the SHA-256 of the public key's BIT STRING (RFC 7093 §2, method 1)."""
+    octets = asn1_keys.PublicKeyInfo.load(public_key)["public_key"].contents[1:]
+    return hashlib.sha256(octets).digest()[:_KEY_IDENTIFIER_OCTETS]
+
+
+def check_public_key(public_key: bytes, algorithm: Algorithm) -> None:
+    """Refuses what is not a key of this kind in its canonical SPKI, its point on the curve: ``PublicKeyUnsuitable``."""
+    canonical = _sm2_spki(public_key) if algorithm is Algorithm.SM2 else _p256_spki(public_key)
+    if canonical != public_key:
+        raise PublicKeyUnsuitable(f"not the SubjectPublicKeyInfo of a {algorithm} key")
+
+
+def _sm2_spki(public_key: bytes) -> bytes | None:
+    try:
+        return sm2.public_spki(public_key)
+    except PublicKeyInvalid:
+        return None
+
+
+def _p256_spki(public_key: bytes) -> bytes | None:
+    try:
+        key = load_der_public_key(public_key)
+    except Exception:  # it raises several kinds for malformed octets, and all mean the same here
+        return None
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        return None
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def signature_algorithm(algorithm: Algorithm) -> algos.SignedDigestAlgorithm:
+    """AlgorithmIdentifier of the authority's signatures; parameters are absent for both (RFC 5758 §3.2; GB/T 20518)."""
+    return algos.SignedDigestAlgorithm({"algorithm": SIGNATURE_ALGORITHMS[algorithm]})
+
+
+def to_be_signed(facts: CertificateFacts, issuer: Issuer) -> bytes:
+    """TBSCertificate, DER."""
+    tbs = x509.TbsCertificate(
+        {
+            "version": "v3",
+            "serial_number": facts.serial,
+            "signature": signature_algorithm(issuer.algorithm),
+            "issuer": x509.Name.load(issuer.subject),
+            "validity": {"not_before": x509_time(facts.not_before), "not_after": x509_time(facts.not_after)},
+            "subject": x509.Name.load(facts.subject),
+            "subject_public_key_info": asn1_keys.PublicKeyInfo.load(facts.public_key),
+            "extensions": _extensions(facts, issuer),
+        }
+    )
+    encoded: bytes = tbs.dump()
+    return encoded
+
+
+def assemble(to_be_signed: bytes, algorithm: Algorithm, signature: bytes) -> bytes:
+    """SEQUENCE{what was signed, algorithm, signature BIT STRING}: a certificate or a revocation list, DER."""
+    body = to_be_signed + signature_algorithm(algorithm).dump() + core.OctetBitString(signature).dump()
+    encoded: bytes = core.Sequence(contents=body).dump()
+    return encoded
+
+
+def x509_time(instant: dt.datetime) -> x509.Time:
+    """UTCTime through 2049, GeneralizedTime after (RFC 5280 §4.1.2.5)."""
+    form = "utc_time" if instant.year < 2050 else "general_time"
+    return x509.Time({form: instant})
+
+
+def certificate_url(issuer: Issuer) -> str:
+    return f"{issuer.base_url}/pki/{issuer.authority}.crt"
+
+
+def crl_url(issuer: Issuer) -> str:
+    return f"{issuer.base_url}/pki/{issuer.authority}.crl"
+
+
+def _extensions(facts: CertificateFacts, issuer: Issuer) -> list[dict[str, object]]:
+    profile, own = facts.profile, key_identifier(facts.public_key)
+    extensions = [
+        _extension("basic_constraints", _basic_constraints(profile), critical=True),
+        _extension("key_usage", set(profile.key_usage), critical=True),
+        _extension("key_identifier", own),
+        _extension("authority_key_identifier", {"key_identifier": issuer.key_identifier}),
+        _extension("crl_distribution_points", [{"distribution_point": x509.DistributionPointName("full_name", [_url(crl_url(issuer))])}]),
+    ]
+    if profile.extended_key_usage:
+        extensions.append(_extension("extended_key_usage", list(profile.extended_key_usage)))
+    if own != issuer.key_identifier:  # a root has no issuer to fetch
+        description = {"access_method": "ca_issuers", "access_location": _url(certificate_url(issuer))}
+        extensions.append(_extension("authority_information_access", [description]))
+    return extensions
+
+
+def _extension(name: str, value: object, *, critical: bool = False) -> dict[str, object]:
+    return {"extn_id": name, "critical": critical, "extn_value": value}
+
+
+def _basic_constraints(profile: Profile) -> dict[str, object]:
+    """An end entity's is the empty SEQUENCE: DER leaves the default FALSE out."""
+    return {"ca": True, "path_len_constraint": profile.path_length} if profile.is_authority else {"ca": False}
+
+
+def _url(url: str) -> x509.GeneralName:
+    return x509.GeneralName("uniform_resource_identifier", url)

@@ -1,0 +1,123 @@
+"""Named selects of the PKI, as frozen values."""
+
+import datetime as dt
+import functools
+from dataclasses import dataclass
+from enum import StrEnum
+
+from asn1crypto import x509
+from sqlalchemy import select
+
+from keys.base.db import AsyncSession
+from keys.custody.reads import load_key
+from keys.custody.store import StoredKey
+from keys.models import AuthorityRow, CertificateRow
+from keys.pki.certificate import Issuer
+from keys.pki.errors import AuthorityUnknown, CertificateUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority: its certificate (DER), its key and what it writes into what it signs."""
+
+    name: str
+    parent: str
+    certificate: bytes
+    key: StoredKey
+    issuer: Issuer
+
+    @property
+    def is_root(self) -> bool:
+        return self.parent == self.name
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateEnds:
+    """What chains are built from. ``authority_key_identifier`` is None where the certificate names none."""
+
+    serial: int
+    subject: bytes
+    authority_key_identifier: bytes | None
+    not_after: dt.datetime
+
+
+class CertificateStatus(StrEnum):
+    GOOD = "good"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """A certificate's status at an instant; ``revoked_at`` and ``reason`` only where it was revoked by then."""
+
+    status: CertificateStatus
+    revoked_at: dt.datetime | None = None
+    reason: str | None = None
+
+
+def serial_text(serial: int) -> str:
+    """A serial number as the database holds it: hexadecimal, at least 32 digits."""
+    return f"{serial:032x}"
+
+
+@functools.lru_cache(maxsize=512)
+def certificate_ends(certificate: bytes) -> CertificateEnds:
+    """Reads what a chain needs from a certificate, DER. Raises ``CertificateUnknown`` when it cannot be read."""
+    try:
+        tbs = x509.Certificate.load(certificate, strict=True)["tbs_certificate"]
+        identifier = x509.Certificate.load(certificate).authority_key_identifier
+        not_after: dt.datetime = tbs["validity"]["not_after"].native
+        return CertificateEnds(tbs["serial_number"].native, tbs["subject"].dump(), identifier, not_after)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CertificateUnknown("these octets are no certificate") from error
+
+
+async def get_authority(session: AsyncSession, name: str) -> Authority:
+    """The authority of this name; ``AuthorityUnknown``."""
+    row = await session.get(AuthorityRow, name)
+    if row is None:
+        raise AuthorityUnknown(f"no authority {name[:40]!r}")
+    key = await load_key(session, row.key_id)
+    ends = certificate_ends(row.certificate)
+    issuer = Issuer(row.name, key.algorithm, ends.subject, row.key_identifier, row.base_url)
+    return Authority(row.name, row.parent, row.certificate, key, issuer)
+
+
+async def issuing_authority(session: AsyncSession, certificate: bytes) -> Authority:
+    """The authority of ours that a certificate names as its issuer; ``CertificateUnknown``.
+
+    Its signature is not checked here: what we issued is asked of the database by serial number.
+    """
+    identifier = certificate_ends(certificate).authority_key_identifier
+    name = await session.scalar(select(AuthorityRow.name).where(AuthorityRow.key_identifier == identifier))
+    if name is None:
+        raise CertificateUnknown("no authority of ours issued this certificate")
+    return await get_authority(session, name)
+
+
+async def chain_above(session: AsyncSession, authority: Authority) -> tuple[Authority, ...]:
+    """The authority itself, then its issuers up to the root."""
+    chain = [authority]
+    while not chain[-1].is_root:
+        chain.append(await get_authority(session, chain[-1].parent))
+    return tuple(chain)
+
+
+_STATUS = select(CertificateRow.not_before, CertificateRow.not_after, CertificateRow.revoked_at, CertificateRow.revocation_reason).where(
+    CertificateRow.certificate != b""
+)
+
+
+async def status_at(session: AsyncSession, serial: int, instant: dt.datetime) -> StatusReport:
+    """What the status of the certificate with this serial number was at ``instant``."""
+    row = (await session.execute(_STATUS.where(CertificateRow.serial == serial_text(serial)))).one_or_none()
+    if row is None:
+        return StatusReport(CertificateStatus.UNKNOWN)
+    if row.revoked_at is not None and row.revoked_at <= instant:
+        return StatusReport(CertificateStatus.REVOKED, row.revoked_at, row.revocation_reason)
+    if instant < row.not_before:
+        return StatusReport(CertificateStatus.NOT_YET_VALID)
+    return StatusReport(CertificateStatus.EXPIRED if instant > row.not_after else CertificateStatus.GOOD)
