@@ -1,0 +1,107 @@
+"""The certificate's lifecycle as data: status codes, operations and the one table of moves (GB/T 36903).
+
+Pure. ``certs.standing`` applies a move to a record and writes its history.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from enum import StrEnum
+
+from keys.base.errors import Conflict
+
+
+class Status(StrEnum):
+    """Status codes of GB/T 36903."""
+
+    VALID = "01"
+    SUSPENDED = "02"
+    REVOKED = "03"
+    CANCELLED = "04"
+    EXPIRED = "05"
+    TRANSFERRED = "06"
+    WITHDRAWN = "07"
+    OTHER = "99"
+
+
+class Operation(StrEnum):
+    """Operation codes of GB/T 36903."""
+
+    ISSUE = "01"
+    RENEW = "02"
+    SUSPEND = "03"
+    EXPIRE = "04"
+    CANCEL = "05"
+    RESUME = "06"
+    OTHER = "07"
+    TRANSFER_IN = "08"
+    CHANGE = "09"
+    UNDO_TRANSFER = "10"
+
+
+class Standing(StrEnum):
+    """What a relying party is told (CONTRACT.md, ``data-status``)."""
+
+    IN_FORCE = "in_force"
+    NOT_YET_VALID = "not_yet_valid"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One named move: from which statuses, to which, recorded as which operation."""
+
+    name: str
+    sources: frozenset[Status]
+    target: Status
+    operation: Operation
+
+
+class MoveNotAllowed(Conflict):
+    """The certificate's status does not allow this move."""
+
+    code = "MOVE_NOT_ALLOWED"
+    public = ("证照当前状态不允许此操作。", "The certificate's present status does not allow this.")
+
+
+MOVES: tuple[Move, ...] = (
+    Move("suspend", frozenset({Status.VALID}), Status.SUSPENDED, Operation.SUSPEND),
+    Move("resume", frozenset({Status.SUSPENDED}), Status.VALID, Operation.RESUME),
+    Move("revoke", frozenset({Status.VALID, Status.SUSPENDED}), Status.REVOKED, Operation.OTHER),
+    Move("cancel", frozenset({Status.VALID, Status.SUSPENDED}), Status.CANCELLED, Operation.CANCEL),
+)
+
+_STANDINGS = {
+    Status.SUSPENDED: Standing.SUSPENDED,
+    Status.REVOKED: Standing.REVOKED,
+    Status.WITHDRAWN: Standing.REVOKED,
+    Status.CANCELLED: Standing.CANCELLED,
+    Status.TRANSFERRED: Standing.CANCELLED,
+    Status.EXPIRED: Standing.EXPIRED,
+    Status.OTHER: Standing.UNKNOWN,
+}
+
+
+def find_move(name: str, status: Status) -> Move:
+    """The move ``name`` out of ``status``; :class:`MoveNotAllowed` when the table has none."""
+    for move in MOVES:
+        if move.name == name and status in move.sources:
+            return move
+    raise MoveNotAllowed(f"{name} from {status}", status=status.value)
+
+
+def standing(status: Status, *, today: dt.date, valid_from: dt.date | None, valid_to: dt.date | None, superseded: bool = False) -> Standing:
+    """What holds on the civil date ``today``: a decision against the certificate, then a successor, then its dates."""
+    if status is not Status.VALID:
+        return _STANDINGS[status]
+    if superseded:
+        return Standing.SUPERSEDED
+    if valid_to is not None and today > valid_to:
+        return Standing.EXPIRED
+    if valid_from is not None and today < valid_from:
+        return Standing.NOT_YET_VALID
+    return Standing.IN_FORCE

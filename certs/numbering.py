@@ -1,0 +1,89 @@
+"""Certificate identifiers and their check character (GB/T 36904).
+
+``1.2.156.3005.2.<type code>.<issuer>.<serial>.<version>.<check>``: the root is the arc of e-certificates, the type code is the
+defining body's unified social credit code and three more characters, the version starts at ``001``.
+"""
+
+import re
+from dataclasses import dataclass
+
+ROOT = "1.2.156.3005.2"
+FIRST_VERSION = "001"
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TYPE_CODE = re.compile(r"[0-9A-Z]{18}[0-9A-Z]{3}")
+_ISSUER = re.compile(r"[0-9A-Z]{18}|[0-9]{6}")
+_SERIAL = re.compile(r"[0-9A-Z]{1,30}")
+_VERSION = re.compile(r"[0-9A-Z]{3}")
+_SEGMENTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """The parts of a certificate identifier; ``str()`` gives the whole of it."""
+
+    type_code: str
+    issuer: str
+    serial: str
+    version: str
+    check: str
+
+    def __str__(self) -> str:
+        return f"{ROOT}.{self.type_code}.{self.issuer}.{self.serial}.{self.version}.{self.check}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierReport:
+    """What is wrong with an identifier found somewhere; ``identifier`` is absent when it cannot be taken apart."""
+
+    identifier: Identifier | None
+    flags: tuple[str, ...]
+
+
+def check_character(text: str) -> str:
+    """ISO 7064 hybrid MOD 37,36 over ``text`` (characters 0-9 and A-Z; any other raises ``ValueError``)."""
+    product = 36
+    for character in text:
+        total = (product + _ALPHABET.index(character)) % 36 or 36
+        product = total * 2 % 37
+    return _ALPHABET[(37 - product) % 36]
+
+
+def make_identifier(type_code: str, issuer: str, serial: str, version: str = FIRST_VERSION) -> Identifier:
+    """A new identifier. The check covers type, issuer, serial and version without dots; the root is not included."""
+    return Identifier(type_code, issuer, serial, version, check_character(type_code + issuer + serial + version))
+
+
+def format_serial(year: int, number: int) -> str:
+    """The serial segment of what is issued here: the year, then seven digits at least."""
+    return f"{year:04d}{number:07d}"
+
+
+def inspect_identifier(text: str) -> IdentifierReport:
+    """Judge an identifier that came from outside; legacy data is flagged, never refused.
+
+    Flags: ``identifier_format`` (cannot be taken apart), ``identifier_root``, ``identifier_check``, ``identifier_region_issuer``
+    (a six-digit region stands where the issuer's credit code belongs).
+    """
+    parts = text.split(".")
+    segments, root = parts[-_SEGMENTS:], ".".join(parts[:-_SEGMENTS])
+    if len(segments) != _SEGMENTS or not _well_formed(segments):
+        return IdentifierReport(None, ("identifier_format",))
+    identifier = Identifier(*segments)
+    found = {
+        "identifier_root": root != ROOT,
+        "identifier_check": identifier.check != check_character("".join(segments[:-1])),
+        "identifier_region_issuer": len(identifier.issuer) == len("990100"),
+    }
+    return IdentifierReport(identifier, tuple(flag for flag, wrong in found.items() if wrong))
+
+
+def _well_formed(segments: list[str]) -> bool:
+    type_code, issuer, serial, version, check = segments
+    return bool(
+        _TYPE_CODE.fullmatch(type_code)
+        and _ISSUER.fullmatch(issuer)
+        and _SERIAL.fullmatch(serial)
+        and _VERSION.fullmatch(version)
+        and len(check) == 1
+        and check in _ALPHABET
+    )

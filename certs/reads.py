@@ -1,0 +1,176 @@
+"""Named selects of the package, and the loading of the catalogue."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from certs.catalogue import CertificateType, definition, parse_type
+from certs.lifecycle import Status
+from certs.models import CertificateRow, EventRow, HolderRow, IssuingRightRow, SerialRow, TypeRow
+from certs.records import Certificate, HistoryEntry, Holder, Page, Source, Stage
+from keys.base.db import AsyncSession
+
+PAGE_SIZE = 50
+
+
+async def put_types(session: AsyncSession, now: dt.datetime, kinds: Iterable[CertificateType]) -> None:
+    """Add certificate types or replace their definitions."""
+    for kind in kinds:
+        values = {"definition": definition(kind), "updated_at": now}
+        statement = insert(TypeRow).values(code=kind.code, **values)
+        await session.execute(statement.on_conflict_do_update(index_elements=[TypeRow.code], set_=values))
+
+
+async def get_type(session: AsyncSession, code: str) -> CertificateType | None:
+    row = await session.get(TypeRow, code)
+    return parse_type(row.definition) if row else None
+
+
+async def all_types(session: AsyncSession) -> dict[str, CertificateType]:
+    """The whole catalogue, by code."""
+    rows = await session.scalars(select(TypeRow).order_by(TypeRow.code))
+    return {row.code: parse_type(row.definition) for row in rows}
+
+
+async def grant_issuing(session: AsyncSession, now: dt.datetime, client_id: str, issuer: str, granted_by: str) -> None:
+    """Let a client issue for an organisation other than its own."""
+    statement = insert(IssuingRightRow).values(client_id=client_id, issuer=issuer, granted_at=now, granted_by=granted_by)
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def may_issue_for(session: AsyncSession, client_id: str, issuer: str) -> bool:
+    return await session.get(IssuingRightRow, (client_id, issuer)) is not None
+
+
+async def next_serial(session: AsyncSession, type_code: str, issuer: str, year: int) -> int:
+    """The next number of a type, issuer and year, from its counter row: held until the transaction ends, never given twice."""
+    statement = (
+        insert(SerialRow)
+        .values(type_code=type_code, issuer=issuer, year=year, last=1)
+        .on_conflict_do_update(index_elements=["type_code", "issuer", "year"], set_={"last": SerialRow.last + 1})
+        .returning(SerialRow.last)
+    )
+    return (await session.execute(statement)).scalar_one()
+
+
+async def identifier_taken(session: AsyncSession, identifier: str) -> bool:
+    statement = select(CertificateRow.id).where(CertificateRow.identifier == identifier, ~CertificateRow.duplicate)
+    return (await session.execute(statement.limit(1))).first() is not None
+
+
+async def known_identifiers(session: AsyncSession, identifiers: Sequence[str]) -> set[str]:
+    """Those of the identifiers that stand in a record already."""
+    statement = select(CertificateRow.identifier).where(CertificateRow.identifier.in_(identifiers), ~CertificateRow.duplicate)
+    return set(await session.scalars(statement))
+
+
+async def get_certificate(session: AsyncSession, certificate_id: uuid.UUID) -> Certificate | None:
+    row = await session.get(CertificateRow, certificate_id)
+    if row is None:
+        return None
+    return to_certificate(row, await _holders_of(session, [row.id]))
+
+
+async def certificate_by_code(session: AsyncSession, code: str) -> Certificate | None:
+    """The issued certificate with a verification code. One that does not exist takes the same two queries."""
+    statement = select(CertificateRow).where(CertificateRow.verification_code == code, CertificateRow.stage == Stage.ISSUED)
+    row = (await session.scalars(statement)).one_or_none()
+    holders = await _holders_of(session, [row.id if row else uuid.UUID(int=0)])
+    return to_certificate(row, holders) if row else None
+
+
+async def certificates_held(
+    session: AsyncSession,
+    holder_index: bytes,
+    *,
+    type_code: str | None = None,
+    readable_by: str | None = None,
+    cursor: uuid.UUID | None = None,
+    limit: int = PAGE_SIZE,
+) -> Page:
+    """Issued certificates of the holder with that blind index, newest first.
+
+    ``readable_by`` (USCC) leaves only those that this organisation issued or had issued.
+    """
+    held = select(HolderRow.certificate_id).where(HolderRow.code_index == holder_index)
+    statement = select(CertificateRow).where(CertificateRow.id.in_(held), CertificateRow.stage == Stage.ISSUED)
+    if type_code is not None:
+        statement = statement.where(CertificateRow.type_code == type_code)
+    if readable_by is not None:
+        statement = statement.where((CertificateRow.issuer == readable_by) | (CertificateRow.client_organisation == readable_by))
+    if cursor is not None:
+        statement = statement.where(CertificateRow.id < cursor)
+    rows = list(await session.scalars(statement.order_by(CertificateRow.id.desc()).limit(limit + 1)))
+    holders = await _holders_of(session, [row.id for row in rows])
+    items = tuple(to_certificate(row, holders) for row in rows[:limit])
+    return Page(items, str(items[-1].id) if len(rows) > limit else None)
+
+
+async def awaiting_stamp(session: AsyncSession, issuers: Sequence[str], limit: int = PAGE_SIZE) -> tuple[Certificate, ...]:
+    """Certificates of these issuers that wait for an approver, oldest first."""
+    statement = (
+        select(CertificateRow)
+        .where(CertificateRow.stage == Stage.AWAITING_STAMP, CertificateRow.issuer.in_(issuers))
+        .order_by(CertificateRow.id)
+        .limit(limit)
+    )
+    rows = list(await session.scalars(statement))
+    holders = await _holders_of(session, [row.id for row in rows])
+    return tuple(to_certificate(row, holders) for row in rows)
+
+
+async def is_held_by(session: AsyncSession, certificate_id: uuid.UUID, holder_index: bytes) -> bool:
+    statement = select(HolderRow.position).where(HolderRow.certificate_id == certificate_id, HolderRow.code_index == holder_index)
+    return (await session.execute(statement.limit(1))).first() is not None
+
+
+async def history(session: AsyncSession, certificate_id: uuid.UUID) -> tuple[HistoryEntry, ...]:
+    """All operations on a certificate, oldest first."""
+    rows = await session.scalars(select(EventRow).where(EventRow.certificate_id == certificate_id).order_by(EventRow.at, EventRow.id))
+    return tuple(
+        HistoryEntry(row.at, row.operation, row.from_status, row.to_status, row.reason, row.actor_kind, row.actor_name) for row in rows
+    )
+
+
+async def status_at(session: AsyncSession, certificate_id: uuid.UUID, instant: dt.datetime) -> Status | None:
+    """The status code that stood at a past instant; ``None`` before the certificate was issued."""
+    statement = (
+        select(EventRow.to_status)
+        .where(EventRow.certificate_id == certificate_id, EventRow.at <= instant)
+        .order_by(EventRow.at.desc(), EventRow.id.desc())
+        .limit(1)
+    )
+    found = await session.scalar(statement)
+    return Status(found) if found else None
+
+
+async def count_certificates(session: AsyncSession) -> int:
+    """How many records there are, in any stage."""
+    return (await session.execute(select(func.count()).select_from(CertificateRow))).scalar_one()
+
+
+async def _holders_of(session: AsyncSession, certificates: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Holder]]:
+    statement = select(HolderRow).where(HolderRow.certificate_id.in_(certificates)).order_by(HolderRow.certificate_id, HolderRow.position)
+    found: dict[uuid.UUID, list[Holder]] = {}
+    for row in await session.scalars(statement):
+        found.setdefault(row.certificate_id, []).append(Holder(row.name, row.code_type, row.code, row.code_masked))
+    return found
+
+
+def to_certificate(row: CertificateRow, holders: dict[uuid.UUID, list[Holder]]) -> Certificate:
+    """The view of a row."""
+    shared = {name: getattr(row, name) for name in Certificate.__slots__ if name not in _CONVERTED}
+    return Certificate(
+        **shared,
+        stage=Stage(row.stage),
+        status=Status(row.status),
+        source=Source(row.source),
+        flags=tuple(row.flags),
+        holders=tuple(holders.get(row.id, ())),
+    )
+
+
+_CONVERTED = frozenset({"stage", "status", "source", "flags", "holders"})

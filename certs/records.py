@@ -1,0 +1,98 @@
+"""What a certificate is to those who read it: frozen views of the stored record. Pure."""
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from certs.lifecycle import Standing, Status, standing
+
+
+class Stage(StrEnum):
+    """How far issuing went; imported records count as issued."""
+
+    RESERVED = "reserved"
+    AWAITING_STAMP = "awaiting_stamp"
+    ISSUED = "issued"
+    VOID = "void"
+
+
+class Source(StrEnum):
+    ISSUED = "issued"
+    IMPORTED = "imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A holder. ``code`` is an organisation's credit code; of people only ``code_masked`` is shown."""
+
+    name: str
+    code_type: str
+    code: str | None
+    code_masked: str
+
+    @property
+    def natural(self) -> bool:
+        return self.code is None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One certificate with its holders in their order. Instants are UTC, dates are civil dates in China Standard Time."""
+
+    id: uuid.UUID
+    stage: Stage
+    status: Status
+    source: Source
+    type_code: str
+    type_name: str
+    number: str
+    identifier: str
+    verification_code: str | None
+    issuer: str
+    issuer_name: str
+    division: str
+    issued_on: dt.date | None
+    valid_from: dt.date | None
+    valid_to: dt.date | None
+    fields: Mapping[str, str]
+    matter_code: str | None
+    seal_code: str | None
+    seal_name: str | None
+    sealed_at: dt.datetime | None
+    document_hash: bytes | None
+    client_id: str | None
+    client_organisation: str | None
+    predecessor: str | None
+    successor: str | None
+    trust_grade: str
+    flags: tuple[str, ...]
+    created_at: dt.datetime
+    issued_at: dt.datetime | None
+    holders: tuple[Holder, ...]
+
+    def standing(self, today: dt.date) -> Standing:
+        """What a relying party is told on the civil date ``today``."""
+        return standing(self.status, today=today, valid_from=self.valid_from, valid_to=self.valid_to, superseded=self.successor is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One operation in a certificate's history; codes of GB/T 36903."""
+
+    at: dt.datetime
+    operation: str
+    from_status: str | None
+    to_status: str
+    reason: str
+    actor_kind: str
+    actor_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list and the cursor of the next one, if there is more."""
+
+    items: tuple[Certificate, ...]
+    next_cursor: str | None
