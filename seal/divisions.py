@@ -1,0 +1,15 @@
+"""Administrative divisions, GB/T 2260: six digits, two each for province, prefecture and county."""
+
+
+def is_division(code: str) -> bool:
+    return len(code) == 6 and code.isascii() and code.isdigit()
+
+
+def covers(division: str | None, other: str) -> bool:
+    """Whether ``other`` lies in ``division``: 990100 covers 990100 and 990102, 990000 both; nothing covers without a code."""
+    if division is None or not is_division(division) or not is_division(other):
+        return False
+    significant = division
+    while significant.endswith("00"):
+        significant = significant[:-2]
+    return other.startswith(significant) if significant else True

@@ -1,0 +1,46 @@
+"""Matters: what organisations act in. Whether a matter is an approval decides which seal it takes."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from keys.base.actor import Actor
+from keys.base.db import AsyncSession
+from keys.evidence import audit
+from keys.evidence.audit import Event, Outcome
+from seal.models import MatterRow
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """``code`` as in the list of government-service matters; ``organisation`` is the USCC of who acts in it."""
+
+    code: str
+    name: str
+    is_approval: bool
+    organisation: str
+
+
+async def put_matter(session: AsyncSession, now: dt.datetime, actor: Actor, matter: Matter) -> None:
+    """Add or change a matter; audited, because it decides which seal may be used."""
+    values = {"name": matter.name, "is_approval": matter.is_approval, "organisation": matter.organisation, "changed_at": now}
+    statement = insert(MatterRow).values(code=matter.code, **values)
+    await session.execute(statement.on_conflict_do_update(index_elements=[MatterRow.code], set_=values))
+    details: dict[str, audit.JSON] = {"is_approval": matter.is_approval, "organisation": matter.organisation}
+    await audit.record(session, now, Event("seal.matter.put", f"matter:{matter.code}", Outcome.DONE, actor, details))
+
+
+async def get_matter(session: AsyncSession, code: str) -> Matter | None:
+    row = await session.scalar(select(MatterRow).where(MatterRow.code == code).execution_options(populate_existing=True))
+    return None if row is None else _view(row)
+
+
+async def list_matters(session: AsyncSession, *, organisation: str) -> list[Matter]:
+    rows = await session.scalars(select(MatterRow).where(MatterRow.organisation == organisation).order_by(MatterRow.code))
+    return [_view(row) for row in rows]
+
+
+def _view(row: MatterRow) -> Matter:
+    return Matter(row.code, row.name, row.is_approval, row.organisation)

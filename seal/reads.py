@@ -1,0 +1,160 @@
+"""Named selects about seals. They answer with frozen views; the tables stay inside."""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select
+
+from keys.base.db import AsyncSession
+from keys.base.errors import NotFound
+from seal.kinds import SealKind
+from seal.lifecycle import Status
+from seal.models import MadeSealRow, SealRow, StatusChangeRow, UseRow
+
+
+class SealNotFound(NotFound):
+    code = "SEAL_NOT_FOUND"
+    public = ("没有这枚印章。", "There is no such seal.")
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A seal as others see it; ``code`` is its 14 digits, ``""`` until it is made; ``organisation`` a USCC."""
+
+    id: uuid.UUID
+    code: str
+    name: str
+    kind: SealKind
+    organisation: str
+    organisation_name: str
+    division: str
+    status: Status
+    status_since: dt.datetime
+    valid_from: dt.datetime
+    valid_to: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SealPictures:
+    """The impression: ``svg`` in millimetres, ``png`` transparent at 300 dpi."""
+
+    svg: bytes
+    png: bytes
+    width_mm: float
+    height_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    move: str
+    old: str | None
+    new: str
+    at: dt.datetime
+    actor_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealUse:
+    """One stamping. ``document_hash`` is SHA-256 of the document before it."""
+
+    permit_id: uuid.UUID
+    document_hash: bytes
+    actor_id: str
+    matter_code: str
+    unattended: bool
+    at: dt.datetime
+
+
+def seal_view(row: SealRow) -> Seal:
+    return Seal(
+        id=row.id,
+        code=row.code or "",
+        name=row.name,
+        kind=SealKind(row.kind),
+        organisation=row.organisation,
+        organisation_name=row.organisation_name,
+        division=row.division,
+        status=Status(row.status),
+        status_since=row.status_since,
+        valid_from=row.valid_from,
+        valid_to=row.valid_to,
+    )
+
+
+async def get_seal(session: AsyncSession, code: str) -> Seal:
+    """The seal of this code. Raises :class:`SealNotFound`."""
+    return seal_view(await _one(session, select(SealRow).where(SealRow.code == code), code))
+
+
+async def get_application(session: AsyncSession, seal_id: uuid.UUID) -> Seal:
+    """The seal of this identifier, made or not. Raises :class:`SealNotFound`."""
+    return seal_view(await _one(session, select(SealRow).where(SealRow.id == seal_id), str(seal_id)))
+
+
+async def find_seal(session: AsyncSession, *, organisation: str, kind: str) -> Seal | None:
+    """The organisation's seal of this kind that is in use or suspended: at most one. A kind nobody knows finds none."""
+    in_use = SealRow.status.in_((Status.ACTIVE, Status.SUSPENDED))
+    row = await session.scalar(select(SealRow).where(SealRow.organisation == organisation, SealRow.kind == kind, in_use))
+    return None if row is None else seal_view(row)
+
+
+async def list_seals(session: AsyncSession, *, organisation: str | None = None, after: str = "", limit: int = 200) -> list[Seal]:
+    """Made seals in the order of their codes, from the one after ``after`` on."""
+    query = select(SealRow).where(SealRow.code > after).order_by(SealRow.code).limit(limit)
+    if organisation is not None:
+        query = query.where(SealRow.organisation == organisation)
+    return [seal_view(row) for row in await session.scalars(query)]
+
+
+async def list_applications(session: AsyncSession, *, division: str) -> list[Seal]:
+    """What waits for a review in this division, oldest first."""
+    query = select(SealRow).where(SealRow.status == Status.APPLIED, SealRow.division == division).order_by(SealRow.id)
+    return [seal_view(row) for row in await session.scalars(query)]
+
+
+async def status_at(session: AsyncSession, code: str, instant: dt.datetime) -> Status | None:
+    """The status of the seal at any past instant; None before its application. Raises :class:`SealNotFound`."""
+    seal = await get_seal(session, code)
+    query = (
+        select(StatusChangeRow.new)
+        .where(StatusChangeRow.seal_id == seal.id, StatusChangeRow.at <= instant)
+        .order_by(StatusChangeRow.at.desc(), StatusChangeRow.id.desc())
+        .limit(1)
+    )
+    found = await session.scalar(query)
+    return None if found is None else Status(found)
+
+
+async def history(session: AsyncSession, code: str) -> list[StatusChange]:
+    """Every move of the seal, first to last."""
+    seal = await get_seal(session, code)
+    rows = await session.scalars(select(StatusChangeRow).where(StatusChangeRow.seal_id == seal.id).order_by(StatusChangeRow.id))
+    return [StatusChange(row.move, row.old, row.new, row.at, row.actor_id, row.reason) for row in rows]
+
+
+async def uses_of(session: AsyncSession, code: str, *, limit: int = 100) -> list[SealUse]:
+    """The seal's log of use, latest first."""
+    seal = await get_seal(session, code)
+    query = select(UseRow).where(UseRow.seal_id == seal.id).order_by(UseRow.at.desc(), UseRow.permit_id.desc()).limit(limit)
+    return [
+        SealUse(row.permit_id, row.document_hash, row.actor_id, row.matter_code, row.unattended, row.at)
+        for row in await session.scalars(query)
+    ]
+
+
+async def pictures_of(session: AsyncSession, code: str) -> SealPictures:
+    """The impression of the seal. Raises :class:`SealNotFound`."""
+    query = select(MadeSealRow).join(SealRow, SealRow.id == MadeSealRow.seal_id).where(SealRow.code == code)
+    row = await session.scalar(query)
+    if row is None:
+        raise SealNotFound(code)
+    return SealPictures(row.svg, row.png, row.width_mm, row.height_mm)
+
+
+async def _one(session: AsyncSession, query: Select[SealRow], name: str) -> SealRow:
+    row = await session.scalar(query)
+    if row is None:
+        raise SealNotFound(name)
+    return row
