@@ -176,7 +176,7 @@ def _holds_number(text: str) -> bool:
     return re.search(r"[0-9]{17}[0-9Xx]", unicodedata.normalize("NFKC", text)) is not None
 
 
-def _select() -> Select[tuple[AccountRow, bytes | None, BindingRow | None]]:
+def _select() -> Select[AccountRow, bytes | None, BindingRow]:
     return (
         select(AccountRow, CredentialRow.totp_sealed, BindingRow)
         .outerjoin(CredentialRow, CredentialRow.account_id == AccountRow.id)
@@ -185,11 +185,12 @@ def _select() -> Select[tuple[AccountRow, bytes | None, BindingRow | None]]:
     )
 
 
-async def _one(session: AsyncSession, query: Select[tuple[AccountRow, bytes | None, BindingRow | None]]) -> Account | None:
+async def _one(session: AsyncSession, query: Select[AccountRow, bytes | None, BindingRow]) -> Account | None:
     found = (await session.execute(query)).one_or_none()
     if found is None:
         return None
-    row, totp_sealed, binding = found
+    row, totp_sealed = found[0], found[1]
+    binding: BindingRow | None = found[2]  # an outer join
     return Account(
         id=row.id,
         username=row.username,

@@ -1,0 +1,64 @@
+"""Named selects of the package."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from identity.models import AccountRow, BindingRow, IdentityEvidenceRow, LegalPersonRow, OrganisationRow
+from identity.organisations import Organisation
+from identity.people import Account, get_account
+from identity.realname import binding_context, evidence_entry
+from keys.base.actor import Role
+from keys.base.db import AsyncSession
+
+
+@dataclass(frozen=True, slots=True)
+class BoundNumber:
+    """The number bound to an account: masked for the screen, sealed for ``personal_data.reveal``."""
+
+    code_type: str
+    masked: str
+    index: bytes
+    sealed: bytes
+    context: str
+
+
+async def bound_number(session: AsyncSession, account_id: uuid.UUID) -> BoundNumber | None:
+    row = await session.get(BindingRow, account_id)
+    if row is None:
+        return None
+    return BoundNumber(row.code_type, row.number_masked, row.number_index, row.number_sealed, binding_context(account_id))
+
+
+async def account_by_number(session: AsyncSession, number_index: bytes) -> Account | None:
+    """Whose number this is, by its blind index (``PersonalData.index``)."""
+    account_id = await session.scalar(select(BindingRow.account_id).where(BindingRow.number_index == number_index))
+    return await get_account(session, account_id) if account_id else None
+
+
+async def evidence_of(session: AsyncSession, account_id: uuid.UUID, limit: int = 20) -> Sequence[dict[str, Any]]:
+    """What sources said about the person's own claims, the newest first; entries as in ``RealNameResult.evidence``."""
+    query = select(IdentityEvidenceRow).where(IdentityEvidenceRow.account_id == account_id)
+    rows = await session.scalars(query.order_by(IdentityEvidenceRow.checked_at.desc(), IdentityEvidenceRow.id.desc()).limit(limit))
+    return [evidence_entry(row) for row in rows]
+
+
+async def organisations_in(session: AsyncSession, division: str) -> Sequence[Organisation]:
+    """Active organisations of a division, by code."""
+    query = select(OrganisationRow).where(OrganisationRow.division == division, OrganisationRow.active).order_by(OrganisationRow.uscc)
+    return [Organisation(row.uscc, row.name, row.division, row.kind, row.active) for row in await session.scalars(query)]
+
+
+async def staff_of(session: AsyncSession, uscc: str, role: Role) -> Sequence[uuid.UUID]:
+    """Active accounts that hold ``role`` in an organisation."""
+    query = select(AccountRow.id).where(AccountRow.organisation == uscc, AccountRow.active, AccountRow.roles.contains([role.value]))
+    return (await session.scalars(query.order_by(AccountRow.id))).all()
+
+
+async def registered_name(session: AsyncSession, uscc: str) -> str | None:
+    """What the legal-person registry calls the organisation of this code; None where it keeps no active one."""
+    query = select(LegalPersonRow.name).where(LegalPersonRow.uscc == uscc, LegalPersonRow.status == "active")
+    return await session.scalar(query)
