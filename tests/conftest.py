@@ -107,3 +107,21 @@ def suites() -> Path:
             pytest.fail(f"FUJIE_SUITES: {folder} does not exist")
         pytest.skip("no conformance data: set FUJIE_SUITES")
     return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]
+    """With ``FUJIE_REQUIRE_ALL=1`` a skipped test is a failed one: nothing is quietly left out."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("FUJIE_REQUIRE_ALL") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and FUJIE_REQUIRE_ALL=1 allows none: {report.longrepr}"
+    return report
+
+
+def require_command(name: str, package: str) -> str:
+    """The path of an outside program, or a skip that names the Debian package that brings it."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"needs {name}: apt-get install {package}")
+    return path

@@ -26,6 +26,11 @@ class FujieError(Exception):
         self.detail = detail
         self.extra = extra
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that belong to the answer."""
+        return {}
+
 
 class InvalidInput(FujieError):
     """A value is malformed; ``extra['errors']`` may list ``{"field", "message"}``."""

@@ -18,7 +18,7 @@ from keys.base.db import AsyncSession, Database
 from keys.base.ids import new_id
 from keys.evidence.models import AuditEvent
 
-JSON: TypeAlias = "str | int | float | bool | None | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 
 
 class Outcome(StrEnum):

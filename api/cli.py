@@ -1,0 +1,39 @@
+"""``fujie``: one command, its parts loaded only when asked for (``fujie verify`` must not wait for the web server)."""
+
+import importlib
+import sys
+from collections.abc import Callable
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("api.commands.serving:serve", "start everything and serve until Ctrl-C"),
+    "verify": ("api.commands.verify:verify", "verify files: PDF, seal, QR picture"),
+    "seal": ("api.commands.seals:app", "seals: list, show, suspend, resume, extract"),
+    "certs": ("api.commands.certs:app", "certificates: show, suspend, resume, revoke, cancel"),
+    "import": ("api.commands.importing:import_file", "take legacy certificates from CSV or JSON lines"),
+    "audit": ("api.commands.audit:app", "the audit log: verify, checkpoint"),
+    "client": ("api.commands.clients:app", "OpenID clients: create, list, rotate"),
+    "user": ("api.commands.users:app", "accounts: show, create, unlock, close"),
+    "org": ("api.commands.organisations:app", "organisations: show, put"),
+    "keys": ("api.commands.keys:app", "signing keys and authorities: list"),
+    "doctor": ("api.commands.doctor:doctor", "look whether everything that must be there is there"),
+}
+
+
+def usage() -> str:
+    lines = [f"  fujie {name:<8} {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(["符节 Fujie", *lines, "", "fujie COMMAND --help says more."])
+
+
+def main() -> None:
+    """Run the command named first; exit 2 with the usage where there is none such."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in {"-h", "--help", "help", ""}:
+        print(usage())
+        raise SystemExit(0 if name else 2)
+    if name not in COMMANDS:
+        print(f"fujie: unknown command {name!r}\n\n{usage()}", file=sys.stderr)
+        raise SystemExit(2)
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    run: Callable[[list[str]], None] = importlib.import_module("api.commands.run").run
+    sys.argv = [f"fujie {name}", *sys.argv[2:]]
+    run(getattr(importlib.import_module(module), attribute))

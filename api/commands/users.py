@@ -1,0 +1,89 @@
+"""``fujie user``: accounts of people and staff."""
+
+import secrets
+from dataclasses import asdict
+from typing import Annotated
+
+import orjson
+import typer
+
+from api.commands.house import with_house
+from api.wiring import House
+from identity.credentials import enrol_totp, totp_address
+from identity.login import LogIn, unlock as unlock_account
+from identity.login_policy import needs_second_factor
+from identity.people import Account, NewAccount, create_account, find_by_username, set_active
+from keys.base.actor import SYSTEM, Role
+from keys.base.db import AsyncSession
+from keys.base.errors import NotFound
+from keys.evidence.audit import Event, Outcome, record
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Accounts.", pretty_exceptions_enable=False)
+
+
+async def _require(session: AsyncSession, username: str) -> Account:
+    account = await find_by_username(session, username)
+    if account is None:
+        raise NotFound("account")
+    return account
+
+
+@app.command()
+def show(username: str) -> None:
+    """Print an account; its number stays masked."""
+
+    async def journey(house: House) -> Account:
+        async with house.database.session() as session:
+            return await _require(session, username)
+
+    print(orjson.dumps(asdict(with_house(journey)), default=sorted).decode())
+
+
+@app.command()
+def create(
+    username: str,
+    display_name: str,
+    division: Annotated[str, typer.Option(help="GB/T 2260 division code, 6 digits")],
+    role: Annotated[list[Role] | None, typer.Option(help="what the account may do")] = None,
+    organisation: Annotated[str | None, typer.Option(help="USCC of the employer")] = None,
+) -> None:
+    """Create an account with a random first password (and a second factor where its roles need one); both are printed this once."""
+    roles = frozenset(role or [Role.CITIZEN])
+    password = secrets.token_urlsafe(15)
+
+    async def journey(house: House) -> dict[str, str]:
+        async with house.database.begin() as session:
+            now = house.clock.now()
+            account = await create_account(session, now, NewAccount(username, display_name, division, roles, organisation), password)
+            printed = {"username": account.username, "password": password}
+            if needs_second_factor(roles):
+                printed["totp"] = totp_address(await enrol_totp(session, house.personal, now, account.id), account.username)
+            await record(session, now, Event("identity.account.create", f"account:{account.id}", Outcome.DONE, SYSTEM, {"roles": sorted(roles)}))
+        return printed
+
+    print(orjson.dumps(with_house(journey)).decode())
+
+
+@app.command()
+def unlock(username: str) -> None:
+    """End a lock-out after too many wrong passwords."""
+
+    async def journey(house: House) -> None:
+        async with house.database.session() as session:
+            account = await _require(session, username)
+        await unlock_account(LogIn(house.database, house.redis, house.clock, house.personal), SYSTEM, account.id)
+
+    with_house(journey)
+
+
+@app.command()
+def close(username: str) -> None:
+    """Close an account: its sessions end and it logs in no more."""
+
+    async def journey(house: House) -> None:
+        async with house.database.begin() as session:
+            account = await _require(session, username)
+            await set_active(session, house.clock.now(), account.id, False)
+            await record(session, house.clock.now(), Event("identity.account.close", f"account:{account.id}", Outcome.DONE, SYSTEM))
+
+    with_house(journey)

@@ -1,0 +1,106 @@
+"""``fujie serve``: servers, migrations, the application, the demonstration; all stopped again on the way out."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+import uvloop
+from rich.console import Console
+
+from api import logs
+from api.app import create_app
+from api.background import background
+from api.demo.setup import establish_demo, tell_story_once
+from api.embedded import Addresses
+from api.settings import Settings
+from api.wiring import House, open_house, own_servers
+from keys.base.errors import FujieError
+
+
+class PortBusy(FujieError):
+    """Something else listens on the port."""
+
+    code = "PORT_BUSY"
+    status = 409
+    public = ("端口已被占用。", "The port is in use.")
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling: one signal ends the server, and everything is then stopped in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket, bound before anything is started; raises PortBusy, never takes another port."""
+    listening = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise PortBusy(f"{settings.host}:{settings.port}: {error.strerror}") from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def serve(settings: Settings, console: Console) -> None:
+    """Serve until SIGINT or SIGTERM. Raises PortBusy, HomeInUse, ServerDidNotStart."""
+    logs.configure()
+    with contextlib.closing(listen(settings)) as listening, own_servers(settings) as addresses:
+        uvloop.run(_serve(settings, addresses, listening, console))
+
+
+async def _serve(settings: Settings, addresses: Addresses, listening: socket.socket, console: Console) -> None:
+    async with open_house(settings, addresses) as house:
+        if settings.demo:
+            await establish_demo(house, console)
+        server = Server(_configuration(house))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, setattr, server, "should_exit", True)
+        async with background(house):
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            await _announce(house, server, serving, console)
+            await serving
+    console.print("已停止 stopped")
+
+
+async def _announce(house: House, server: Server, serving: asyncio.Task[None], console: Console) -> None:
+    """Wait until the server answers, tell the story in demonstration mode, then say so."""
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if house.settings.demo:
+        story = asyncio.create_task(tell_story_once(house, console))
+        await asyncio.wait({story, serving}, return_when=asyncio.FIRST_COMPLETED)
+        if not story.done():
+            story.cancel()
+            return
+        try:
+            await story
+        except BaseException:
+            server.should_exit = True
+            await serving
+            raise
+    console.print(f"[bold green]ready[/] 就绪  {house.base_url}", highlight=False)
+
+
+def _configuration(house: House) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(house),
+        loop="none",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+        limit_concurrency=2_000,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
