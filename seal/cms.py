@@ -1,0 +1,95 @@
+"""The SignedData of our own PDF profile, written octet by octet (RFC 5652, ETSI EN 319 122-1 and 319 142-1 baseline B-B).
+
+Everything in it follows from six values, so that a verifier can write it again from what it has validated and compare
+octets: nothing in a ``/Contents`` of ours can be changed unnoticed. DER throughout; SET OF members are sorted (X.690 §11.6).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from asn1crypto.x509 import Certificate
+
+from seal import der
+from seal.asn1_structures import SES_ATTRIBUTE
+
+_SET, _IMPLICIT_0 = 0x31, 0xA0
+_DATA = der.object_identifier("1.2.840.113549.1.7.1")
+_SIGNED_DATA = der.object_identifier("1.2.840.113549.1.7.2")
+_CONTENT_TYPE = der.object_identifier("1.2.840.113549.1.9.3")
+_MESSAGE_DIGEST = der.object_identifier("1.2.840.113549.1.9.4")
+_SIGNING_CERTIFICATE_V2 = der.object_identifier("1.2.840.113549.1.9.16.2.47")
+_SES = der.object_identifier(SES_ATTRIBUTE)
+_SHA256 = der.sequence(der.object_identifier("2.16.840.1.101.3.4.2.1"))
+_ECDSA_SHA256 = der.sequence(der.object_identifier("1.2.840.10045.4.3.2"))
+_VERSION_1 = der.integer(1)
+
+
+def set_of(*members: bytes, tag: int = _SET) -> bytes:
+    """A DER SET OF: members in ascending order of their encodings."""
+    return der.encode(tag, *sorted(members))
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a SignedData of our profile is made of.
+
+    ``certificates``  DER: the signer's, then its issuers without the root
+    ``digest``        SHA-256 of the ByteRange octets
+    ``ses``           the DER SES_Signature over the same octets (GM/T 0031)
+    """
+
+    certificates: tuple[bytes, ...]
+    digest: bytes
+    ses: bytes
+
+    @property
+    def signer(self) -> bytes:
+        return self.certificates[0]
+
+    def attributes(self) -> bytes:
+        """The signed attributes as they are signed: a SET OF with its universal tag (RFC 5652 §5.4)."""
+        return set_of(*self._attributes())
+
+    def content_info(self, signature: bytes) -> bytes:
+        """The whole ContentInfo. ``signature``: DER ECDSA-Sig-Value over :meth:`attributes`."""
+        signer_info = der.sequence(
+            _VERSION_1,
+            _issuer_and_serial(self.signer),
+            _SHA256,
+            set_of(*self._attributes(), tag=_IMPLICIT_0),
+            _ECDSA_SHA256,
+            der.octet_string(signature),
+        )
+        signed_data = der.sequence(
+            _VERSION_1,
+            set_of(_SHA256),
+            der.sequence(_DATA),
+            set_of(*self.certificates, tag=_IMPLICIT_0),
+            set_of(signer_info),
+        )
+        return der.sequence(_SIGNED_DATA, der.encode(der.EXPLICIT_0, signed_data))
+
+    def _attributes(self) -> Iterable[bytes]:
+        # PAdES forbids signing-time here: the claimed time stands in /M (EN 319 142-1 §6.3).
+        return (
+            _attribute(_CONTENT_TYPE, _DATA),
+            _attribute(_MESSAGE_DIGEST, der.octet_string(self.digest)),
+            _attribute(_SIGNING_CERTIFICATE_V2, _signing_certificate(self.signer)),
+            _attribute(_SES, der.octet_string(self.ses)),
+        )
+
+
+def _attribute(kind: bytes, value: bytes) -> bytes:
+    return der.sequence(kind, der.encode(_SET, value))
+
+
+def _signing_certificate(certificate: bytes) -> bytes:
+    """SigningCertificateV2 with one ESSCertIDv2; SHA-256 is its default algorithm and therefore absent (RFC 5035 §4)."""
+    identifier = der.sequence(der.octet_string(sha256(certificate).digest()))
+    return der.sequence(der.sequence(identifier))
+
+
+def _issuer_and_serial(certificate: bytes) -> bytes:
+    body = Certificate.load(certificate)["tbs_certificate"]
+    return der.sequence(body["issuer"].dump(), body["serial_number"].dump())

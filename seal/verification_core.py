@@ -1,0 +1,105 @@
+"""What kind of file it is, and the verdict on every kind that needs no foreign signature library.
+
+``judge`` answers None for a PDF signed in another profile than ours: :mod:`seal.verification_foreign` judges those. The two
+are separate modules because loading pyHanko's validation costs several times what a verdict on one of our certificates does.
+"""
+
+import datetime as dt
+import io
+import zipfile
+
+from PIL import Image
+from zxingcpp import BarcodeFormat, BarcodeFormats, read_barcodes
+
+from seal import der
+from seal.trust import Trust
+from seal.verdict import (
+    Indication,
+    Kind,
+    SignatureVerdict,
+    Verdict,
+    judged,
+    open_question,
+    passed,
+    summed_up,
+    unreadable,
+    unsigned,
+)
+from seal.verification_pdf import UNREADABLE, SecurityStore, evidence_from, open_pdf, signature_fields
+from seal.verification_profile import is_ours, judge_profile
+from seal.verification_stamp import StampJudgement, judge_seal, judge_stamp
+
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+_PDF_WITHIN = 1024  # where readers look for the header
+_OFD_ROOT = "OFD.xml"
+
+
+def judge(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
+    """The verdict, or None for a PDF signed in another profile. May raise; :func:`seal.verification.verify` does not."""
+    if b"%PDF-" in data[:_PDF_WITHIN]:
+        return _judge_pdf(data, trust, at)
+    if data.startswith(b"PK\x03\x04"):
+        return _judge_package(data)
+    if data.startswith(_PICTURES):
+        return _judge_picture(data)
+    if data.startswith(b"\x30"):
+        return _judge_seal_file(data, trust, at)
+    return unreadable(Kind.PDF, "neither PDF, OFD, seal file nor picture")
+
+
+def judge_qr_text(text: str) -> Verdict:
+    """What a QR code says is a claim: only the record behind it can be judged."""
+    checks = (passed("FORMAT", f"a QR code that says: {text[:500]}"), open_question("RECORD", "ask the issuer's service for the record"))
+    return Verdict(Kind.QR, Indication.INDETERMINATE, "SIGNED_DATA_NOT_FOUND", checks=checks)
+
+
+def _judge_pdf(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
+    try:
+        reader = open_pdf(data)
+        fields = signature_fields(reader)
+        ours = any(is_ours(field) for field in fields)
+    except UNREADABLE as error:
+        return unreadable(Kind.PDF, f"not a readable PDF: {type(error).__name__}")
+    if not fields:
+        return unsigned(Kind.PDF)
+    return judge_profile(data, reader, fields, trust, at) if ours else None
+
+
+def _judge_package(data: bytes) -> Verdict:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as package:
+            names = package.namelist()
+    except (zipfile.BadZipFile, *UNREADABLE):
+        return unreadable(Kind.OFD, "a broken package")
+    if _OFD_ROOT not in names:
+        return unreadable(Kind.OFD, "a package that is not an OFD")
+    return unreadable(Kind.OFD, "an OFD; this version does not judge OFD signatures")
+
+
+def _judge_picture(data: bytes) -> Verdict:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            codes = read_barcodes(picture.convert("L"), formats=BarcodeFormats(BarcodeFormat.QRCode))
+    except (OSError, Image.DecompressionBombError, SyntaxError, *UNREADABLE):
+        return unreadable(Kind.QR, "a picture that cannot be read")
+    if not codes:
+        return unreadable(Kind.QR, "a picture without a QR code")
+    return judge_qr_text(codes[0].text)
+
+
+def _judge_seal_file(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
+    """An SES_Signature by itself, else an SESeal; what was stamped is not at hand, so a stamp cannot pass entirely."""
+    try:
+        der.read(data)
+    except ValueError as error:
+        return unreadable(Kind.SEAL, f"not one DER value: {error}")
+    evidence = evidence_from(trust, SecurityStore((), ()), at)
+    answers = [(judge_stamp(data, evidence, None), "SES_Signature"), (judge_seal(data, evidence), "SESeal")]
+    answer, field = next(((answer, field) for answer, field in answers if answer.seal), answers[0])
+    if answer.seal is None:
+        return unreadable(Kind.SEAL, "neither an SES_Signature nor an SESeal")
+    return summed_up(Kind.SEAL, (_single(field, answer),))
+
+
+def _single(field: str, answer: StampJudgement) -> SignatureVerdict:
+    return judged(field, answer.checks, signer=answer.signer, signing_time=answer.time, level="SES", seal=answer.seal)

@@ -1,0 +1,133 @@
+"""What a verdict needs to read from a PDF: its signature fields, its validation material, its attached metadata.
+
+Reading is strict and bounded; any irregularity raises one of :data:`UNREADABLE`, which the caller turns into a verdict.
+"""
+# mypy: allow-untyped-calls
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.misc import PdfError
+from pyhanko.pdf_utils.reader import PdfFileReader
+
+from seal.trust import Trust
+from seal.verification_path import RevocationList, read_certificate, read_crl
+from seal.verification_stamp import Evidence
+
+UNREADABLE = (PdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, AssertionError, RecursionError)
+METADATA = "metadata.json"
+
+_MAX_FIELDS = 512
+_MAX_DEPTH = 8
+_MAX_LISTS = 64
+_MAX_METADATA = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureField:
+    """A signature field that is filled in: its name, its signature dictionary and where that dictionary stands."""
+
+    name: str
+    dictionary: generic.DictionaryObject
+    reference: generic.Reference | None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityStore:
+    """Certificates and CRLs of the DSS (EN 319 142-1 §5.4.2), DER."""
+
+    certificates: tuple[bytes, ...]
+    crls: tuple[bytes, ...]
+
+
+def entry(dictionary: Any, key: str, default: Any = None) -> Any:
+    """The value behind ``key``, references followed (pyHanko's own ``get`` does not follow them)."""
+    try:
+        return dictionary[key]
+    except KeyError:
+        return default
+
+
+def open_pdf(data: bytes) -> PdfFileReader:
+    """A strict reader. Raises one of :data:`UNREADABLE`."""
+    return PdfFileReader(io.BytesIO(data), strict=True)
+
+
+def signature_fields(reader: PdfFileReader) -> list[SignatureField]:
+    """The filled signature fields in the order of the form. Raises one of :data:`UNREADABLE`."""
+    form = entry(reader.root, "/AcroForm")
+    if form is None:
+        return []
+    found: list[SignatureField] = []
+    for field in _leaves(entry(form, "/Fields", ()), "", None, 0):
+        found.append(field)
+        if len(found) > _MAX_FIELDS:
+            raise ValueError("too many signature fields")
+    return found
+
+
+def _leaves(fields: Any, prefix: str, inherited: str | None, depth: int) -> Iterator[SignatureField]:
+    if depth > _MAX_DEPTH or len(fields) > _MAX_FIELDS:
+        raise ValueError("the form is too deep or too wide")
+    for field in fields:
+        field = field.get_object()
+        name = ".".join(part for part in (prefix, str(entry(field, "/T", ""))) if part)
+        kind = entry(field, "/FT", inherited)
+        if "/V" in field and kind == "/Sig":
+            value = field.raw_get("/V")
+            yield SignatureField(name, value.get_object(), getattr(value, "reference", None))
+        elif "/Kids" in field:
+            yield from _leaves(field["/Kids"], name, kind, depth + 1)
+
+
+def security_store(reader: PdfFileReader) -> SecurityStore:
+    """The document security store; empty where there is none. Raises one of :data:`UNREADABLE`."""
+    store = entry(reader.root, "/DSS", {})
+    return SecurityStore(_streams(entry(store, "/Certs", ())), _streams(entry(store, "/CRLs", ())))
+
+
+def _streams(references: Any) -> tuple[bytes, ...]:
+    if len(references) > _MAX_LISTS:
+        raise ValueError("too many entries in the document security store")
+    return tuple(reference.get_object().data for reference in references)
+
+
+def attached_metadata(reader: PdfFileReader) -> dict[str, Any] | None:
+    """The JSON object attached as ``metadata.json`` (AFRelationship Data), if there is one that can be read."""
+    try:
+        content = _attachment(reader, METADATA)
+        value = orjson.loads(content) if content is not None and len(content) <= _MAX_METADATA else None
+    except UNREADABLE:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _attachment(reader: PdfFileReader, name: str) -> bytes | None:
+    for reference in entry(reader.root, "/AF", ()):
+        specification = reference.get_object()
+        if name in (entry(specification, "/UF"), entry(specification, "/F")):
+            data: bytes = specification["/EF"]["/F"].data
+            return data
+    return None
+
+
+def evidence_from(trust: Trust, store: SecurityStore, at: Any, embedded: tuple[bytes, ...] = ()) -> Evidence:
+    """Everything at hand for chains: anchors only from ``trust``; candidates and lists from the file as well."""
+    given = [party for party in map(read_certificate, trust.certificates) if party]
+    offered = [party for party in map(read_certificate, (*embedded, *store.certificates)) if party]
+    covered = _lists(store.crls)
+    return Evidence(
+        anchors=tuple(party for party in given if party.self_issued),
+        candidates=(*offered, *(party for party in given if not party.self_issued)),
+        crls=(*covered, *_lists(trust.crls)),
+        at=at,
+        covered=covered,
+    )
+
+
+def _lists(crls: tuple[bytes, ...]) -> tuple[RevocationList, ...]:
+    return tuple(crl for crl in map(read_crl, crls) if crl)
