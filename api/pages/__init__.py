@@ -1,0 +1,10 @@
+"""The pages people see: server-rendered, in Chinese and English, working without JavaScript."""
+
+from starlette.routing import BaseRoute
+
+from api.pages import account, consent, home, login, rendering
+from api.pages.errors import error_page
+
+routes: list[BaseRoute] = [*rendering.routes, *home.routes, *login.routes, *consent.routes, *account.routes]
+
+__all__ = ["error_page", "routes"]

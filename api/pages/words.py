@@ -1,0 +1,160 @@
+"""Codes in words: what statuses, levels, scopes, checks and rules are called on the pages. Tables only."""
+
+from dataclasses import dataclass
+
+from api.pages.i18n import mark, translate
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a verdict is spoken: its tone (good, wait, bad, mute), a headline and the sentence under it."""
+
+    tone: str
+    headline: str
+    sentence: str
+
+    def within(self, locale: str) -> "Answer":
+        return Answer(self.tone, translate(locale, self.headline), translate(locale, self.sentence))
+
+
+RECORDS = {
+    "in_force": Answer(
+        "good",
+        mark("The record is genuine and in force"),
+        mark("This certificate was issued here and stands today. Compare it with the paper in your hand."),
+    ),
+    "not_yet_valid": Answer(
+        "wait",
+        mark("Genuine, but not yet valid"),
+        mark("The record is genuine; its period has not begun. Do not rely on it before its first day."),
+    ),
+    "suspended": Answer(
+        "wait", mark("Suspended"), mark("The record is genuine, but the issuer has suspended the certificate. Do not rely on it for now.")
+    ),
+    "revoked": Answer("bad", mark("Revoked"), mark("The record is genuine, but the certificate was revoked. It is not in force.")),
+    "cancelled": Answer("bad", mark("Cancelled"), mark("The record is genuine, but the certificate was cancelled. It is not in force.")),
+    "expired": Answer("bad", mark("Expired"), mark("The record is genuine, but its period of validity has ended.")),
+    "superseded": Answer(
+        "wait",
+        mark("Replaced by a newer one"),
+        mark("The record is genuine, but a newer certificate has taken its place. Ask for that one."),
+    ),
+    "unknown": Answer("mute", mark("No such record"), mark("No certificate was issued here under this code.")),
+}
+UNCLEAR_RECORD = Answer(
+    "mute", mark("The record does not say"), mark("The record exists, but its status is not one we can vouch for. Ask the issuer.")
+)
+
+STATUS_TAGS = {
+    "in_force": ("good", mark("In force")),
+    "not_yet_valid": ("wait", mark("Not yet valid")),
+    "suspended": ("wait", mark("Suspended")),
+    "revoked": ("bad", mark("Revoked")),
+    "cancelled": ("bad", mark("Cancelled")),
+    "expired": ("bad", mark("Expired")),
+    "superseded": ("wait", mark("Replaced")),
+    "unknown": ("mute", mark("Unclear")),
+}
+
+FILES = {
+    "TOTAL_PASSED": Answer(
+        "good",
+        mark("The file is genuine and unaltered"),
+        mark("Every signature and the seal were checked, over the whole file, with the certificates behind them."),
+    ),
+    "INDETERMINATE": Answer(
+        "wait",
+        mark("Not enough to say"),
+        mark("Nothing false was found, but something needed for a firm answer is missing. The list below says what."),
+    ),
+    "TOTAL_FAILED": Answer(
+        "bad",
+        mark("Do not rely on this file"),
+        mark("At least one check failed: the file was altered, or its seal or signature does not hold."),
+    ),
+    "NO_SIGNATURE": Answer(
+        "bad", mark("This file carries no signature"), mark("It may be a copy or a scan. Nothing proves where it comes from.")
+    ),
+    "UNREADABLE": Answer("bad", mark("This file cannot be read"), mark("It is damaged, or not a PDF, OFD or seal file.")),
+}
+
+OUTCOMES = {"PASSED": "good", "NOTICE": "mute", "INDETERMINATE": "wait", "FAILED": "bad"}
+INDICATIONS = {
+    "TOTAL_PASSED": ("good", mark("Passed")),
+    "INDETERMINATE": ("wait", mark("Unclear")),
+    "TOTAL_FAILED": ("bad", mark("Failed")),
+}
+
+CHECKS = {
+    "FORMAT": mark("The file is well-formed"),
+    "COVERAGE": mark("The signature covers the entire file"),
+    "DOCMDP": mark("No change was made after certification"),
+    "CMS_FORM": mark("The signature container has its one proper form"),
+    "DATA_HASH": mark("Not a byte was altered"),
+    "SIGNATURE": mark("The signature is mathematically right"),
+    "CHAIN": mark("The signer's certificate leads to a trusted root"),
+    "REVOCATION": mark("No certificate in the chain was revoked"),
+    "TIMESTAMP": mark("The time stamp is right"),
+    "SIGNATURE_ENCODING": mark("The signature is encoded as it should be"),
+    "SEAL_FORMAT": mark("The electronic seal is well-formed"),
+    "SEAL_SIGNATURE": mark("The electronic seal is signed by its maker"),
+    "SEAL_MADE_TIME": mark("The seal was made while its maker's certificate was valid"),
+    "MAKER_CHAIN": mark("The seal maker's certificate leads to a trusted root"),
+    "MAKER_KEY_USAGE": mark("The seal maker's certificate is meant for signing"),
+    "MAKER_EXPIRED": mark("The seal maker's certificate had not expired"),
+    "MAKER_REVOKED": mark("The seal maker's certificate was not revoked"),
+    "SEAL_NOT_YET_VALID": mark("The seal's period had begun"),
+    "SEAL_EXPIRED": mark("The seal's period had not ended"),
+    "SEAL_VALIDITY": mark("The seal was within its period"),
+    "SEAL_TIMESTAMP": mark("The seal's time stamp is right"),
+    "SEAL_TIME_ORDER": mark("The seal's times are in order"),
+    "STAMP_FORMAT": mark("The GM/T 0031 stamp is well-formed"),
+    "STAMP_SIGNATURE": mark("The stamp's SM2 signature is right"),
+    "SIGNER_NOT_AUTHORISED": mark("The signer is named in the seal"),
+    "SIGNER_AUTHORISED": mark("The signer is named in the seal"),
+    "SIGNER_CHAIN": mark("The stamp signer's certificate leads to a trusted root"),
+    "STAMP_TIME_INVALID": mark("The time of stamping is plausible"),
+    "STAMP_TIME": mark("The time of stamping is plausible"),
+    "SIGNER_REVOKED": mark("The signer's certificate was not revoked when stamping"),
+    "STAMP_DATA_HASH": mark("The stamp covers exactly this file"),
+    "SEAL_SUSPENDED": mark("The seal was not suspended"),
+    "SEAL_CANCELLED": mark("The seal was not cancelled"),
+    "OUT_OF_SCOPE": mark("The seal was used within its scope"),
+}
+
+LEVELS = {
+    0: mark("not checked yet"),
+    1: mark("self-declared and well-formed"),
+    2: mark("name and number agree with the registry"),
+    3: mark("confirmed by a second, independent source"),
+    4: mark("checked in person, or by certificate"),
+}
+
+CODE_TYPES = {
+    "111": mark("Resident ID card"),
+    "516": mark("Hong Kong and Macao travel permit"),
+    "511": mark("Taiwan travel permit"),
+    "001": mark("Unified social credit code"),
+}
+
+SCOPES = {
+    "openid": (mark("That it is you"), mark("The identifier of your account.")),
+    "profile": (mark("Your name and level"), mark("Your display name and how well your identity was checked.")),
+    "real_name": (mark("Your verified name"), mark("The name the registry confirmed, and at what level. Not your ID number.")),
+    "offline_access": (mark("Access while you are away"), mark("The portal may ask again later, until you withdraw it.")),
+    "certificates:read": (mark("Your certificates"), mark("The list of certificates in your name.")),
+    "certificates:issue": (mark("Issuing certificates"), mark("Sending approvals in your name.")),
+    "identity:check": (mark("Real-name checks"), mark("Asking whether a name and a number belong together.")),
+    "verify": (mark("Verification"), mark("Checking certificates and files.")),
+}
+
+METHODS = {"pwd": mark("password"), "otp": mark("one-time code"), "hwk": mark("passkey"), "mfa": ""}
+
+REAL_NAME_OUTCOMES = {
+    "match": mark("Name and number agree with the registry."),
+    "name_differs": mark("The registry has another name for this number."),
+    "mobile_differs": mark("The mobile number is not this person's."),
+    "no_record": mark("The registry does not know this number."),
+    "id_invalid": mark("This cannot be a number of that kind."),
+    "source_unavailable": mark("The registry does not answer at the moment. Please try again later."),
+}
