@@ -8,11 +8,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
+from api.demo.portals import routes as portal_routes
 from api.limits import BodyLimit
 from api.metrics import Measured
 from api.pages import error_page
 from api.pages import routes as page_routes
-from api.demo.portals import routes as portal_routes
 from api.routes import certificates, health, identity, log, oidc, pki, verify_file
 from api.wiring import House
 

@@ -31,6 +31,14 @@ class PortBusy(FujieError):
 class Server(uvicorn.Server):
     """uvicorn without its own signal handling: one signal ends the server, and everything is then stopped in order."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answering = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answering.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -73,8 +81,9 @@ async def _serve(settings: Settings, addresses: Addresses, listening: socket.soc
 
 async def _announce(house: House, server: Server, serving: asyncio.Task[None], console: Console) -> None:
     """Wait until the server answers, tell the story in demonstration mode, then say so."""
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
+    await asyncio.wait({serving, asyncio.create_task(server.answering.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        return
     if house.settings.demo:
         story = asyncio.create_task(tell_story_once(house, console))
         await asyncio.wait({story, serving}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from certs.issuance import Issuing
-from keys.jwks import ensure_signing_keys
 from redis.asyncio import Redis
 
 from api.embedded import Addresses, HomeInUse, embedded_servers, locked_home
@@ -23,6 +22,7 @@ from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import KeyStore
 from keys.evidence.log import establish_log
 from keys.evidence.notes import VerifierKey
+from keys.jwks import ensure_signing_keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="The audit lo
 
 @app.command()
 def verify(
-    kept: Annotated[list[Path] | None, typer.Option("--checkpoint", help="a checkpoint kept outside, to be found again", exists=True)] = None,
+    kept: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="a checkpoint kept outside, to be found again", exists=True)
+    ] = None,
 ) -> None:
     """Recompute every hash of the log. Exit 0: whole; 1: not."""
     notes = [path.read_text() for path in kept or []]

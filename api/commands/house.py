@@ -1,10 +1,9 @@
 """Commands that need the house: they use the running instance's servers, or start the embedded ones for a while."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
-
-import asyncio
 
 from api import logs
 from api.commands.run import settings

@@ -10,13 +10,14 @@ import typer
 from api.commands.house import with_house
 from api.wiring import House
 from identity.credentials import enrol_totp, totp_address
-from identity.login import LogIn, unlock as unlock_account
+from identity.login import LogIn
+from identity.login import unlock as unlock_account
 from identity.login_policy import needs_second_factor
 from identity.people import Account, NewAccount, create_account, find_by_username, set_active
 from keys.base.actor import SYSTEM, Role
 from keys.base.db import AsyncSession
 from keys.base.errors import NotFound
-from keys.evidence.audit import Event, Outcome, record
+from keys.evidence.audit import JSON, Event, Outcome, record
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Accounts.", pretty_exceptions_enable=False)
 
@@ -58,7 +59,8 @@ def create(
             printed = {"username": account.username, "password": password}
             if needs_second_factor(roles):
                 printed["totp"] = totp_address(await enrol_totp(session, house.personal, now, account.id), account.username)
-            await record(session, now, Event("identity.account.create", f"account:{account.id}", Outcome.DONE, SYSTEM, {"roles": sorted(roles)}))
+            details: dict[str, JSON] = {"roles": list[JSON](sorted(roles))}
+            await record(session, now, Event("identity.account.create", f"account:{account.id}", Outcome.DONE, SYSTEM, details))
         return printed
 
     print(orjson.dumps(with_house(journey)).decode())
