@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from certs.issuance import Issuing
 from redis.asyncio import Redis
 
 from api.embedded import Addresses, HomeInUse, embedded_servers, locked_home
@@ -15,6 +14,7 @@ from api.migrations import upgrade
 from api.settings import Settings
 from api.workers import ProcessWorkers
 from certs.blobs import BlobStore, FolderBlobStore
+from certs.issuance import Issuing
 from identity.personal_data import PersonalData, open_personal_data
 from keys.base.clock import Clock, SystemClock
 from keys.base.db import Database
