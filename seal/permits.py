@@ -200,7 +200,8 @@ async def _hold_seal(session: AsyncSession, now: dt.datetime, code: str) -> uuid
     objection = objection_to_seal(Status(held.status), held.valid_from, held.valid_to, now)
     if objection is not None:
         raise NotPermitted(objection)
-    return held.id
+    seal_id: uuid.UUID = held.id
+    return seal_id
 
 
 async def _permit_row(session: AsyncSession, permit_id: uuid.UUID) -> PermitRow:
