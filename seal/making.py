@@ -1,0 +1,274 @@
+"""Making a seal, from the application to its first day of use (电子印章管理办法).
+
+1. :func:`apply_for_seal`   the organisation's keeper orders; the text is tried on the fonts
+2. :func:`review_seal`      another person than the applicant agrees or refuses
+3. :func:`make_reviewed_seal`
+   a. number it: the next code of the division
+   b. draw the impression
+   c. make the keys: P-256 for PAdES, SM2 for the stamp; certify both
+   d. make the SESeal and sign it with the maker's key
+4. :func:`file_seal`        it is filed under its code
+5. :func:`activate_seal`    it may be used
+
+:func:`make_seal` walks all five for an applicant and a reviewer. Each step is a transaction of its own; what was left
+half-way is taken up where it stands.
+"""
+
+import asyncio
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+
+from keys.base.actor import Actor
+from keys.base.clock import Clock
+from keys.base.db import AsyncSession, Database
+from keys.base.errors import Conflict, Forbidden, InvalidInput
+from keys.base.ids import new_id
+from keys.custody.reads import store_key
+from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
+from keys.pki.authority import IssuedCertificate, issue
+from keys.pki.certificate import Subject
+from keys.pki.reads import certificate_ends
+from seal.appearance import SealDesign, draw
+from seal.appearance import check as check_design
+from seal.asn1 import SealContent, assemble_seal, build_seal_info
+from seal.changes import change_status, check_mover, lock_application, lock_seal, refusals_audited, write_history
+from seal.codes import next_code
+from seal.divisions import is_division
+from seal.engraving import SealPicture
+from seal.kinds import KINDS, SealKind
+from seal.lifecycle import Move, Status, target
+from seal.maker import Maker, ensure_maker
+from seal.models import MadeSealRow, SealRow
+from seal.reads import Seal, find_seal, seal_view
+
+__all__ = ["SealOrder", "activate_seal", "apply_for_seal", "file_seal", "make_reviewed_seal", "make_seal", "review_seal"]
+
+SES_VERSION = 5
+
+
+class SealOrderInvalid(InvalidInput):
+    code = "SEAL_ORDER_INVALID"
+    public = ("制章申请的内容不正确。", "The order for a seal is not well-formed.")
+
+
+class ReviewerIsApplicant(Forbidden):
+    code = "SEAL_REVIEWER_IS_APPLICANT"
+    public = ("申请人不得审核自己的申请。", "Nobody reviews their own application.")
+
+
+class SealExists(Conflict):
+    code = "SEAL_EXISTS"
+    public = ("该单位已有一枚同类印章在使用。", "The organisation already has a seal of this kind in use.")
+
+
+@dataclass(frozen=True, slots=True)
+class SealOrder:
+    """What is ordered.
+
+    ``kind``        a value of :class:`~seal.kinds.SealKind`
+    ``organisation``  USCC; ``organisation_name`` is cut on the arc; ``division`` GB/T 2260, 6 digits
+    ``lower_text``  below the star; None takes the kind's own
+    ``valid_to``    the certificates end with it, so the seal never outlives them
+    """
+
+    name: str
+    kind: str
+    organisation: str
+    organisation_name: str
+    division: str
+    lower_text: str | None
+    valid_from: dt.datetime
+    valid_to: dt.datetime
+
+
+async def make_seal(database: Database, keystore: KeyStore, clock: Clock, actor: Actor, order: SealOrder, *, reviewer: Actor) -> Seal:
+    """The whole journey: ``actor`` applies, ``reviewer`` (another person) reviews, makes, files and activates."""
+    applied = await apply_for_seal(database, clock, actor, order)
+    await review_seal(database, clock, reviewer, applied.id)
+    made = await make_reviewed_seal(database, keystore, clock, reviewer, applied.id)
+    await file_seal(database, clock, reviewer, made.code)
+    return await activate_seal(database, clock, reviewer, made.code)
+
+
+async def apply_for_seal(database: Database, clock: Clock, actor: Actor, order: SealOrder) -> Seal:
+    """The organisation orders. Raises :class:`SealOrderInvalid`, ``GlyphMissing``, ``SealTextUnsuitable``, ``MayNotMoveSeal``."""
+    async with refusals_audited(database, clock, "seal.apply", f"organisation:{order.organisation[:18]}", actor):
+        _check_order(order, clock.now())
+        check_mover(actor, Move.APPLY, organisation=order.organisation, division=order.division)
+        await asyncio.to_thread(check_design, _design(order.organisation_name, _lower_text(order), ""))
+        async with database.begin() as session:
+            now = clock.now()
+            row = _application(now, actor, order)
+            session.add(row)
+            await session.flush()
+            seal = seal_view(row)
+            await write_history(session, now, seal, Move.APPLY, None, actor, "")
+            return seal
+
+
+async def review_seal(
+    database: Database, clock: Clock, reviewer: Actor, seal_id: uuid.UUID, *, approved: bool = True, reason: str = ""
+) -> Seal:
+    """Agree or refuse. Raises :class:`ReviewerIsApplicant`, ``MayNotMoveSeal``, ``MoveNotAllowed``."""
+    move = Move.REVIEW if approved else Move.REJECT
+    async with refusals_audited(database, clock, f"seal.{move}", f"seal:{seal_id}", reviewer), database.begin() as session:
+        row = await lock_application(session, seal_id)
+        if reviewer.id == row.applicant:
+            raise ReviewerIsApplicant(f"{reviewer.id} applied for seal {seal_id}")
+        row.reviewer = reviewer.id
+        await session.flush()
+        return await change_status(session, clock.now(), seal_view(row), move, reviewer, reason)
+
+
+async def make_reviewed_seal(database: Database, keystore: KeyStore, clock: Clock, actor: Actor, seal_id: uuid.UUID) -> Seal:
+    """Number, draw, key, certify, sign. Raises ``MayNotMoveSeal``, ``MoveNotAllowed`` and what the PKI refuses."""
+    async with refusals_audited(database, clock, "seal.make", f"seal:{seal_id}", actor):
+        async with database.begin() as session:
+            numbered, lower_text = await _number(session, actor, seal_id)
+        picture = await asyncio.to_thread(draw, _design(numbered.organisation_name, lower_text, numbered.code))
+        async with database.begin() as session:
+            await lock_application(session, seal_id)
+            now = clock.now()
+            made = await change_status(session, now, numbered, Move.MAKE, actor)
+            await _write_made(session, keystore, now, made, picture)
+            return made
+
+
+async def file_seal(database: Database, clock: Clock, actor: Actor, code: str) -> Seal:
+    """File the seal under its code."""
+    async with refusals_audited(database, clock, "seal.file", f"seal-code:{code}", actor), database.begin() as session:
+        return await change_status(session, clock.now(), await lock_seal(session, code), Move.FILE, actor)
+
+
+async def activate_seal(database: Database, clock: Clock, actor: Actor, code: str) -> Seal:
+    """From now on it may be used. Raises :class:`SealExists` where a seal of this kind is in use."""
+    async with refusals_audited(database, clock, "seal.activate", f"seal-code:{code}", actor):
+        try:
+            async with database.begin() as session:
+                seal = await lock_seal(session, code)
+                if await find_seal(session, organisation=seal.organisation, kind=seal.kind) is not None:
+                    raise SealExists(f"{seal.organisation} {seal.kind}")
+                return await change_status(session, clock.now(), seal, Move.ACTIVATE, actor)
+        except IntegrityError as error:  # another activation won the race for the unique index
+            raise SealExists(code) from error
+
+
+def _check_order(order: SealOrder, now: dt.datetime) -> None:
+    problems = [
+        (order.kind not in set(SealKind), f"kind {order.kind[:20]!r}"),
+        (not is_division(order.division), "division"),
+        (len(order.organisation) != 18, "organisation is no USCC"),
+        (not 1 <= len(order.name) <= 100, "name"),
+        (order.valid_from.tzinfo is None or order.valid_to.tzinfo is None, "an instant without a zone"),
+    ]
+    found = [word for wrong, word in problems if wrong]
+    if not found and not (order.valid_from < order.valid_to and now < order.valid_to):
+        found = ["the period is empty or over"]
+    if found:
+        raise SealOrderInvalid("; ".join(found))
+
+
+def _lower_text(order: SealOrder) -> str:
+    return KINDS[SealKind(order.kind)].lower_text if order.lower_text is None else order.lower_text
+
+
+def _design(organisation_name: str, lower_text: str, code: str) -> SealDesign:
+    return SealDesign(upper=organisation_name, lower=lower_text, code=code)
+
+
+def _application(now: dt.datetime, actor: Actor, order: SealOrder) -> SealRow:
+    return SealRow(
+        id=new_id(),
+        name=order.name,
+        kind=SealKind(order.kind),
+        organisation=order.organisation,
+        organisation_name=order.organisation_name,
+        division=order.division,
+        lower_text=_lower_text(order),
+        status=target(None, Move.APPLY),
+        status_since=now,
+        applicant=actor.id,
+        valid_from=order.valid_from.replace(microsecond=0),
+        valid_to=order.valid_to.replace(microsecond=0),
+    )
+
+
+async def _number(session: AsyncSession, actor: Actor, seal_id: uuid.UUID) -> tuple[Seal, str]:
+    """Give the seal its code, or find the one a broken attempt gave it."""
+    row = await lock_application(session, seal_id)
+    check_mover(actor, Move.MAKE, organisation=row.organisation, division=row.division)
+    target(Status(row.status), Move.MAKE)
+    if row.code is None:
+        row.code = await next_code(session, row.division)
+        await session.flush()
+    return seal_view(row), row.lower_text
+
+
+async def _write_made(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal: Seal, picture: SealPicture) -> None:
+    signer_key, signer = await _certified(session, keystore, now, seal, Algorithm.P256, "seal", "document-signer")
+    sm_key, sm = await _certified(session, keystore, now, seal, Algorithm.SM2, "seal-sm", "seal-signer-sm")
+    for certificate in (signer.certificate, sm.certificate):
+        if certificate_ends(certificate).not_after < seal.valid_to:
+            raise SealOrderInvalid("the seal would outlive its certificate")
+    maker = await ensure_maker(session, keystore, now)
+    session.add(
+        MadeSealRow(
+            seal_id=seal.id,
+            seal_der=ses_seal(keystore, now, seal, picture, sm.certificate, maker),
+            svg=picture.svg,
+            png=picture.png,
+            pdf_content=picture.pdf_content,
+            width_mm=picture.width_mm,
+            height_mm=picture.height_mm,
+            signer_key_id=signer_key.id,
+            signer_certificate=signer.certificate,
+            signer_chain=list(signer.chain),
+            sm_key_id=sm_key.id,
+            sm_certificate=sm.certificate,
+            sm_chain=list(sm.chain),
+        )
+    )
+    await session.flush()
+
+
+async def _certified(
+    session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal: Seal, algorithm: Algorithm, authority: str, profile: str
+) -> tuple[StoredKey, IssuedCertificate]:
+    """A new key and its certificate, which ends with the seal."""
+    key = keystore.generate(algorithm, Purpose.SEALS)
+    await store_key(session, key, now)
+    subject = Subject(seal.name, seal.organisation_name, seal.organisation, seal.division)
+    issued = await issue(
+        session, keystore, now, authority=authority, profile=profile, subject=subject, public_key=key.public, valid_to=seal.valid_to
+    )
+    return key, issued
+
+
+def ses_seal(
+    keystore: KeyStore,
+    now: dt.datetime,
+    seal: Seal,
+    picture: SealPicture,
+    certificate: bytes,
+    maker: Maker,
+    version: int = SES_VERSION,
+) -> bytes:
+    """DER(SESeal): the seal's data and picture, its SM2 certificate as the only one that may stamp, signed by the maker."""
+    info = build_seal_info(
+        SealContent(
+            es_id=seal.code,
+            name=seal.name,
+            certificates=(certificate,),
+            created=now,
+            valid_from=seal.valid_from,
+            valid_to=seal.valid_to,
+            picture=picture.png,
+            width_mm=round(picture.width_mm),
+            height_mm=round(picture.height_mm),
+        ),
+        version,
+    )
+    return assemble_seal(info, maker.certificate, keystore.sign(maker.key, info, Purpose.SEALS))
