@@ -125,6 +125,7 @@ def _encode(key: Key, function: str) -> bytes:
     library = _required()
     room = ctypes.create_string_buffer(_DER_ROOM)
     if not 0 < getattr(library, function)(key.pointer, None) <= _DER_ROOM:
+        library.ERR_clear_error()
         raise KeyUnreadable("libcrypto could not encode an SM2 key")
     length = getattr(library, function)(key.pointer, ctypes.byref(ctypes.c_void_p(ctypes.addressof(room))))
     encoded = room.raw[:length]

@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 
 from keys.base.db import AsyncSession
-from keys.custody.errors import KeyNotFound
+from keys.custody.errors import KeyNotFound, KeyUnreadable
 from keys.custody.store import Algorithm, Purpose, StoredKey
 from keys.models import StoredKeyRow
 
@@ -17,8 +17,11 @@ async def store_key(session: AsyncSession, key: StoredKey, now: dt.datetime) -> 
 
 
 async def load_key(session: AsyncSession, key_id: uuid.UUID) -> StoredKey:
-    """The key as it was stored; ``KeyNotFound``."""
+    """The key as it was stored; ``KeyNotFound``, or ``KeyUnreadable`` when its row names no kind of key we know."""
     row = await session.get(StoredKeyRow, key_id)
     if row is None:
         raise KeyNotFound(f"no stored key {key_id}")
-    return StoredKey(row.id, Algorithm(row.algorithm), Purpose(row.purpose), row.public, row.wrapped)
+    try:
+        return StoredKey(row.id, Algorithm(row.algorithm), Purpose(row.purpose), row.public, row.wrapped)
+    except ValueError as error:
+        raise KeyUnreadable(f"stored key {key_id} has an unknown algorithm or purpose") from error

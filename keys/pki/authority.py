@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from asn1crypto import pem
 from sqlalchemy import func, select
 
+from keys.base.actor import SYSTEM
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
 from keys.custody.reads import store_key
 from keys.custody.store import KeyStore, Purpose, StoredKey
+from keys.evidence.audit import Event, Outcome, record
 from keys.models import AuthorityRow, CertificateRow
 from keys.pki.certificate import CertificateFacts, Issuer, Subject, assemble, check_public_key, key_identifier, subject_name, to_be_signed
 from keys.pki.errors import AuthorityUnknown, ProfileUnsuitable, ValidityUnsuitable
@@ -46,7 +48,7 @@ async def establish(database: Database, keystore: KeyStore, clock: Clock, base_u
     """Makes the demonstration's authorities, whose names say that they have no legal effect.
 
     1. wait for anyone else who is establishing
-    2. make each authority that is missing, parents first
+    2. make each authority that is missing, parents first, and leave an audit event of each
     3. let the others name ``base_url`` in what they issue from now on
 
     Calling it again changes nothing else.
@@ -56,9 +58,9 @@ async def establish(database: Database, keystore: KeyStore, clock: Clock, base_u
         for plan in DEMONSTRATION_AUTHORITIES:
             row = await session.get(AuthorityRow, plan.name)
             if row is None:
-                await _establish_one(session, keystore, clock.now(), plan, base_url)
+                await _establish_one(session, keystore, clock.now(), plan, base_url.rstrip("/"))
             else:
-                row.base_url = base_url
+                row.base_url = base_url.rstrip("/")
 
 
 async def _establish_one(session: AsyncSession, keystore: KeyStore, now: dt.datetime, plan: AuthorityPlan, base_url: str) -> None:
@@ -80,11 +82,15 @@ async def _establish_one(session: AsyncSession, keystore: KeyStore, now: dt.date
     session.add(row)
     await session.flush([row])
     facts = CertificateFacts(profile, _new_serial(), own.subject, key.public, _whole_seconds(now), _default_end(now, profile))
-    if plan.is_root:
-        row.certificate = await _certify(session, keystore, now, facts, own, key, plan.common_name, DEMONSTRATION_DIVISION)
-    else:
-        parent = await get_authority(session, plan.parent)
-        row.certificate = await _certify(session, keystore, now, facts, parent.issuer, parent.key, plan.common_name, DEMONSTRATION_DIVISION)
+    issuer, signing = (own, key) if plan.is_root else await _issuer(session, plan.parent)
+    row.certificate = await _certify(session, keystore, now, facts, issuer, signing, plan.common_name, DEMONSTRATION_DIVISION)
+    details = {"algorithm": key.algorithm.value, "serial": serial_text(facts.serial), "parent": plan.parent}
+    await record(session, now, Event("keys.pki.establish", f"authority:{plan.name}", Outcome.DONE, SYSTEM, details))
+
+
+async def _issuer(session: AsyncSession, name: str) -> tuple[Issuer, StoredKey]:
+    authority = await get_authority(session, name)
+    return authority.issuer, authority.key
 
 
 async def issue(

@@ -22,6 +22,7 @@ _NAME_LIMIT = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A
 _REGISTER_OF_LEGAL_PERSONS = "NTRCN-"  # ETSI EN 319 412-1 §5.1.4: national trade register, China, then the USCC
 _DIVISION_DIGITS = 6
 _KEY_IDENTIFIER_OCTETS = 20
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, marks that turn the reading direction, surrogates, line breaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ def subject_name(subject: Subject) -> bytes:
 
 
 def _clean(part: str, text: str) -> str:
-    if not text.strip() or len(text) > _NAME_LIMIT or any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise SubjectUnsuitable(f"the {part} is empty, longer than {_NAME_LIMIT} characters or holds control characters")
+    if not text.strip() or len(text) > _NAME_LIMIT or any(unicodedata.category(character) in _INVISIBLE for character in text):
+        raise SubjectUnsuitable(f"the {part} is empty, longer than {_NAME_LIMIT} characters or holds invisible characters")
     return text
 
 

@@ -64,13 +64,13 @@ PROFILES: dict[str, Profile] = {
     )
 }
 
-# Parents come before their children.
+# Parents come before their children. Names stay within 64 octets: some readers count ub-common-name so, not in characters.
 DEMONSTRATION_AUTHORITIES: tuple[AuthorityPlan, ...] = (
-    AuthorityPlan("root", "root", "root", "符节演示根CA（无法律效力） Fujie DEMONSTRATION Root CA"),
-    AuthorityPlan("seal", "root", "authority", "符节演示印章CA（无法律效力） Fujie DEMONSTRATION Seal CA"),
-    AuthorityPlan("root-sm", "root-sm", "root-sm", "符节演示国密根CA（无法律效力） Fujie DEMONSTRATION SM2 Root CA"),
-    AuthorityPlan("seal-sm", "root-sm", "authority-sm", "符节演示国密印章CA（无法律效力） Fujie DEMONSTRATION SM2 Seal CA"),
-    AuthorityPlan("seal-maker", "root-sm", "authority-sm", "符节演示制章CA（无法律效力） Fujie DEMONSTRATION Seal Maker CA"),
+    AuthorityPlan("root", "root", "root", "符节演示根CA Fujie DEMONSTRATION Root CA"),
+    AuthorityPlan("seal", "root", "authority", "符节演示印章CA Fujie DEMONSTRATION Seal CA"),
+    AuthorityPlan("root-sm", "root-sm", "root-sm", "符节演示国密根CA Fujie DEMONSTRATION SM2 Root CA"),
+    AuthorityPlan("seal-sm", "root-sm", "authority-sm", "符节演示国密印章CA Fujie DEMONSTRATION SM2 Seal CA"),
+    AuthorityPlan("seal-maker", "root-sm", "authority-sm", "符节演示制章CA Fujie DEMONSTRATION Seal Maker CA"),
 )
-DEMONSTRATION_ORGANISATION = "符节演示（无法律效力） Fujie demonstration - no legal effect"
+DEMONSTRATION_ORGANISATION = "演示专用，无法律效力 DEMONSTRATION, no legal effect"
 DEMONSTRATION_DIVISION = "990100"

@@ -1,0 +1,56 @@
+"""The real ``openssl`` command and an established PKI."""
+
+import datetime as dt
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from keys.base.clock import Clock
+from keys.base.db import Database
+from keys.custody.software import SoftwareKeyStore
+from keys.pki.authority import establish
+
+BASE_URL = "http://127.0.0.1:8000"
+OpenSsl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class MovableClock(Clock, Protocol):
+    """The ``clock`` fixture."""
+
+    instant: dt.datetime
+
+    def advance(self, **parts: float) -> dt.datetime: ...
+
+
+@pytest.fixture
+def openssl(tmp_path: Path) -> OpenSsl:
+    """Runs ``openssl`` in the test's folder; ``bytes`` arguments become files. The result holds both streams as text."""
+    program = shutil.which("openssl")
+    assert program, "these tests need the openssl command (Debian: openssl)"
+    made = 0
+
+    def run(*arguments: str | bytes) -> subprocess.CompletedProcess[str]:
+        nonlocal made
+        words = [program]
+        for argument in arguments:
+            if isinstance(argument, bytes):
+                made += 1
+                path = tmp_path / f"openssl-{made}"
+                path.write_bytes(argument)
+                words.append(str(path))
+            else:
+                words.append(argument)
+        return subprocess.run(words, capture_output=True, text=True, timeout=20, cwd=tmp_path, check=False)
+
+    return run
+
+
+@pytest.fixture
+async def pki(database: Database, keystore: SoftwareKeyStore, clock: MovableClock) -> Database:
+    """The database with the demonstration's authorities established."""
+    await establish(database, keystore, clock, BASE_URL)
+    return database
