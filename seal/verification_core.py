@@ -31,6 +31,7 @@ from seal.verification_stamp import StampJudgement, judge_seal, judge_stamp
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 _PDF_WITHIN = 1024  # where readers look for the header
+_END_WITHIN = 2048  # and the end of the file
 _OFD_ROOT = "OFD.xml"
 
 
@@ -54,6 +55,8 @@ def judge_qr_text(text: str) -> Verdict:
 
 
 def _judge_pdf(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
+    if b"startxref" not in data[-_END_WITHIN:]:
+        return unreadable(Kind.PDF, "not a complete PDF: its end is missing")
     try:
         reader = open_pdf(data)
         fields = signature_fields(reader)

@@ -7,6 +7,7 @@ an extension that is critical and not understood here ends the path. Other PDFs 
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from asn1crypto.crl import CertificateList
@@ -106,6 +107,7 @@ class Unknown:
     reason: str
 
 
+@lru_cache(maxsize=256)
 def read_certificate(encoded: bytes) -> Party | None:
     """The certificate, or None if it is none."""
     try:

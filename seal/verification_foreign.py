@@ -1,0 +1,231 @@
+"""Judging PDFs signed in another profile: PAdES and adbe.pkcs7 signatures and document time stamps, through pyHanko.
+
+pyHanko's answer is taken under the rules of LIBRARIES.md ("Verifying PDFs"): the last signature or time stamp covers the entire
+file, revocation data is required, paths are short, ``/Contents`` is one DER value in one spelling. No address is ever fetched.
+"""
+# mypy: allow-untyped-calls
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from asn1crypto import x509
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.ades.report import AdESIndeterminate
+from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
+from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.errors import NoDSSFoundError, SignatureValidationError
+from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko.sign.validation.status import DocumentTimestampStatus, PdfSignatureStatus, SignatureCoverageLevel
+from pyhanko_certvalidator import ValidationContext
+
+from seal import der
+from seal.trust import Trust
+from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, open_question, passed, summed_up, unsigned
+from seal.verification_path import MAX_CANDIDATES, MAX_DEPTH, read_certificate
+from seal.verification_pdf import UNREADABLE, attached_metadata, entry, open_pdf
+
+Status = PdfSignatureStatus | DocumentTimestampStatus
+_USES = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
+_INDETERMINATE = {one.name for one in AdESIndeterminate}
+_UPPER, _LOWER = frozenset(b"0123456789ABCDEF"), frozenset(b"0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Certificates and revocation data of the file and of the asker, as pyHanko takes them."""
+
+    anchors: tuple[x509.Certificate, ...]
+    others: tuple[x509.Certificate, ...]
+    crls: tuple[Any, ...]
+    ocsps: tuple[Any, ...]
+    at: dt.datetime
+
+    def context(self) -> ValidationContext:
+        return ValidationContext(
+            trust_roots=list(self.anchors),
+            other_certs=list(self.others),
+            crls=list(self.crls),
+            ocsps=list(self.ocsps),
+            moment=self.at,
+            allow_fetching=False,
+            revocation_mode="require",
+            time_tolerance=dt.timedelta(0),
+        )
+
+
+def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
+    """The verdict on every signature of the file. May raise; :func:`seal.verification.verify` does not."""
+    reader = open_pdf(data)
+    signatures = list(reader.embedded_signatures)
+    if not signatures:
+        return unsigned(Kind.PDF)
+    last = max(signatures, key=lambda signature: signature.signed_revision)
+    material = _material(reader, trust, at)
+    verdicts = tuple(_judge(data, signature, signature is last, material) for signature in signatures)
+    return summed_up(Kind.PDF, verdicts, attached_metadata(reader))
+
+
+def _material(reader: PdfFileReader, trust: Trust, at: dt.datetime) -> Material:
+    given = [party for party in map(read_certificate, trust.certificates) if party]
+    anchors = tuple(x509.Certificate.load(party.encoded) for party in given if party.self_issued)
+    helpers = [x509.Certificate.load(party.encoded) for party in given if not party.self_issued]
+    try:
+        store = DocumentSecurityStore.read_dss(reader)
+    except NoDSSFoundError:
+        return Material(anchors, tuple(helpers), trust.crls, (), at)
+    context = store.as_validation_context({"allow_fetching": False, "trust_roots": []})
+    others = (*store.load_certs(), *helpers)[:MAX_CANDIDATES]
+    return Material(anchors, others, (*context.crls, *trust.crls), tuple(context.ocsps), at)
+
+
+def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, material: Material) -> SignatureVerdict:
+    stamp = signature.sig_object_type == "/DocTimeStamp"
+    checks = [passed("FORMAT", "PDF with a document time stamp" if stamp else "signed PDF"), *_form(data, signature)]
+    try:
+        status = asyncio.run(_validated(signature, stamp, material))
+    except SignatureValidationError as error:
+        reason = error.ades_subindication.name if error.ades_subindication else "FORMAT_FAILURE"
+        checks.append((open_question if reason in _INDETERMINATE else failed)("SIGNATURE", _short(error.failure_message), reason))
+    else:
+        checks += _findings(signature, status, is_last)
+    return judged(
+        signature.field_name,
+        checks,
+        signer=_signer(signature),
+        signing_time=_claimed_time(signature),
+        level="TIMESTAMP" if stamp else _level(signature),
+    )
+
+
+async def _validated(signature: EmbeddedPdfSignature, stamp: bool, material: Material) -> Status:
+    if stamp:
+        return await async_validate_pdf_timestamp(signature, material.context())
+    return await async_validate_pdf_signature(
+        signature, material.context(), ts_validation_context=material.context(), key_usage_settings=_USES
+    )
+
+
+def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
+    """LIBRARIES.md, rule 7, as far as it holds for anybody's signature."""
+    try:
+        _, start, end, _ = (int(number) for number in signature.byte_range)
+        text = data[start + 1 : end - 1]
+        one_spelling = set(text) <= _UPPER or set(text) <= _LOWER
+        octets = bytes.fromhex(text.decode("ascii")) if one_spelling else b""
+        framed = data[start : start + 1] == b"<" and data[end - 1 : end] == b">" and octets == signature.pkcs7_content
+        message = octets[: _first_value(octets)]
+        der.read(message)
+        padded = not any(octets[len(message) :])
+        crowded = len(signature.other_embedded_certs) > MAX_CANDIDATES
+    except UNREADABLE as error:
+        yield failed("CMS_FORM", f"Contents is not one DER value: {_short(error)}")
+        return
+    if not (one_spelling and framed and padded):
+        yield failed("CMS_FORM", "Contents is not one DER value in one hexadecimal spelling, followed by zeros only")
+    elif crowded:
+        yield failed("CMS_FORM", f"more than {MAX_CANDIDATES} certificates")
+    else:
+        yield passed("CMS_FORM", "one DER value")
+
+
+def _first_value(octets: bytes) -> int:
+    count = octets[1] & 0x7F if octets[1] & 0x80 else 0
+    return 2 + count + (int.from_bytes(octets[2 : 2 + count]) if count else octets[1])
+
+
+def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool) -> Iterator[Check]:
+    yield _coverage(status, is_last)
+    yield _certification(signature, status)
+    yield passed("DATA_HASH") if status.intact else failed("DATA_HASH", "the file was changed after signing")
+    mechanism = str(status.pkcs7_signature_mechanism)
+    yield passed("SIGNATURE", mechanism) if status.valid else failed("SIGNATURE", "the signature does not hold")
+    yield from _trust(status)
+    yield _timestamp(status)
+
+
+def _coverage(status: Status, is_last: bool) -> Check:
+    coverage = status.coverage
+    if is_last and coverage is not SignatureCoverageLevel.ENTIRE_FILE:
+        return failed("COVERAGE", "something was appended after the last signature")
+    if coverage is SignatureCoverageLevel.ENTIRE_FILE:
+        return passed("COVERAGE", "the entire file")
+    if coverage is SignatureCoverageLevel.ENTIRE_REVISION:
+        return passed("COVERAGE", "its revision; a later signature covers the entire file")
+    return failed("COVERAGE", "parts of the signed revision are not covered")
+
+
+def _certification(signature: EmbeddedPdfSignature, status: Status) -> Check:
+    if not status.docmdp_ok:
+        return failed("DOCMDP", "changed after signing in a way that is not permitted")
+    level = signature.docmdp_level
+    if level is None:
+        return notice("DOCMDP", "not certified: later signatures and form filling are not ruled out by the signer")
+    return passed("DOCMDP", f"changes permitted by the signer: P {level.value}")
+
+
+def _trust(status: Status) -> Iterator[Check]:
+    problem = status.trust_problem_indic.name if status.trust_problem_indic else None
+    path = status.validation_path
+    if status.revocation_details is not None:
+        yield passed("CHAIN", _anchor(status))
+        yield failed("REVOCATION", f"revoked {status.revocation_details.revocation_date:%Y-%m-%d}", problem or "REVOKED_NO_POE")
+    elif problem == "TRY_LATER" or (problem and problem.startswith("REVOCATION")):
+        yield passed("CHAIN", _anchor(status))
+        yield open_question("REVOCATION", "no usable revocation data for a certificate of the chain", "TRY_LATER")
+    elif problem or path is None:
+        yield open_question("CHAIN", "the chain does not hold", problem or "NO_CERTIFICATE_CHAIN_FOUND")
+        yield open_question("REVOCATION", "not asked without a chain")
+    elif len(path) > MAX_DEPTH:
+        yield open_question("CHAIN", f"more than {MAX_DEPTH} certificates", "CHAIN_CONSTRAINTS_FAILURE")
+    else:
+        yield passed("CHAIN", _anchor(status))
+        yield passed("REVOCATION", "not revoked")
+
+
+def _anchor(status: Status) -> str:
+    path = status.validation_path
+    return str(path.first.subject.human_friendly)[:200] if path is not None and hasattr(path.first, "subject") else ""
+
+
+def _timestamp(status: Status) -> Check:
+    if isinstance(status, DocumentTimestampStatus):
+        return notice("TIMESTAMP", f"states {status.timestamp:%Y-%m-%dT%H:%M:%SZ}")
+    token = status.timestamp_validity
+    if token is None:
+        return notice("TIMESTAMP", "no trusted time stamp: the time is the signer's claim")
+    if token.valid and token.intact and token.trusted:
+        return passed("TIMESTAMP", f"{token.timestamp:%Y-%m-%dT%H:%M:%SZ}")
+    return notice("TIMESTAMP", "there is a time stamp that does not hold or is not trusted")
+
+
+def _signer(signature: EmbeddedPdfSignature) -> str | None:
+    try:
+        values = signature.signer_cert.subject.native
+        name = values.get("common_name") or values.get("organization_name")
+    except (*UNREADABLE, SignatureValidationError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _claimed_time(signature: EmbeddedPdfSignature) -> dt.datetime | None:
+    try:
+        instant = signature.self_reported_timestamp
+    except (*UNREADABLE, SignatureValidationError):
+        return None
+    return instant.astimezone(dt.UTC) if instant is not None and instant.tzinfo else None
+
+
+def _level(signature: EmbeddedPdfSignature) -> str:
+    if entry(signature.sig_object, "/SubFilter") != "/ETSI.CAdES.detached":
+        return "CMS"
+    unsigned_attributes = signature.signer_info["unsigned_attrs"].native or ()
+    kinds = {attribute["type"] for attribute in unsigned_attributes}
+    return "PAdES-B-T" if "signature_time_stamp_token" in kinds else "PAdES-B-B"
+
+
+def _short(error: object) -> str:
+    return str(error)[:160] or type(error).__name__
