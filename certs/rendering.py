@@ -32,6 +32,7 @@ from seal.placement import Placement
 ROOT = Path(__file__).parent
 MOST_FIELDS = 24
 MOST_CHARACTERS = 4000
+MOST_LABEL = 20
 MOST_METADATA = 1 << 20
 OPEN_END = "长期"
 
@@ -142,6 +143,9 @@ def check_sizes(job: RenderJob, fields: tuple[tuple[str, str], ...]) -> None:
     """Bounds the typesetter's work before it starts."""
     if len(fields) > MOST_FIELDS or sum(len(label) + len(value) for label, value in fields) > MOST_CHARACTERS:
         raise FieldsTooLong(f"{len(fields)} fields")
+    for label, _ in fields:
+        if not 0 < len(label) <= MOST_LABEL:
+            raise InvalidInput("a label too long to print", errors=[{"field": label[:MOST_LABEL], "message": "栏目名长度不合 (length)"}])
     if len(job.metadata) > MOST_METADATA:
         raise InvalidInput("metadata too large", errors=[{"field": "metadata", "message": "过大 (too large)"}])
     for name, text, most in (
@@ -205,9 +209,9 @@ class Press:
     def print(self, inputs: dict[str, str], timestamp: dt.datetime) -> bytes:
         """The PDF/A-3b; raises typst.TypstError."""
         with self._lock:
-            return bytes(
-                self._compiler.compile(self._source, format="pdf", sys_inputs=inputs, pdf_standards="a-3b", timestamp=timestamp)
-            )
+            pdf = self._compiler.compile(self._source, format="pdf", sys_inputs=inputs, pdf_standards="a-3b", timestamp=timestamp)
+        assert isinstance(pdf, bytes)  # noqa: S101  (the stub's union: a PDF is always one file)
+        return pdf
 
 
 @cache
