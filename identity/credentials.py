@@ -138,9 +138,9 @@ async def enrol_totp(
 ) -> str:
     """Gives the account a TOTP secret (base32, 160 bits), kept in an envelope; returned once, to be shown as a QR code.
 
-    Raises ``LookupError`` where the account has no credential.
+    Raises ``ValueError`` for a secret under 112 bits, ``LookupError`` where the account has no credential.
     """
-    secret = secret or pyotp.random_base32()
+    secret = pyotp.TOTP(secret or pyotp.random_base32()).secret
     sealed = personal.seal(secret, _totp_context(account_id))
     found = await session.scalar(
         update(CredentialRow)

@@ -212,7 +212,7 @@ def _outcome(answers: Answers) -> Outcome:
 
 
 def _facts(answers: Answers) -> frozenset[Fact]:
-    """What the answers show; a contradicted name shows nothing at all."""
+    """What the answers show: a contradicted name shows nothing at all, a contradicted mobile nothing beyond the registry."""
     outcome = _outcome(answers)
     if outcome in (Outcome.ID_INVALID, Outcome.NAME_DIFFERS):
         return frozenset()
@@ -220,7 +220,7 @@ def _facts(answers: Answers) -> frozenset[Fact]:
     facts = {
         Fact.WELL_FORMED: True,
         Fact.REGISTRY_MATCH: matches >= 1,
-        Fact.SECOND_SOURCE_MATCH: matches >= 2,
+        Fact.SECOND_SOURCE_MATCH: matches >= 2 and outcome is Outcome.MATCH,
         Fact.MOBILE_MATCH: outcome is Outcome.MATCH and any(answer.mobile is Outcome.MATCH for _, answer in answers),
     }
     return frozenset(fact for fact, shown in facts.items() if shown)
