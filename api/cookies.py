@@ -3,9 +3,6 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from identity.sessions import Session, find_session
-from keys.base.db import AsyncSession
-
 # ``__Host-`` would be stronger but is refused over http, where the demonstration runs.
 SESSION_COOKIE = "fujie_session"
 
@@ -13,14 +10,6 @@ SESSION_COOKIE = "fujie_session"
 def session_secret(request: Request) -> str | None:
     """The secret in the browser's session cookie."""
     return request.cookies.get(SESSION_COOKIE) or None
-
-
-async def present_session(request: Request, database_session: AsyncSession) -> Session | None:
-    """The live session of the browser that asks."""
-    secret = session_secret(request)
-    if secret is None:
-        return None
-    return await find_session(database_session, request.app.state.house.clock.now(), secret)
 
 
 def set_session_cookie(response: Response, request: Request, secret: str) -> None:

@@ -3,6 +3,7 @@
 The English sentence is also the ``error_description``: no quotation mark or backslash in it (RFC 6749 §5.2).
 """
 
+import uuid
 from typing import ClassVar
 
 from keys.base.errors import FujieError
@@ -136,12 +137,16 @@ class UnsupportedGrantType(OAuthError):
 
 
 class InvalidGrant(OAuthError):
-    """A code or refresh token that is not good; its subclasses say why."""
+    """A code or refresh token that is not good; its subclasses say why. ``grant_id``: the grant to revoke because of it."""
 
     code = "INVALID_GRANT"
     error = "invalid_grant"
     public = ("授权无效。", "The grant is not valid.")
     audited = True
+
+    def __init__(self, detail: str = "", *, grant_id: uuid.UUID | None = None) -> None:
+        super().__init__(detail)
+        self.grant_id = grant_id
 
 
 class CodeUnknown(InvalidGrant):

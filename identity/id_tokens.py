@@ -1,0 +1,99 @@
+"""Signing what we say and recognising what we said: ID tokens, and the marker of a request's first arrival.
+
+Tokens are read strictly: canonical unpadded base64url, the algorithm of the very key that ``kid`` names, the expected ``typ``.
+"""
+
+import base64
+import binascii
+import datetime as dt
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import import_key
+
+from identity.clients import ID_TOKEN_ALGORITHMS
+from keys.base.db import AsyncSession
+from keys.custody.store import KeyStore
+from keys.evidence.audit import JSON
+from keys.jwks import SigningKey, public_jwks, sign_jws, signing_key
+
+COMPACT = re.compile(r"[A-Za-z0-9_-]{1,2048}\.[A-Za-z0-9_-]{1,8192}\.[A-Za-z0-9_-]{1,1024}")
+KEYS_REMEMBERED = dt.timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class KeyRing:
+    """The keys in use, read again every minute: a key is published long before it signs, so a minute is no harm."""
+
+    keystore: KeyStore
+    _signing: dict[str, tuple[dt.datetime, SigningKey]] = field(default_factory=dict)
+    _published: tuple[dt.datetime, dict[str, Any]] | None = None
+
+    async def signing(self, session: AsyncSession, now: dt.datetime, alg: str) -> SigningKey:
+        """The present signing key of ``alg``."""
+        known = self._signing.get(alg)
+        if known is None or now - known[0] > KEYS_REMEMBERED:
+            known = (now, await signing_key(session, alg))
+            self._signing[alg] = known
+        return known[1]
+
+    async def published(self, session: AsyncSession, now: dt.datetime) -> dict[str, Any]:
+        """The JSON Web Key Set (RFC 7517 §5)."""
+        if self._published is None or now - self._published[0] > KEYS_REMEMBERED:
+            self._published = (now, await public_jwks(session))
+        return self._published[1]
+
+    async def sign(self, session: AsyncSession, now: dt.datetime, alg: str, typ: str, claims: dict[str, JSON]) -> str:
+        """The claims as a JWS in compact form."""
+        key = await self.signing(session, now, alg)
+        return sign_jws(self.keystore, key, {"typ": typ}, orjson.dumps(claims))
+
+    async def recognise(self, session: AsyncSession, now: dt.datetime, typ: str, token: str) -> dict[str, Any] | None:
+        """The claims of a token of ``typ`` that we signed, expired or not; None for every other text."""
+        return recognise(await self.published(session, now), typ, token)
+
+
+def recognise(published: dict[str, Any], typ: str, token: str) -> dict[str, Any] | None:
+    """The claims of ``token`` if one of the published keys signed it, else None."""
+    if not COMPACT.fullmatch(token):
+        return None
+    parts = [_decoded(part) for part in token.split(".")]
+    header = _object(parts[0])
+    key = _key_of(published, header)
+    if None in parts or key is None or header.get("typ") != typ or "crit" in header:
+        return None
+    try:
+        verified = jws.deserialize_compact(token, import_key(key), algorithms=[key["alg"]])
+    except (JoseError, ValueError):
+        return None
+    return _object(verified.payload) or None
+
+
+def _key_of(published: dict[str, Any], header: dict[str, Any]) -> dict[str, Any] | None:
+    """The one key that ``kid`` names, where its algorithm is the header's: `none` and HMAC name no key of ours."""
+    for key in published["keys"]:
+        if key["kid"] == header.get("kid") and key["alg"] == header.get("alg") in ID_TOKEN_ALGORITHMS:
+            found: dict[str, Any] = key
+            return found
+    return None
+
+
+def _decoded(part: str) -> bytes | None:
+    try:
+        octets = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except (binascii.Error, ValueError):
+        return None
+    # The last character may hide unused bits: only one spelling is taken.
+    return octets if base64.urlsafe_b64encode(octets).rstrip(b"=").decode() == part else None
+
+
+def _object(octets: bytes | None) -> dict[str, Any]:
+    try:
+        value = orjson.loads(octets or b"")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
