@@ -1,0 +1,212 @@
+"""Stamp and issue: what waits for an approver, what exactly would be sealed, and by what authority.
+
+The form names the hash of the document that was shown; a document that changed since is not stamped.
+"""
+
+import uuid
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api.pages.forms import Trouble, trouble_of, typed
+from api.pages.guard import house_of, page, redirect
+from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
+from api.pages.previews import DPI, preview
+from api.pages.rendering import protect, render
+from api.pages.spoken import holders_of, validity_of
+from api.session import Present, require_login
+from certs.approvals import NotAwaitingStamp
+from certs.issuance import AwaitingDocument, awaiting_document, stamp_awaiting
+from certs.pictures import picture
+from certs.reads import awaiting_stamp, get_certificate
+from certs.records import Certificate, Stage
+from identity.organisations import get_organisation
+from keys.base.actor import Role
+from keys.base.errors import Forbidden, FujieError, NotFound
+from seal.matters import get_matter
+from seal.permits import UseRequest, explain_use
+from seal.policy import Answer, RuleAnswer
+from seal.reads import pictures_of
+
+GRANTING_RULE = "a_grant_covers_it"
+BEFORE = mark("This is the document that will be sealed. The seal is shown faintly where it will stand.")
+AFTER = mark("The certificate as it was sealed.")
+STAMPED = mark("Stamped and issued")
+STAMPED_TEXT = mark("The certificate is in force; its holder finds it under their account.")
+
+
+class ApproversOnly(Forbidden):
+    """The account is no approver's."""
+
+    code = "APPROVERS_ONLY"
+    public = ("此处仅供审批人员使用，请用审批账号登录。", "This room is for approvers. Please log in with an approver's account.")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule's answer as the page shows it."""
+
+    tone: str
+    title: str
+    code: str
+    text: str = ""
+
+
+def require_approver(request: Request) -> Present:
+    """The approver at the browser. Raises LoginRequired, ApproversOnly."""
+    present = require_login(request)
+    if Role.APPROVER not in present.account.roles or present.account.organisation is None:
+        raise ApproversOnly
+    return present
+
+
+def _certificate_id(request: Request) -> uuid.UUID:
+    try:
+        return uuid.UUID(request.path_params["id"])
+    except ValueError as error:
+        raise NotFound("certificate") from error
+
+
+@page
+async def show_approvals(request: Request) -> Response:
+    present, house, locale = require_approver(request), house_of(request), locale_of(request)
+    uscc = present.account.organisation or ""
+    async with house.database.session() as session:
+        waiting = await awaiting_stamp(session, [uscc])
+        organisation = await get_organisation(session, uscc)
+    items = [
+        {
+            "id": str(one.id),
+            "title": one.type_name,
+            "holders": ("、" if locale == CHINESE else ", ").join(holder.name for holder in one.holders),
+            "number": one.number,
+            "received": moment(one.created_at, locale),
+        }
+        for one in waiting
+    ]
+    return render(request, "approvals.html", items=items, organisation=organisation.name if organisation else uscc)
+
+
+@page
+async def show_approval(request: Request) -> Response:
+    present = require_approver(request)
+    try:
+        document = await awaiting_document(house_of(request).issuing, present.actor, _certificate_id(request))
+    except NotAwaitingStamp:
+        return await _stamped(request)
+    return await _waiting(request, present, document)
+
+
+@page
+async def submit_approval(request: Request) -> Response:
+    """Stamp the document that was shown; a refusal shows the page again, as things stand now."""
+    present, issuing, certificate_id = require_approver(request), house_of(request).issuing, _certificate_id(request)
+    form = await request.form(max_files=0, max_fields=8)
+    try:
+        await stamp_awaiting(issuing, present.actor, certificate_id, typed(form, "document"))
+    except NotAwaitingStamp:
+        raise
+    except FujieError as error:
+        if isinstance(error, NotFound) or error.status >= 500:
+            raise
+        document = await awaiting_document(issuing, present.actor, certificate_id)
+        return await _waiting(request, present, document, error.status, trouble_of(request, error))
+    return redirect(f"/approve/{certificate_id}")
+
+
+@page
+async def send_picture(request: Request) -> Response:
+    """What will be sealed, the seal faintly on it; once sealed, the certificate itself. For the issuer's approvers only."""
+    present, house = require_approver(request), house_of(request)
+    try:
+        document = await awaiting_document(house.issuing, present.actor, _certificate_id(request))
+    except NotAwaitingStamp:
+        certificate = await _issued(request)
+        pdf = await house.blobs.get(certificate.document_hash or b"")
+        return picture_response(await house.workers.run(picture, pdf, 0, DPI))
+    async with house.database.session() as session:
+        seal = await pictures_of(session, document.certificate.seal_code or "")
+    return picture_response(await house.workers.run(preview, document.pdf, document.seal_place, seal))
+
+
+def picture_response(png: bytes) -> Response:
+    return protect(Response(png, media_type="image/png"))
+
+
+async def _issued(request: Request) -> Certificate:
+    """The certificate that waits no more; ``awaiting_document`` has already seen that this person may. Raises NotAwaitingStamp."""
+    async with house_of(request).database.session() as session:
+        certificate = await get_certificate(session, _certificate_id(request))
+    if certificate is None or certificate.stage is not Stage.ISSUED:
+        raise NotAwaitingStamp
+    return certificate
+
+
+async def _stamped(request: Request) -> Response:
+    certificate, locale = await _issued(request), locale_of(request)
+    view = await _view(request, certificate, AFTER)
+    result = {"tone": "good", "headline": translate(locale, STAMPED), "text": translate(locale, STAMPED_TEXT)}
+    return render(request, "approval.html", view=view | {"result": result, "status": "issued"}, trouble=None)
+
+
+async def _waiting(
+    request: Request, present: Present, document: AwaitingDocument, status: int = 200, trouble: Trouble | None = None
+) -> Response:
+    certificate, house, locale = document.certificate, house_of(request), locale_of(request)
+    use = UseRequest(
+        seal_code=certificate.seal_code or "",
+        actor=present.actor,
+        matter_code=certificate.matter_code or "",
+        certificate_type=certificate.type_code,
+        document_hash=bytes.fromhex(document.document_hash),
+    )
+    async with house.database.session() as session:
+        answers = await explain_use(session, house.clock.now(), use)
+    view = await _view(request, certificate, BEFORE) | {
+        "result": None,
+        "status": "awaiting_stamp",
+        "document": document.document_hash,
+        "rules": [_rule(answer, locale) for answer in answers],
+        "allowed": all(_tone(answer) == "good" for answer in answers),
+    }
+    return render(request, "approval.html", status=status, view=view, trouble=trouble)
+
+
+def _tone(answer: RuleAnswer) -> str:
+    """A denial is bad; so is the silence of the one rule that can grant. Any other silence is "no objection"."""
+    silent_grant = answer.rule == GRANTING_RULE and answer.answer is not Answer.GRANT
+    return "bad" if answer.answer is Answer.DENY or silent_grant else "good"
+
+
+def _rule(answer: RuleAnswer, locale: str) -> Rule:
+    return Rule(_tone(answer), answer.zh if locale == CHINESE else answer.en, answer.reason_code)
+
+
+async def _view(request: Request, certificate: Certificate, picture_text: str) -> dict[str, object]:
+    locale = locale_of(request)
+    async with house_of(request).database.session() as session:
+        matter = await get_matter(session, certificate.matter_code or "")
+    return {
+        "id": str(certificate.id),
+        "title": certificate.type_name,
+        "number": certificate.number,
+        "matter": matter.name if matter else certificate.matter_code,
+        "holders": holders_of(certificate),
+        "issuer": certificate.issuer_name,
+        "seal": certificate.seal_name,
+        "validity": validity_of(certificate.valid_from, certificate.valid_to, locale),
+        "identifier": certificate.identifier,
+        "code": certificate.verification_code or "",
+        "picture": f"/approve/{certificate.id}/picture.png",
+        "picture_text": translate(locale, picture_text),
+    }
+
+
+routes: list[BaseRoute] = [
+    Route("/approve", show_approvals, methods=["GET"]),
+    Route("/approve/{id}", show_approval, methods=["GET"]),
+    Route("/approve/{id}", submit_approval, methods=["POST"]),
+    Route("/approve/{id}/picture.png", send_picture, methods=["GET"]),
+]
