@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from keys.base.errors import FujieError
@@ -148,19 +149,26 @@ class Gate:
     """For a server: at most ``running`` files at once and ``waiting`` more in line; whoever comes then is turned away."""
 
     def __init__(self, running: int = 2, waiting: int = 16) -> None:
-        self._running = asyncio.Semaphore(running)
+        self._threads = ThreadPoolExecutor(running, thread_name_prefix="verify")
         self._free = running + waiting
 
     async def verify_file(self, file: int, trust: Trust, at: dt.datetime) -> Verdict:
-        """Raises :class:`VerificationBusy`."""
+        """The verdict on an open regular file. Raises :class:`VerificationBusy`."""
         if self._free <= 0:
             raise VerificationBusy
         self._free -= 1
         try:
-            async with self._running:
-                return await asyncio.to_thread(verify_file, file, trust, at)
+            own = os.dup(file)  # whoever asked may go away and close theirs
+            return await asyncio.get_running_loop().run_in_executor(self._threads, _verify_and_close, own, trust, at)
         finally:
             self._free += 1
+
+
+def _verify_and_close(file: int, trust: Trust, at: dt.datetime) -> Verdict:
+    try:
+        return verify_file(file, trust, at)
+    finally:
+        os.close(file)
 
 
 async def averify(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:

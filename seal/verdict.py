@@ -246,6 +246,12 @@ def unsigned(kind: Kind) -> Verdict:
     return Verdict(kind, Indication.NO_SIGNATURE)
 
 
+def claimed(text: str) -> Verdict:
+    """What a QR code says is a claim: only the record behind it can be judged, and only its issuer has the record."""
+    checks = (passed("FORMAT", f"a QR code that says: {text[:500]}"), open_question("RECORD", "ask the issuer's service for the record"))
+    return Verdict(Kind.QR, Indication.INDETERMINATE, "SIGNED_DATA_NOT_FOUND", checks=checks)
+
+
 def _text(instant: dt.datetime | None) -> str | None:
     return instant.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if instant else None
 

@@ -14,13 +14,11 @@ from zxingcpp import BarcodeFormat, BarcodeFormats, read_barcodes
 from seal import der
 from seal.trust import Trust
 from seal.verdict import (
-    Indication,
     Kind,
     SignatureVerdict,
     Verdict,
+    claimed,
     judged,
-    open_question,
-    passed,
     summed_up,
     unreadable,
     unsigned,
@@ -46,12 +44,6 @@ def judge(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
     if data.startswith(b"\x30"):
         return _judge_seal_file(data, trust, at)
     return unreadable(Kind.PDF, "neither PDF, OFD, seal file nor picture")
-
-
-def judge_qr_text(text: str) -> Verdict:
-    """What a QR code says is a claim: only the record behind it can be judged."""
-    checks = (passed("FORMAT", f"a QR code that says: {text[:500]}"), open_question("RECORD", "ask the issuer's service for the record"))
-    return Verdict(Kind.QR, Indication.INDETERMINATE, "SIGNED_DATA_NOT_FOUND", checks=checks)
 
 
 def _judge_pdf(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
@@ -87,7 +79,7 @@ def _judge_picture(data: bytes) -> Verdict:
         return unreadable(Kind.QR, "a picture that cannot be read")
     if not codes:
         return unreadable(Kind.QR, "a picture without a QR code")
-    return judge_qr_text(codes[0].text)
+    return claimed(codes[0].text)
 
 
 def _judge_seal_file(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:

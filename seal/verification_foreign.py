@@ -23,6 +23,7 @@ from pyhanko.sign.validation.status import DocumentTimestampStatus, PdfSignature
 from pyhanko_certvalidator import ValidationContext
 
 from seal import der
+from seal.extraction import first_value
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, open_question, passed, summed_up, unsigned
 from seal.verification_path import MAX_CANDIDATES, MAX_DEPTH, read_certificate
@@ -117,7 +118,7 @@ def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
         one_spelling = set(text) <= _UPPER or set(text) <= _LOWER
         octets = bytes.fromhex(text.decode("ascii")) if one_spelling else b""
         framed = data[start : start + 1] == b"<" and data[end - 1 : end] == b">" and octets == signature.pkcs7_content
-        message = octets[: _first_value(octets)]
+        message = first_value(octets)
         der.read(message)
         padded = not any(octets[len(message) :])
         crowded = len(signature.other_embedded_certs) > MAX_CANDIDATES
@@ -130,11 +131,6 @@ def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
         yield failed("CMS_FORM", f"more than {MAX_CANDIDATES} certificates")
     else:
         yield passed("CMS_FORM", "one DER value")
-
-
-def _first_value(octets: bytes) -> int:
-    count = octets[1] & 0x7F if octets[1] & 0x80 else 0
-    return 2 + count + (int.from_bytes(octets[2 : 2 + count]) if count else octets[1])
 
 
 def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool) -> Iterator[Check]:

@@ -28,6 +28,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from seal import der
 from seal.asn1_structures import SES_ATTRIBUTE
 from seal.cms import Signed
+from seal.extraction import first_value
 from seal.trust import Trust
 from seal.verdict import Check, Kind, Verdict, failed, judged, notice, passed, summed_up
 from seal.verification_path import Party, read_certificate, signature_holds
@@ -121,15 +122,7 @@ def _gap(data: bytes, dictionary: generic.DictionaryObject) -> Gap:
     start, end = numbers[1], numbers[2]
     text = data[start + 1 : end - 1]
     octets = bytes.fromhex(text.decode("ascii"))
-    message = octets[: _first_value(octets)]
-    return Gap(start, end, message, text)
-
-
-def _first_value(octets: bytes) -> int:
-    """The length of the DER value at the start."""
-    count = octets[1] & 0x7F if octets[1] & 0x80 else 0
-    length = int.from_bytes(octets[2 : 2 + count]) if count else octets[1]
-    return 2 + count + length
+    return Gap(start, end, first_value(octets), text)
 
 
 def _stated(message: bytes) -> Stated:

@@ -1,0 +1,172 @@
+"""``fujie verify``: judge files without any running service. ``fujie seal extract``: take the GM/T 0031 stamp out of a PDF."""
+
+import datetime as dt
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from api.masking import masked_metadata
+from api.settings import Settings, language
+from api.verdict_words import INDICATIONS, OUTCOMES, check_words, words
+from keys.base.clock import CHINA_STANDARD_TIME, SystemClock
+from seal.extraction import extract_stamp
+from seal.sandbox import FileTooLarge, verify_file
+from seal.trust import Trust
+from seal.verdict import SEVERITY, Check, Indication, Kind, Outcome, SignatureVerdict, Verdict, claimed, unreadable
+
+EXIT_CODES = {
+    Indication.TOTAL_PASSED: 0,
+    Indication.TOTAL_FAILED: 1,
+    Indication.INDETERMINATE: 2,
+    Indication.UNREADABLE: 3,
+    Indication.NO_SIGNATURE: 3,
+}
+_COLOURS = {Indication.TOTAL_PASSED: "green", Indication.TOTAL_FAILED: "red", Indication.INDETERMINATE: "yellow"}
+_MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.INDETERMINATE: "?", Outcome.NOTICE: "·"}
+_MAX_FILE = 200 * 1024 * 1024
+
+
+def verify(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="PDF, OFD, seal file or picture of a QR code")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a file")] = False,
+    trust: Annotated[
+        list[Path] | None, typer.Option(metavar="PEM", help="trusted roots, in place of the home's", exists=True, dir_okay=False)
+    ] = None,
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="judge as of this time, ISO 8601 (UTC where no zone is given)")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="open no socket (this version never does)")] = False,
+    qr: Annotated[str | None, typer.Option("--qr", metavar="TEXT", help="what a QR code says")] = None,
+) -> None:
+    """Verify files. Exit 0: passed, 1: failed, 2: cannot be decided, 3: unreadable or not signed."""
+    del offline  # nothing is ever fetched: see docs/verification.md
+    if not files and qr is None:
+        raise typer.BadParameter("a FILE or --qr TEXT")
+    trusted, instant = _trust(trust), _instant(at)
+    verdicts = []
+    for name, verdict in [("", claimed(qr))] if qr is not None else []:
+        _show(name, verdict, as_json)
+        verdicts.append(verdict)
+    for path in files or []:
+        verdict = judge_path(path, trusted, instant)
+        _show(str(path), verdict, as_json)
+        verdicts.append(verdict)
+    worst = min((verdict.indication for verdict in verdicts), key=SEVERITY.index)
+    raise SystemExit(EXIT_CODES[worst])
+
+
+def extract(
+    pdf: Annotated[Path, typer.Argument(metavar="PDF", exists=True, dir_okay=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="where the DER SES_Signature goes")],
+) -> None:
+    """Take the GM/T 0031 stamp (DER SES_Signature) out of a stamped PDF. It is not judged: use ``fujie verify``."""
+    if pdf.stat().st_size > _MAX_FILE:
+        raise FileTooLarge
+    output.write_bytes(extract_stamp(pdf.read_bytes()))
+
+
+def judge_path(path: Path, trust: Trust, at: dt.datetime) -> Verdict:
+    """The verdict on a file by its path; what is no readable regular file is UNREADABLE."""
+    try:
+        # Not to wait for a writer of a pipe, nor to read a device.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        return unreadable(Kind.PDF, getattr(error, "strerror", None) or "no such file")
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return unreadable(Kind.PDF, "not a regular file")
+        return verify_file(descriptor, trust, at)
+    finally:
+        os.close(descriptor)
+
+
+def read_trust(paths: list[Path]) -> Trust:
+    """The trust of PEM bundles; raises TrustUnreadable."""
+    return Trust.from_pem(*(path.read_bytes() for path in paths))
+
+
+def _trust(given: list[Path] | None) -> Trust:
+    if given:
+        return read_trust(given)
+    default = Settings().trust_file
+    return read_trust([default]) if default.is_file() else Trust()
+
+
+def _instant(text: str | None) -> dt.datetime:
+    if text is None:
+        return SystemClock().now()
+    try:
+        instant = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not an ISO 8601 time") from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
+
+
+def _show(file: str, verdict: Verdict, as_json: bool) -> None:
+    if as_json:
+        document = verdict.to_json(file) | {"certificate": masked_metadata(verdict.certificate)}
+        sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.buffer.flush()
+    else:
+        _print(Console(highlight=False, soft_wrap=True), file, verdict, language())
+
+
+def _plain(text: str) -> str:
+    """Text from a file or a name of one, without anything a terminal would obey."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _print(console: Console, file: str, verdict: Verdict, tongue: str) -> None:
+    """The verdict first, then who and when, then whatever did not simply pass."""
+    headline = Text(words(INDICATIONS[verdict.indication], tongue), style=f"bold {_COLOURS.get(verdict.indication, 'default')}")
+    reason = f"  {verdict.sub_indication}" if verdict.sub_indication else ""
+    console.print(Text.assemble(headline, (reason, "dim"), f"  {_plain(file)}" if file else ""))
+    for signature in verdict.signatures:
+        _print_signature(console, signature, tongue)
+    for check in verdict.checks:
+        _print_check(console, check, tongue)
+    for label, value in _certificate_lines(verdict, tongue):
+        console.print(Text(f"  {label}  {_plain(value)}"))
+
+
+def _print_signature(console: Console, signature: SignatureVerdict, tongue: str) -> None:
+    labels = ("签名人", "时间", "印章", "项检查通过") if tongue == "zh" else ("Signer", "Time", "Seal", "checks passed")
+    seal = f"{signature.seal.name} {signature.seal.code}" if signature.seal else None
+    when = signature.signing_time.astimezone(CHINA_STANDARD_TIME).strftime("%Y-%m-%d %H:%M:%S +08:00") if signature.signing_time else None
+    for label, value in zip(labels, (signature.signer, when, seal), strict=False):
+        if value:
+            console.print(Text(f"  {label}  {_plain(value)}"))
+    good = [check for check in signature.checks if check.outcome is Outcome.PASSED]
+    console.print(Text(f"  ✓ {len(good)} {labels[3]}", style="green"))
+    for check in signature.checks:
+        if check.outcome is not Outcome.PASSED:
+            _print_check(console, check, tongue)
+
+
+def _print_check(console: Console, check: Check, tongue: str) -> None:
+    style = {Outcome.FAILED: "red", Outcome.INDETERMINATE: "yellow"}.get(check.outcome, "dim")
+    line = f"  {_MARKS[check.outcome]} {check_words(check.name, tongue)}: {words(OUTCOMES[check.outcome], tongue)}"
+    console.print(Text.assemble((line, style), (f"  {_plain(check.detail)}" if check.detail else "", "dim"), (f"  [{check.name}]", "dim")))
+
+
+def _certificate_lines(verdict: Verdict, tongue: str) -> list[tuple[str, str]]:
+    shown = masked_metadata(verdict.certificate)
+    if not shown:
+        return []
+    labels = {
+        "ZZMC": ("证照", "Certificate"),
+        "ZZBS": ("标识", "Identifier"),
+        "CZZT": ("持证主体", "Holder"),
+        "ZZBFJG": ("颁发机构", "Issuer"),
+    }
+    lines = []
+    for name, pair in labels.items():
+        value = shown.get(name)
+        if value:
+            lines.append((words(pair, tongue), "、".join(value) if isinstance(value, list) else value))
+    return lines

@@ -1,0 +1,106 @@
+"""``POST /api/v1/verify``: a file as the body, or as multipart field ``file``, judged in the sandbox. Open to anyone.
+
+The body goes to an unlinked temporary file as it arrives, never into memory, and is refused past 200 MB.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import IO
+
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from api.masking import masked_metadata
+from keys.base.errors import InvalidInput
+from seal.sandbox import MAX_FILE, FileTooLarge, Gate
+from seal.trust import Trust
+from seal.verdict import Verdict
+
+GATE = Gate()
+_FORM_ROOM = 64 * 1024  # what multipart adds around the file
+_MAX_NAME = 200
+
+
+class UploadMissing(InvalidInput):
+    code = "UPLOAD_MISSING"
+    public = ("没有收到文件。", "No file was received.")
+
+
+class UploadBroken(InvalidInput):
+    code = "UPLOAD_BROKEN"
+    public = ("上传的表单不完整。", "The uploaded form is incomplete or malformed.")
+
+
+async def verify_file(request: Request) -> Response:
+    """The JSON of CONTRACT.md for one file; the people in its certificate are masked."""
+    name, verdict = await judge_upload(request)
+    return JSONResponse(verdict.to_json(name) | {"certificate": masked_metadata(verdict.certificate)})
+
+
+async def judge_upload(request: Request) -> tuple[str, Verdict]:
+    """The name and the verdict of the uploaded file; the verdict's certificate is not masked yet.
+
+    Raises FileTooLarge, UploadMissing, UploadBroken, VerificationBusy.
+    """
+    house = request.app.state.house
+    async with _upload(request) as (name, file):
+        descriptor = file.fileno()
+        file.flush()  # after fileno: that is what moves a small form file out of memory
+        return name, await GATE.verify_file(descriptor, _trust(house.settings.trust_file), house.clock.now())
+
+
+def _trust(path: Path) -> Trust:
+    return Trust.from_pem(path.read_bytes()) if path.is_file() else Trust()
+
+
+@contextlib.asynccontextmanager
+async def _upload(request: Request) -> AsyncIterator[tuple[str, IO[bytes]]]:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > MAX_FILE + _FORM_ROOM:
+        raise FileTooLarge
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        async with _form_file(request) as found:
+            yield found
+    else:
+        with tempfile.TemporaryFile() as file:
+            async for chunk in _limited(request, MAX_FILE):
+                file.write(chunk)
+            if file.tell() == 0:
+                raise UploadMissing
+            yield "", file
+
+
+@contextlib.asynccontextmanager
+async def _form_file(request: Request) -> AsyncIterator[tuple[str, IO[bytes]]]:
+    parser = MultiPartParser(request.headers, _limited(request, MAX_FILE + _FORM_ROOM), max_files=1, max_fields=8)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise UploadBroken(type(error).__name__) from error
+    upload = form.get("file")
+    try:
+        if not isinstance(upload, UploadFile):
+            raise UploadMissing
+        yield (upload.filename or "")[:_MAX_NAME], upload.file
+    finally:
+        await form.close()
+
+
+async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    received = 0
+    try:
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > limit:
+                raise FileTooLarge
+            yield chunk
+    except ClientDisconnect as error:
+        raise UploadBroken("disconnected") from error
+
+
+routes: list[BaseRoute] = [Route("/api/v1/verify", verify_file, methods=["POST"])]
