@@ -21,7 +21,12 @@ async def load_key(session: AsyncSession, key_id: uuid.UUID) -> StoredKey:
     row = await session.get(StoredKeyRow, key_id)
     if row is None:
         raise KeyNotFound(f"no stored key {key_id}")
+    return as_stored(row)
+
+
+def as_stored(row: StoredKeyRow) -> StoredKey:
+    """The value of a row; ``KeyUnreadable``."""
     try:
         return StoredKey(row.id, Algorithm(row.algorithm), Purpose(row.purpose), row.public, row.wrapped)
     except ValueError as error:
-        raise KeyUnreadable(f"stored key {key_id} has an unknown algorithm or purpose") from error
+        raise KeyUnreadable(f"stored key {row.id} has an unknown algorithm or purpose") from error

@@ -28,7 +28,7 @@ from keys.pki.profiles import (
     AuthorityPlan,
     Profile,
 )
-from keys.pki.reads import certificate_ends, chain_above, get_authority, serial_text
+from keys.pki.reads import certificate_ends, chain_above, get_authorities, named, serial_text
 
 __all__ = ["IssuedCertificate", "Subject", "authority_certificate", "establish", "issue", "trust_bundle"]
 
@@ -89,7 +89,7 @@ async def _establish_one(session: AsyncSession, keystore: KeyStore, now: dt.date
 
 
 async def _issuer(session: AsyncSession, name: str) -> tuple[Issuer, StoredKey]:
-    authority = await get_authority(session, name)
+    authority = named(await get_authorities(session), name)
     return authority.issuer, authority.key
 
 
@@ -111,12 +111,13 @@ async def issue(
     """
     kind = _profile_of(authority, profile)
     check_public_key(public_key, kind.algorithm)
-    issuing = await get_authority(session, authority)
+    authorities = await get_authorities(session)
+    issuing = named(authorities, authority)
     not_after = _end(now, kind, valid_to, certificate_ends(issuing.certificate).not_after)
     facts = CertificateFacts(kind, _new_serial(), subject_name(subject), public_key, _whole_seconds(now), not_after)
     certificate = await _certify(session, keystore, now, facts, issuing.issuer, issuing.key, subject.common_name, subject.division)
-    chain = await chain_above(session, issuing)
-    return IssuedCertificate(certificate, tuple(above.certificate for above in chain), facts.serial)
+    chain = tuple(above.certificate for above in chain_above(authorities, issuing))
+    return IssuedCertificate(certificate, chain, facts.serial)
 
 
 async def _certify(

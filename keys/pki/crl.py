@@ -5,10 +5,12 @@ signature made before the revocation is judged long after the certificate ended.
 """
 
 import datetime as dt
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 from asn1crypto import core, crl, x509
 from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from keys.base.db import AsyncSession
 from keys.custody.store import KeyStore, Purpose
@@ -59,16 +61,25 @@ async def current_crl(session: AsyncSession, keystore: KeyStore, now: dt.datetim
 
     The session must be one that commits: the list may be made here.
     """
-    published = await _published(session, name, now)
-    return published if published is not None else await _remake(session, keystore, now, name)
+    return (await current_crls(session, keystore, now, [name]))[name]
 
 
-async def _published(session: AsyncSession, name: str, now: dt.datetime) -> bytes | None:
-    """The newest list, unless it is older than a day or lacks a revocation."""
-    newest = select(CrlRow.crl).join(AuthorityRow, AuthorityRow.name == CrlRow.authority)
-    newest = newest.where(CrlRow.authority == name, CrlRow.revocations == AuthorityRow.revocations)
+async def current_crls(session: AsyncSession, keystore: KeyStore, now: dt.datetime, names: Collection[str]) -> Mapping[str, bytes]:
+    """The current list of each named authority, as :func:`current_crl` gives one."""
+    lists = await _published(session, names, now)
+    # in one order whoever asks, because making a list locks its authority
+    for name in sorted(set(names) - set(lists)):
+        lists[name] = await _remake(session, keystore, now, name)
+    return lists
+
+
+async def _published(session: AsyncSession, names: Collection[str], now: dt.datetime) -> dict[str, bytes]:
+    """The newest list of each, unless it is older than a day or lacks a revocation."""
+    newest = select(CrlRow.authority, CrlRow.crl).join(AuthorityRow, AuthorityRow.name == CrlRow.authority)
+    newest = newest.where(CrlRow.authority.in_(names), CrlRow.revocations == AuthorityRow.revocations)
     newest = newest.where(CrlRow.this_update > now - CRL_REFRESH, CrlRow.this_update <= now)
-    return await session.scalar(newest.order_by(CrlRow.number.desc()).limit(1))
+    rows = await session.execute(newest.ext(distinct_on(CrlRow.authority)).order_by(CrlRow.authority, CrlRow.number.desc()))
+    return {row.authority: row.crl for row in rows}
 
 
 async def _remake(session: AsyncSession, keystore: KeyStore, now: dt.datetime, name: str) -> bytes:
@@ -77,8 +88,8 @@ async def _remake(session: AsyncSession, keystore: KeyStore, now: dt.datetime, n
     revocations = await session.scalar(locked)
     if revocations is None:
         raise AuthorityUnknown(f"no authority {name[:40]!r}")
-    if (published := await _published(session, name, now)) is not None:
-        return published
+    if published := await _published(session, [name], now):
+        return published[name]
     authority = await get_authority(session, name)
     last = await session.scalar(select(CrlRow.number).where(CrlRow.authority == name).order_by(CrlRow.number.desc()).limit(1))
     number, this_update = (last or 0) + 1, now.replace(microsecond=0)

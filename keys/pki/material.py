@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from keys.base.db import AsyncSession
 from keys.custody.store import KeyStore
-from keys.pki.crl import current_crl
-from keys.pki.reads import Authority, chain_above, issuing_authority
+from keys.pki.crl import current_crls
+from keys.pki.reads import chain_above, get_authorities, issuing_authority
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,8 @@ async def validation_material(
 
     The session must be one that commits: a list may be made here.
     """
-    above: dict[str, Authority] = {}
-    for certificate in certificates:
-        for authority in await chain_above(session, await issuing_authority(session, certificate)):
-            above[authority.name] = authority
-    # in one order whoever asks, because making a list locks its authority
-    crls = {name: await current_crl(session, keystore, now, name) for name in sorted(above)}
-    chain = dict.fromkeys((*certificates, *(authority.certificate for authority in above.values())))
-    return ValidationMaterial(tuple(chain), tuple(crls[name] for name in above))
+    authorities = await get_authorities(session)
+    issuing = [issuing_authority(authorities, certificate) for certificate in certificates]
+    above = {authority.name: authority.certificate for one in issuing for authority in chain_above(authorities, one)}
+    crls = await current_crls(session, keystore, now, list(above))
+    return ValidationMaterial(tuple(dict.fromkeys((*certificates, *above.values()))), tuple(crls[name] for name in above))

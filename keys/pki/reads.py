@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,9 +10,9 @@ from asn1crypto import x509
 from sqlalchemy import select
 
 from keys.base.db import AsyncSession
-from keys.custody.reads import load_key
+from keys.custody.reads import as_stored
 from keys.custody.store import StoredKey
-from keys.models import AuthorityRow, CertificateRow
+from keys.models import AuthorityRow, CertificateRow, StoredKeyRow
 from keys.pki.certificate import Issuer
 from keys.pki.errors import AuthorityUnknown, CertificateUnknown
 
@@ -75,34 +76,47 @@ def certificate_ends(certificate: bytes) -> CertificateEnds:
         raise CertificateUnknown("these octets are no certificate") from error
 
 
+async def get_authorities(session: AsyncSession) -> Mapping[str, Authority]:
+    """Every authority by its name, in one select: there are a handful."""
+    signed = select(AuthorityRow, StoredKeyRow).join(StoredKeyRow, StoredKeyRow.id == AuthorityRow.key_id)
+    rows = await session.execute(signed.where(AuthorityRow.certificate != b""))  # one that is being established has none yet
+    return {row.name: _authority(row, as_stored(key)) for row, key in rows}
+
+
+def _authority(row: AuthorityRow, key: StoredKey) -> Authority:
+    subject = certificate_ends(row.certificate).subject
+    return Authority(row.name, row.parent, row.certificate, key, Issuer(row.name, key.algorithm, subject, row.key_identifier, row.base_url))
+
+
 async def get_authority(session: AsyncSession, name: str) -> Authority:
     """The authority of this name; ``AuthorityUnknown``."""
-    row = await session.get(AuthorityRow, name)
-    if row is None:
+    return named(await get_authorities(session), name)
+
+
+def named(authorities: Mapping[str, Authority], name: str) -> Authority:
+    """The authority of this name; ``AuthorityUnknown``."""
+    if (authority := authorities.get(name)) is None:
         raise AuthorityUnknown(f"no authority {name[:40]!r}")
-    key = await load_key(session, row.key_id)
-    ends = certificate_ends(row.certificate)
-    issuer = Issuer(row.name, key.algorithm, ends.subject, row.key_identifier, row.base_url)
-    return Authority(row.name, row.parent, row.certificate, key, issuer)
+    return authority
 
 
-async def issuing_authority(session: AsyncSession, certificate: bytes) -> Authority:
+def issuing_authority(authorities: Mapping[str, Authority], certificate: bytes) -> Authority:
     """The authority of ours that a certificate names as its issuer; ``CertificateUnknown``.
 
     Its signature is not checked here: what we issued is asked of the database by serial number.
     """
     identifier = certificate_ends(certificate).authority_key_identifier
-    name = await session.scalar(select(AuthorityRow.name).where(AuthorityRow.key_identifier == identifier))
-    if name is None:
-        raise CertificateUnknown("no authority of ours issued this certificate")
-    return await get_authority(session, name)
+    for authority in authorities.values():
+        if authority.issuer.key_identifier == identifier:
+            return authority
+    raise CertificateUnknown("no authority of ours issued this certificate")
 
 
-async def chain_above(session: AsyncSession, authority: Authority) -> tuple[Authority, ...]:
+def chain_above(authorities: Mapping[str, Authority], authority: Authority) -> tuple[Authority, ...]:
     """The authority itself, then its issuers up to the root."""
     chain = [authority]
     while not chain[-1].is_root:
-        chain.append(await get_authority(session, chain[-1].parent))
+        chain.append(authorities[chain[-1].parent])
     return tuple(chain)
 
 
