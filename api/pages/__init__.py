@@ -2,9 +2,17 @@
 
 from starlette.routing import BaseRoute
 
-from api.pages import account, consent, home, login, rendering
+from api.pages import account, approve, consent, home, login, rendering, verify
 from api.pages.errors import error_page
 
-routes: list[BaseRoute] = [*rendering.routes, *home.routes, *login.routes, *consent.routes, *account.routes]
+routes: list[BaseRoute] = [
+    *rendering.routes,
+    *home.routes,
+    *login.routes,
+    *consent.routes,
+    *account.routes,
+    *approve.routes,
+    *verify.routes,
+]
 
 __all__ = ["error_page", "routes"]

@@ -1,34 +1,71 @@
-"""The picture an approver decides on: the document as it is, and faintly on it the seal where it will stand."""
+"""Pictures of certificates: for the approver what will be sealed, for everybody what the public record says.
+
+Nothing here draws a stored document for strangers: their picture is typeset anew from the masked record
+(docs/decisions/0005-public-picture.md). These functions burn CPU and run in a worker.
+"""
 
 import io
 
 from PIL import Image
 
+from certs.fonts import REQUIRED_FONTS, FontSet
 from certs.pictures import picture
+from certs.rendering import RenderJob, render
+from certs.verification import RecordReport
 from seal.placement import Placement
 from seal.reads import SealPictures
 
 DPI = 110
-FAINTNESS = 0.45
+FAINT = 0.45
+FULL = 1.0
 MILLIMETRES = 25.4
 
 
 def preview(pdf: bytes, place: Placement, seal: SealPictures) -> bytes:
-    """The page that will be sealed, as a PNG. Runs in a worker; raises PictureFailed."""
+    """The document that will be sealed, and faintly on it the seal where it will stand; PNG. Raises PictureFailed."""
+    return _sealed(pdf, place, seal, FAINT)
+
+
+def redrawn(job: RenderJob, seal: SealPictures, fonts: FontSet = REQUIRED_FONTS) -> bytes:
+    """The certificate as the public record tells it, people's names covered; PNG. Raises what ``render`` raises."""
+    made = render(job, fonts)
+    return _sealed(made.pdf, made.seal_place, seal, FULL)
+
+
+def public_job(report: RecordReport, base_url: str) -> RenderJob | None:
+    """What a stranger's picture is typeset from: the report's masked words. None where the record holds no document. Pure."""
+    certificate = report.certificate
+    if certificate is None or certificate.document_hash is None or certificate.issued_on is None:
+        return None
+    return RenderJob(
+        type_code=certificate.type_code,
+        title_zh=certificate.type_name,
+        title_en=report.type_name_en,
+        number=certificate.number,
+        identifier=certificate.identifier,
+        holders=tuple(one.name for one in report.holders),
+        fields=report.fields,
+        issuer=certificate.issuer_name,
+        issued_on=certificate.issued_on,
+        valid_from=certificate.valid_from,
+        valid_to=certificate.valid_to,
+        verify_url=f"{base_url}/v/{report.code}",
+        verification_code=report.code,
+        metadata=b"{}",
+        timestamp=certificate.created_at,
+    )
+
+
+def _sealed(pdf: bytes, place: Placement, seal: SealPictures, strength: float) -> bytes:
     page = Image.open(io.BytesIO(picture(pdf, place.page, DPI))).convert("RGBA")
-    impression = _faint(Image.open(io.BytesIO(seal.png)).convert("RGBA").resize((_pixels(seal.width_mm), _pixels(seal.height_mm))))
-    corner = (_pixels(place.x_mm) - impression.width // 2, _pixels(place.y_mm) - impression.height // 2)
+    size = _pixels(seal.width_mm), _pixels(seal.height_mm)
+    impression = Image.open(io.BytesIO(seal.png)).convert("RGBA").resize(size, Image.Resampling.LANCZOS)
+    impression.putalpha(impression.getchannel("A").point([round(level * strength) for level in range(256)]))
     layer = Image.new("RGBA", page.size)
-    layer.paste(impression, corner)
+    layer.paste(impression, (_pixels(place.x_mm) - size[0] // 2, _pixels(place.y_mm) - size[1] // 2))
     buffer = io.BytesIO()
     Image.alpha_composite(page, layer).convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _faint(image: Image.Image) -> Image.Image:
-    faint = image.copy()
-    faint.putalpha(image.getchannel("A").point([round(level * FAINTNESS) for level in range(256)]))
-    return faint
 
 
 def _pixels(millimetres: float) -> int:

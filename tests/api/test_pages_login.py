@@ -62,7 +62,9 @@ def test_next_leads_nowhere_else(value: str | None) -> None:
     assert local_path(value) == "/account"
 
 
-@pytest.mark.parametrize("value", ["/", "/approve/1?a=b", "/oauth/authorize?redirect_uri=https%3A%2F%2Fa.example%2F&state=%2F%2Fx", "/v/A#b"])
+@pytest.mark.parametrize(
+    "value", ["/", "/approve/1?a=b", "/oauth/authorize?redirect_uri=https%3A%2F%2Fa.example%2F&state=%2F%2Fx", "/v/A#b"]
+)
 def test_next_leads_about_the_house(value: str) -> None:
     assert local_path(value) == value
 
@@ -74,7 +76,9 @@ async def test_the_form_has_the_contracts_fields_and_the_headers_hold(client: ht
         assert re.search(rf'<input[^>]*name="{name}"', answer.text)
     assert '<html lang="en"' in answer.text
     policy = answer.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; form-action 'self';")
+    assert policy.startswith(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; form-action 'self';"
+    )
     assert "frame-ancestors 'none'" in policy
     assert "base-uri 'none'" in policy
     assert answer.headers["referrer-policy"] == "same-origin"
@@ -97,7 +101,9 @@ async def test_right_password(house: House, client: httpx2.AsyncClient) -> None:
     assert NAME in account.text
 
 
-async def test_over_https_the_cookie_is_secure(database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path) -> None:
+async def test_over_https_the_cookie_is_secure(
+    database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path
+) -> None:
     issuer = "https://id.city.example"
     async with open_test_house(database, redis_url, keystore, clock, workers, tmp_path, issuer) as house:
         await add_person(house, "xiaoming")

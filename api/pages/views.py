@@ -1,0 +1,171 @@
+"""From reports to what the verification pages say. Pure: a report and a language in, a view out."""
+
+from dataclasses import dataclass, field, replace
+
+from api.pages.i18n import CHINESE, day, moment, translate
+from api.pages.spoken import validity_of
+from api.pages.words import FILES, INDICATIONS, NOT_IN_FORCE, NOT_ISSUED_HERE, OTHER_CERTIFICATE, OUTCOMES, RECORDS, UNCLEAR_RECORD, Answer
+from api.verdict_words import check_words
+from certs.lifecycle import Standing
+from certs.verification import RecordReport, ShownHolder
+from seal.verdict import Check, Indication, SignatureVerdict, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """The page behind the QR code. ``picture`` is its address, ``whole``: it is the document itself, shown to its holder."""
+
+    status: str
+    known: bool
+    tone: str
+    headline: str
+    sentence: str
+    code: str
+    answered_at: str
+    title: str = ""
+    number: str = ""
+    identifier: str = ""
+    issuer: str = ""
+    seal: str = ""
+    issued_on: str = ""
+    validity: str = ""
+    holders: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+    picture: str = ""
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckView:
+    tone: str
+    title: str
+    text: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureView:
+    tone: str
+    answer: str
+    signer: str
+    signing_time: str
+    seal: str
+    level: str
+    checks: tuple[CheckView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """The full check of a file. ``status``: what the record says today, where it is held here."""
+
+    indication: str
+    sub_indication: str
+    tone: str
+    headline: str
+    sentence: str
+    file: str
+    checked_at: str
+    record: str = ""
+    record_link: str = ""
+    record_notice: str = ""
+    status: str = ""
+    signatures: tuple[SignatureView, ...] = ()
+    checks: tuple[CheckView, ...] = field(default=())
+
+
+def record_answer(report: RecordReport) -> Answer:
+    """A record that exists with an unclear status is not "no such record"."""
+    if report.certificate is not None and report.status is Standing.UNKNOWN:
+        return UNCLEAR_RECORD
+    return RECORDS[report.status]
+
+
+def record_view(report: RecordReport, locale: str, picture: str = "", whole: bool = False) -> RecordView:
+    answer, found = record_answer(report).within(locale), report.certificate
+    bare = RecordView(
+        status=report.status.value,
+        known=found is not None,
+        tone=answer.tone,
+        headline=answer.headline,
+        sentence=answer.sentence,
+        code=report.code,
+        answered_at=moment(report.checked_at, locale),
+    )
+    if found is None:
+        return bare
+    return replace(
+        bare,
+        title=title_of(found.type_name, report.type_name_en, locale),
+        number=found.number,
+        identifier=found.identifier,
+        issuer=found.issuer_name,
+        seal=found.seal_name or "",
+        issued_on=day(found.issued_on, locale) if found.issued_on else "",
+        validity=validity_of(found.valid_from, found.valid_to, locale),
+        holders=tuple(_holder(one) for one in report.holders),
+        fields=report.fields,
+        picture=picture,
+        whole=whole,
+    )
+
+
+def title_of(chinese: str, english: str, locale: str) -> str:
+    """The certificate's name as it is printed; for readers of English with its English name behind."""
+    return chinese if locale == CHINESE or not english else f"{chinese} · {english}"
+
+
+def _holder(holder: ShownHolder) -> str:
+    return f"{holder.name}（{holder.code}）" if holder.code else holder.name
+
+
+def file_view(
+    name: str, verdict: Verdict, checked_at: str, locale: str, record: RecordReport | None = None, *, asked: str = ""
+) -> FileView:
+    """``record``: the issuer's record of the certificate in the file; ``asked``: the code whose page the file was given to."""
+    answer = FILES[verdict.indication].within(locale)
+    view = FileView(
+        indication=verdict.indication.value,
+        sub_indication=verdict.sub_indication or "",
+        tone=answer.tone,
+        headline=answer.headline,
+        sentence=answer.sentence,
+        file=name,
+        checked_at=checked_at,
+        signatures=tuple(_signature(one, locale) for one in verdict.signatures),
+        checks=_checks(verdict.checks, locale),
+    )
+    return view if verdict.indication is not Indication.TOTAL_PASSED else _with_record(view, record, locale, asked)
+
+
+def _with_record(view: FileView, record: RecordReport | None, locale: str, asked: str) -> FileView:
+    """A genuine file speaks of the day it was sealed; the record says whether the certificate stands today."""
+    if record is None or record.certificate is None:
+        return replace(view, record_notice=translate(locale, NOT_ISSUED_HERE))
+    known = replace(view, status=record.status.value, record=record.certificate.type_name, record_link=f"/v/{record.code}")
+    if asked and asked != record.code:
+        return replace(known, tone="bad", record_notice=translate(locale, OTHER_CERTIFICATE))
+    if record.status is Standing.IN_FORCE:
+        return known
+    answer = record_answer(record).within(locale)
+    return replace(known, tone=answer.tone, headline=translate(locale, NOT_IN_FORCE), sentence=answer.sentence)
+
+
+def _signature(verdict: SignatureVerdict, locale: str) -> SignatureView:
+    tone, label = INDICATIONS[verdict.indication]
+    return SignatureView(
+        tone=tone,
+        answer=translate(locale, label),
+        signer=verdict.signer or "",
+        signing_time=moment(verdict.signing_time, locale) if verdict.signing_time else "",
+        seal=f"{verdict.seal.name}（{verdict.seal.code}）" if verdict.seal else "",
+        level=verdict.level or "",
+        checks=_checks(verdict.checks, locale),
+    )
+
+
+def _checks(checks: tuple[Check, ...], locale: str) -> tuple[CheckView, ...]:
+    language = "zh" if locale == CHINESE else "en"
+    return tuple(
+        CheckView(OUTCOMES[one.outcome], check_words(one.name, language), one.detail if one.outcome != "PASSED" else "", one.name)
+        for one in checks
+    )
