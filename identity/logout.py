@@ -20,9 +20,9 @@ from identity.clients import Client
 from identity.grant_statements import fetch_client
 from identity.oauth_validation import CLIENT_ID
 from identity.oidc_errors import OAuthError, UnknownClient
-from identity.oidc_models import ACCESS_TOKENS, GRANTS
+from identity.oidc_models import ACCESS_TOKENS, GRANTS, SESSIONS
 from identity.provider import ID_TOKEN_TYPE, Provider
-from identity.sessions import Session, end_session, find_session, session_alive
+from identity.sessions import Session, end_session, find_session
 from keys.base.actor import Actor, ActorKind
 from keys.base.db import AsyncSession
 from keys.evidence.audit import Event, Outcome, record
@@ -60,7 +60,7 @@ async def log_out_for_client(provider: Provider, parameters: Mapping[str, str], 
         present = await find_session(session, now, session_secret) if session_secret else None
         if not _may_end(hint, present):
             return f"{CONFIRM}?{urlencode({'next': f'{ADDRESS}?{urlencode(parameters)}'})}", False
-        ended = (present.id, present.account_id) if present else await _hinted_session(session, now, hint)
+        ended = (present.id, present.account_id) if present else await _hinted_session(session, hint)
         if ended is not None:
             await end_everything(session, now, *ended, "logged out by a client")
         return target, True
@@ -81,12 +81,13 @@ async def log_out_confirmed(provider: Provider, parameters: Mapping[str, str], s
         return target
 
 
-async def _hinted_session(session: AsyncSession, now: dt.datetime, hint: dict[str, Any] | None) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """The live session that the hint names: a form post from another site brings the hint but not the cookie."""
+async def _hinted_session(session: AsyncSession, hint: dict[str, Any] | None) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """The session that the hint names, idle or not: a form post from another site brings the hint but not the cookie."""
     if hint is None:
         return None
-    session_id, account_id = uuid.UUID(hint["sid"]), uuid.UUID(hint["sub"])
-    return (session_id, account_id) if await session_alive(session, now, session_id) else None
+    named = select(*SESSIONS.c["id", "account_id"]).where(SESSIONS.c.id == uuid.UUID(hint["sid"]), SESSIONS.c.ended_at.is_(None))
+    row = (await session.execute(named)).one_or_none()
+    return (row.id, row.account_id) if row else None
 
 
 async def end_everything(session: AsyncSession, now: dt.datetime, session_id: uuid.UUID, account_id: uuid.UUID, reason: str) -> None:

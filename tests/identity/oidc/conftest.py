@@ -28,7 +28,8 @@ def audited(database: Database) -> Any:
 
     async def read() -> list[tuple[str, str | None]]:
         async with database.session() as session:
-            rows = await session.execute(text("SELECT action, convert_from(body, 'UTF8')::jsonb->>'code' FROM keys.audit_events ORDER BY id"))
+            query = "SELECT action, convert_from(body, 'UTF8')::jsonb->>'code' FROM keys.audit_events ORDER BY id"
+            rows = await session.execute(text(query))
             return [(row[0], row[1]) for row in rows]
 
     return read

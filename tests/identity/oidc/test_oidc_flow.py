@@ -1,5 +1,6 @@
 """Logging in at a portal, from the request to the refresh."""
 
+import json
 import uuid
 
 import pytest
@@ -176,7 +177,7 @@ async def test_another_persons_hint_asks_for_that_person(city: City) -> None:
     client, secret = await city.ready()
     tokens = await city.tokens(client, secret)
     assert "code" in query_of((await city.authorize(client, id_token_hint=tokens["id_token"], prompt="none")).headers["location"])
-    other = '{"id_token":{"sub":{"value":"%s"}}}' % uuid.uuid4()
+    other = json.dumps({"id_token": {"sub": {"value": str(uuid.uuid4())}}})
     answer = query_of((await city.authorize(client, claims=other, prompt="none")).headers["location"])
     assert answer["error"] == "login_required"
 
