@@ -133,7 +133,7 @@ async def _open_job(ingestion: Ingestion, actor: Actor, request: Request) -> Imp
             rows_done=0, finished=False, flag_counts={}, started_at=now, finished_at=None,
         )  # fmt: skip
         session.add(job)
-        details = {"file": digest.hex(), "type": request.type_code}
+        details: dict[str, JSON] = {"file": digest.hex(), "type": request.type_code}
         await record(session, now, Event("certs.import.open", f"import:{job.id}", Outcome.INTENT, actor, details))
     return job
 

@@ -72,8 +72,13 @@ MOVES: tuple[Move, ...] = (
     Move("suspend", frozenset({Status.VALID}), Status.SUSPENDED, Operation.SUSPEND),
     Move("resume", frozenset({Status.SUSPENDED}), Status.VALID, Operation.RESUME),
     Move("revoke", frozenset({Status.VALID, Status.SUSPENDED}), Status.REVOKED, Operation.OTHER),
+    Move("renew", frozenset({Status.VALID}), Status.EXPIRED, Operation.RENEW),
+    Move("change", frozenset({Status.VALID}), Status.EXPIRED, Operation.CHANGE),
     Move("cancel", frozenset({Status.VALID, Status.SUSPENDED}), Status.CANCELLED, Operation.CANCEL),
 )
+
+SUCCESSIONS = frozenset({"renew", "change"})
+"""Moves that take a successor: they happen when it is issued, in its transaction."""
 
 _STANDINGS = {
     Status.SUSPENDED: Standing.SUSPENDED,
@@ -96,10 +101,10 @@ def find_move(name: str, status: Status) -> Move:
 
 def standing(status: Status, *, today: dt.date, valid_from: dt.date | None, valid_to: dt.date | None, superseded: bool = False) -> Standing:
     """What holds on the civil date ``today``: a decision against the certificate, then a successor, then its dates."""
+    if superseded and status in (Status.VALID, Status.EXPIRED):
+        return Standing.SUPERSEDED
     if status is not Status.VALID:
         return _STANDINGS[status]
-    if superseded:
-        return Standing.SUPERSEDED
     if valid_to is not None and today > valid_to:
         return Standing.EXPIRED
     if valid_from is not None and today < valid_from:

@@ -129,9 +129,8 @@ class IssuingRow(Base):
     actor: Mapped[dict[str, Any]]
     approval: Mapped[dict[str, Any]]
     verify_url: Mapped[str]
-    metadata_json: Mapped[bytes | None]
     unsealed_hash: Mapped[bytes | None]
-    seal_place: Mapped[dict[str, Any] | None]
+    seal_place: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     lease_owner: Mapped[uuid.UUID | None]
     lease_until: Mapped[dt.datetime | None]
     attempts: Mapped[int] = mapped_column(SmallInteger)
@@ -153,7 +152,7 @@ class IdempotencyRow(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     request: Mapped[bytes]
     certificate_id: Mapped[uuid.UUID] = mapped_column(unique=True)
-    answer: Mapped[dict[str, Any] | None]
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[dt.datetime]
 
 
@@ -172,8 +171,14 @@ class EventRow(Base):
     actor_kind: Mapped[str]
     actor_id: Mapped[str]
     actor_name: Mapped[str]
+    request_key: Mapped[str | None]
 
-    __table_args__ = (Index("ix_events_certificate_at", "certificate_id", "at"),)
+    __table_args__ = (
+        Index("ix_events_certificate_at", "certificate_id", "at"),
+        Index(
+            "uq_events_request", "certificate_id", "actor_id", "request_key", unique=True, postgresql_where=text("request_key IS NOT NULL")
+        ),
+    )
 
 
 class AccessRow(Base):

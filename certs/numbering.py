@@ -15,6 +15,7 @@ _ISSUER = re.compile(r"[0-9A-Z]{18}|[0-9]{6}")
 _SERIAL = re.compile(r"[0-9A-Z]{1,30}")
 _VERSION = re.compile(r"[0-9A-Z]{3}")
 _SEGMENTS = 5
+_LAST_VERSION = 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ def check_character(text: str) -> str:
 def make_identifier(type_code: str, issuer: str, serial: str, version: str = FIRST_VERSION) -> Identifier:
     """A new identifier. The check covers type, issuer, serial and version without dots; the root is not included."""
     return Identifier(type_code, issuer, serial, version, check_character(type_code + issuer + serial + version))
+
+
+def next_version(identifier: Identifier) -> Identifier:
+    """The same type, issuer and serial, one version on; raises ``ValueError`` after version 999 or where it is no number."""
+    version = int(identifier.version) + 1
+    if version > _LAST_VERSION:
+        raise ValueError("no version left")
+    return make_identifier(identifier.type_code, identifier.issuer, identifier.serial, f"{version:03d}")
 
 
 def format_serial(year: int, number: int) -> str:

@@ -1,0 +1,285 @@
+"""``/api/v1/approvals``, ``/api/v1/certificates`` and ``/api/v1/verify/{code}`` (CONTRACT.md).
+
+Bodies are read by hand: a refusal names the member that is wrong and never repeats its value, which may be an ID number.
+"""
+
+import datetime as dt
+import uuid
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from api.bearer import require_scope
+from certs.approvals import Approval, HolderInput, Outcome, OutcomeStatus, Succession
+from certs.catalogue import CertificateType
+from certs.idempotency import require_key
+from certs.issuance import approve, stamp_awaiting
+from certs.library import Library, Search, decode_purpose, file_of, ordered_fields, read, read_history, search
+from certs.lifecycle import SUCCESSIONS
+from certs.metadata import describe
+from certs.records import Certificate, Stage
+from certs.standing import change_standing, check_reason
+from certs.verification import record_by_code
+from keys.base.actor import Actor
+from keys.base.clock import civil_date
+from keys.base.errors import InvalidInput, NotFound
+
+ISSUE = "certificates:issue"
+READ = "certificates:read"
+router = APIRouter(prefix="/api/v1")
+Line = Annotated[str, StringConstraints(max_length=500)]
+B = TypeVar("B", bound=BaseModel)
+_NO_STORE = {"Cache-Control": "no-store"}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class HolderBody(_Body):
+    """``code_type`` of GB/T 36903: 001 unified social credit code, 111 resident ID, …"""
+
+    name: Line
+    code: Line
+    code_type: Line
+
+
+class ApprovalBody(_Body):
+    """One approval event. ``issuer`` defaults to the client's organisation; ``seal`` is a code or a kind within the issuer."""
+
+    approval_number: Line
+    matter_code: Line
+    certificate_type: Line
+    holders: Annotated[list[HolderBody], Field(min_length=1, max_length=50)]
+    fields: dict[Line, Annotated[str, StringConstraints(max_length=2000)]]
+    valid_from: Annotated[dt.date, Field(strict=False)]
+    valid_to: Annotated[dt.date | None, Field(strict=False)] = None
+    seal: Line
+    issuer: Line | None = None
+    approved_by: Line | None = None
+    approved_at: Line | None = None
+    window: Line | None = None
+
+    def approval(self, succeeds: Succession | None = None) -> Approval:
+        """The core's value."""
+        members = self.model_dump(exclude={"holders"})
+        holders = tuple(HolderInput(one.name, one.code, one.code_type) for one in self.holders)
+        return Approval(**members, holders=holders, succeeds=succeeds)
+
+
+class ReasonBody(_Body):
+    """Why a status changes; ``approval`` is the successor's, for ``renew`` and ``change`` only."""
+
+    reason: Line
+    approval: ApprovalBody | None = None
+
+
+class StampBody(_Body):
+    """``document_hash``: SHA-256 in hexadecimal of the unsealed PDF the approver has seen."""
+
+    document_hash: Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")]
+
+
+class SearchBody(_Body):
+    """Numbers of people never stand in an address: hence a body. ``purpose`` is logged."""
+
+    holder_code: Line
+    code_type: Line
+    purpose: Line
+    type: Line | None = None
+    cursor: Line | None = None
+
+
+def _documented(body: type[BaseModel]) -> dict[str, Any]:
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(schema)}}}}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without ``$defs``: each reference is replaced by what it names."""
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, dict):
+            name = str(node.get("$ref", "")).rpartition("/")[2]
+            return resolve(definitions[name]) if name in definitions else {key: resolve(value) for key, value in node.items()}
+        return [resolve(value) for value in node] if isinstance(node, list) else node
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
+
+
+async def _parse(request: Request, body: type[B]) -> B:
+    try:
+        return body.model_validate_json(await request.body())
+    except ValidationError as refusal:
+        errors = [
+            {"field": ".".join(str(part) for part in one["loc"]) or "body", "message": one["type"]}
+            for one in refusal.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        raise InvalidInput("the body does not fit", errors=errors) from None
+
+
+def _library(request: Request) -> Library:
+    house = request.app.state.house
+    return Library(house.database, house.clock, house.blobs, house.personal)
+
+
+def _links(base_url: str, certificate_id: uuid.UUID, code: str | None) -> dict[str, str]:
+    own = f"{base_url}/api/v1/certificates/{certificate_id}"
+    links = {"self": own, "file": f"{own}/file", "events": f"{own}/events"}
+    return links | ({"verify": f"{base_url}/v/{code}"} if code else {})
+
+
+def _outcome(request: Request, outcome: Outcome) -> Response:
+    base_url = request.app.state.house.base_url
+    links = _links(base_url, outcome.id, outcome.verification_code)
+    content = {
+        "id": str(outcome.id), "identifier": outcome.identifier, "verification_code": outcome.verification_code,
+        "status": outcome.status.value, "links": links,
+    }  # fmt: skip
+    return JSONResponse(content, 201 if outcome.status is OutcomeStatus.ISSUED else 202, _NO_STORE | {"Location": links["self"]})
+
+
+def _describe(request: Request, certificate: Certificate, kind: CertificateType | None) -> dict[str, object]:
+    house = request.app.state.house
+    issued = certificate.stage is Stage.ISSUED
+    return {
+        "id": str(certificate.id),
+        "identifier": certificate.identifier,
+        "verification_code": certificate.verification_code,
+        "status": certificate.standing(civil_date(house.clock.now())).value if issued else certificate.stage.value,
+        "status_code": certificate.status.value if issued else None,
+        "type": certificate.type_code,
+        "division": certificate.division,
+        "source": certificate.source.value,
+        "trust_grade": certificate.trust_grade,
+        "flags": list(certificate.flags),
+        "predecessor": certificate.predecessor,
+        "successor": certificate.successor,
+        "matter_code": certificate.matter_code,
+        "document_sha256": certificate.document_hash.hex() if certificate.document_hash else None,
+        "fields": dict(ordered_fields(certificate, kind)),
+        "metadata": describe(certificate, kind),
+        "links": _links(house.base_url, certificate.id, certificate.verification_code if issued else None),
+    }
+
+
+def _identifier(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise NotFound("certificate") from None
+
+
+@router.post("/approvals", status_code=201, openapi_extra=_documented(ApprovalBody))
+async def post_approval(request: Request) -> Response:
+    """Issue a certificate (201), or leave it for an approver to stamp (202). Header ``Idempotency-Key`` is required."""
+    actor = await require_scope(request, ISSUE)
+    key = require_key(request.headers.get("idempotency-key"))
+    body = await _parse(request, ApprovalBody)
+    return _outcome(request, await approve(request.app.state.house.issuing, actor, body.approval(), key))
+
+
+@router.post("/certificates/search", openapi_extra=_documented(SearchBody))
+async def post_search(request: Request) -> Response:
+    """Certificates of one holder, newest first, in pages."""
+    actor = await require_scope(request, READ)
+    body = await _parse(request, SearchBody)
+    page = await search(_library(request), actor, Search(body.holder_code, body.code_type, body.purpose, body.type, body.cursor))
+    items = [_describe(request, one, None) for one in page.items]
+    return JSONResponse({"items": items, "next_cursor": page.next_cursor}, headers=_NO_STORE)
+
+
+@router.get("/certificates/{certificate_id}")
+async def get_certificate(request: Request, certificate_id: str) -> Response:
+    """One certificate: its record and its metadata under the short names of GB/T 36903."""
+    actor = await require_scope(request, READ)
+    certificate, kind = await read(_library(request), actor, _identifier(certificate_id))
+    return JSONResponse(_describe(request, certificate, kind), headers=_NO_STORE)
+
+
+@router.get("/certificates/{certificate_id}/file", response_class=Response)
+async def get_file(request: Request, certificate_id: str) -> Response:
+    """The sealed PDF. Header ``Purpose`` is required: percent-encoded UTF-8, at most 200 characters; it is logged."""
+    actor = await require_scope(request, READ)
+    pdf = await file_of(_library(request), actor, _identifier(certificate_id), decode_purpose(request.headers.get("purpose")))
+    disposition = {"Content-Disposition": f'attachment; filename="{_identifier(certificate_id)}.pdf"', "X-Content-Type-Options": "nosniff"}
+    return Response(pdf, media_type="application/pdf", headers=_NO_STORE | disposition)
+
+
+@router.get("/certificates/{certificate_id}/events")
+async def get_events(request: Request, certificate_id: str) -> Response:
+    """The certificate's history, oldest first; operation and status codes of GB/T 36903."""
+    actor = await require_scope(request, READ)
+    entries = await read_history(_library(request), actor, _identifier(certificate_id))
+    items = [
+        {
+            "at": one.at.isoformat(), "operation": one.operation, "from_status": one.from_status, "to_status": one.to_status,
+            "reason": one.reason, "actor": {"kind": one.actor_kind, "name": one.actor_name},
+        }
+        for one in entries
+    ]  # fmt: skip
+    return JSONResponse({"items": items, "next_cursor": None}, headers=_NO_STORE)
+
+
+@router.post("/certificates/{certificate_id}/stamp", openapi_extra=_documented(StampBody))
+async def post_stamp(request: Request, certificate_id: str) -> Response:
+    """An approver stamps what waits; the seal's policy decides, and asks for two factors."""
+    actor = await require_scope(request, ISSUE)
+    body = await _parse(request, StampBody)
+    outcome = await stamp_awaiting(request.app.state.house.issuing, actor, _identifier(certificate_id), body.document_hash)
+    return _outcome(request, outcome)
+
+
+async def _change(request: Request, certificate_id: str, move: str) -> Response:
+    actor = await require_scope(request, ISSUE)
+    key = require_key(request.headers.get("idempotency-key"))
+    body = await _parse(request, ReasonBody)
+    if move in SUCCESSIONS:
+        return await _succeed(request, actor, _identifier(certificate_id), move, body, key)
+    house = request.app.state.house
+    certificate = await change_standing(house.database, house.clock, actor, _identifier(certificate_id), move, body.reason, key)
+    return JSONResponse(_describe(request, certificate, None), headers=_NO_STORE)
+
+
+async def _succeed(request: Request, actor: Actor, certificate_id: uuid.UUID, move: str, body: ReasonBody, key: str) -> Response:
+    if body.approval is None:
+        raise InvalidInput("no approval", errors=[{"field": "approval", "message": "a successor needs its own approval"}])
+    succession = Succession(certificate_id, move, check_reason(body.reason))
+    return _outcome(request, await approve(request.app.state.house.issuing, actor, body.approval.approval(succession), key))
+
+
+def _add_move(move: str) -> None:
+    async def endpoint(request: Request, certificate_id: str) -> Response:
+        return await _change(request, certificate_id, move)
+
+    router.add_api_route(
+        f"/certificates/{{certificate_id}}/{move}", endpoint, methods=["POST"], name=f"post_{move}", operation_id=f"post_{move}",
+        openapi_extra=_documented(ReasonBody), description=_MOVES[move],
+    )  # fmt: skip
+
+
+_MOVES = {
+    "suspend": "Suspend a certificate in force. `reason` is required.",
+    "resume": "Put a suspended certificate into force again.",
+    "revoke": "Revoke a certificate (撤销).",
+    "cancel": "Cancel a certificate (注销).",
+    "renew": "Issue a successor that takes its place; `approval` is the successor's. Answers as `/approvals` does.",
+    "change": "Issue a changed successor that takes its place; `approval` is the successor's. Answers as `/approvals` does.",
+}
+for _move in _MOVES:
+    _add_move(_move)
+
+
+@router.get("/verify/{code}")
+async def get_verify(request: Request, code: str) -> Response:
+    """What stands behind a verification code: the record, masked. It never claims that a signature was checked."""
+    house = request.app.state.house
+    report = await record_by_code(house.database, house.clock.now(), code)
+    if report.certificate is None:
+        unknown = {"code": "UNKNOWN_CODE", "title": "No certificate has this verification code."}
+        return JSONResponse(report.to_json() | unknown, 404, _NO_STORE)
+    return JSONResponse(report.to_json(), headers=_NO_STORE)

@@ -1,0 +1,41 @@
+"""Who may read or change a certificate. Pure; whoever may not is told that it does not exist."""
+
+from certs.records import Certificate
+from keys.base.actor import Actor, ActorKind, Role
+
+STAFF = frozenset({Role.WINDOW_CLERK, Role.APPROVER, Role.SEAL_KEEPER, Role.AUDITOR})
+_MAY_CHANGE = frozenset({Role.APPROVER})
+_FOR_THE_ORGANISATION = frozenset({Role.LEGAL_REPRESENTATIVE, Role.AGENT})
+
+
+def may_read(certificate: Certificate, actor: Actor, *, is_holder: bool) -> bool:
+    """The client that had it issued, its organisation and the issuer's clients and staff, and the holders.
+
+    ``is_holder``: the number bound to the actor's account is a holder's. An organisation that holds it is spoken for by its
+    legal representative or agent.
+    """
+    if actor.kind is ActorKind.CLIENT:
+        return actor.id == certificate.client_id or _of_issuer(certificate, actor) or _of_client(certificate, actor)
+    if actor.kind is not ActorKind.PERSON:
+        return actor.kind is ActorKind.SYSTEM
+    return is_holder or (bool(actor.roles & STAFF) and _of_issuer(certificate, actor)) or _speaks_for_holder(certificate, actor)
+
+
+def may_change(certificate: Certificate, actor: Actor) -> bool:
+    """The issuer's own clients and approvers; a client with the right to issue for it is looked up by the caller."""
+    if actor.kind is ActorKind.CLIENT:
+        return _of_issuer(certificate, actor)
+    return actor.kind is ActorKind.PERSON and bool(actor.roles & _MAY_CHANGE) and _of_issuer(certificate, actor)
+
+
+def _of_issuer(certificate: Certificate, actor: Actor) -> bool:
+    return actor.organisation is not None and actor.organisation == certificate.issuer
+
+
+def _of_client(certificate: Certificate, actor: Actor) -> bool:
+    return actor.organisation is not None and actor.organisation == certificate.client_organisation
+
+
+def _speaks_for_holder(certificate: Certificate, actor: Actor) -> bool:
+    held = {one.code for one in certificate.holders if one.code}
+    return bool(actor.roles & _FOR_THE_ORGANISATION) and actor.organisation in held

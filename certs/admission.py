@@ -1,0 +1,193 @@
+"""Step 1 of issuing: may this approval become a certificate at all? Nothing is written but the audit of a refusal."""
+
+import asyncio
+import datetime as dt
+from dataclasses import dataclass
+
+from certs.approvals import (
+    Approval,
+    HolderInput,
+    HolderNotFound,
+    HolderNumberInvalid,
+    IssuerNotAllowed,
+    RegistryUnavailable,
+    UnknownIssuer,
+    UnknownMatter,
+    UnknownSeal,
+    check_shape,
+)
+from certs.catalogue import CertificateType, UnknownCertificateType, check_holder_kind, check_validity, order_fields
+from certs.lifecycle import find_move
+from certs.privacy import holds_number
+from certs.reads import get_certificate, get_type, may_issue_for
+from certs.records import Certificate, Stage
+from certs.stages import Issuing
+from identity.numbers import check, normalise
+from identity.organisations import Organisation, get_organisation
+from identity.realname_sources import Claim, Outcome, RegistrySource
+from keys.base.actor import Actor, ActorKind
+from keys.base.db import AsyncSession
+from keys.base.errors import InvalidInput, NotFound
+from seal.matters import get_matter
+from seal.permits import UseRequest, explain_use
+from seal.policy import HASH_OCTETS, Answer, NotPermitted, RuleAnswer
+from seal.reads import Seal, SealNotFound, find_seal, get_seal
+
+_REGISTRY_SECONDS = 5.0
+_NO_DOCUMENT = bytes(HASH_OCTETS)
+# What speaks against the seal itself holds for an approver too; what speaks against the client only means that a person must stamp.
+_AGAINST_THE_SEAL = frozenset(
+    {"seal_is_active", "seal_is_within_its_validity", "division_covers_the_seal", "matter_is_of_the_organisation", "matter_suits_the_seal"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An approval that may be issued. ``unattended``: the client holds its own grant, no person need stamp."""
+
+    approval: Approval
+    kind: CertificateType
+    fields: tuple[tuple[str, str], ...]
+    holders: tuple[HolderInput, ...]
+    issuer: Organisation
+    seal: Seal
+    unattended: bool
+    predecessor: Certificate | None
+
+
+async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
+    """Check everything that can be known before a number is taken.
+
+    Raises ``InvalidInput``, ``UnknownCertificateType``, ``UnknownIssuer``, ``IssuerNotAllowed``, ``UnknownMatter``,
+    ``UnknownSeal``, ``HolderNotFound``, ``RegistryUnavailable`` and the seal policy's ``NotPermitted``.
+    """
+    check_shape(approval)
+    now = issuing.clock.now()
+    async with issuing.database.session() as session:
+        kind = await _kind_of(session, approval)
+        issuer = await _issuer_of(session, actor, approval)
+        if await get_matter(session, approval.matter_code) is None:
+            raise UnknownMatter
+        seal = await _seal_of(session, issuer, approval)
+        predecessor = await _predecessor_of(session, issuer, approval)
+        answers = await explain_use(session, now, _intended_use(actor, seal, approval))
+    fields = order_fields(kind, approval.fields)
+    _refuse_numbers(approval)
+    check_validity(kind, approval.valid_from, approval.valid_to)
+    holders = _normalised(kind, approval.holders, now)
+    unattended = _attendance(actor, answers)
+    await _require_known(issuing, holders)
+    return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor)
+
+
+async def _kind_of(session: AsyncSession, approval: Approval) -> CertificateType:
+    kind = await get_type(session, approval.certificate_type)
+    if kind is None or not kind.issued_here:
+        raise UnknownCertificateType
+    return kind
+
+
+async def _issuer_of(session: AsyncSession, actor: Actor, approval: Approval) -> Organisation:
+    uscc = normalise(approval.issuer or actor.organisation or "")
+    issuer = await get_organisation(session, uscc)
+    if issuer is None or not issuer.active:
+        raise UnknownIssuer
+    own = actor.organisation is not None and normalise(actor.organisation) == issuer.uscc
+    if not own and not (actor.kind is ActorKind.CLIENT and await may_issue_for(session, actor.id, issuer.uscc)):
+        raise IssuerNotAllowed
+    return issuer
+
+
+async def _seal_of(session: AsyncSession, issuer: Organisation, approval: Approval) -> Seal:
+    """The seal by its code if digits are given, else by its kind; never another organisation's."""
+    if not approval.seal.isdigit():
+        found = await find_seal(session, organisation=issuer.uscc, kind=approval.seal)
+        if found is None:
+            raise UnknownSeal
+        return found
+    try:
+        seal = await get_seal(session, approval.seal)
+    except SealNotFound:
+        raise UnknownSeal from None
+    if seal.organisation != issuer.uscc:
+        raise UnknownSeal
+    return seal
+
+
+async def _predecessor_of(session: AsyncSession, issuer: Organisation, approval: Approval) -> Certificate | None:
+    """The certificate to be succeeded: issued by the same organisation, of the same type, and in a status that allows it."""
+    if approval.succeeds is None:
+        return None
+    found = await get_certificate(session, approval.succeeds.certificate_id)
+    if found is None or found.stage is not Stage.ISSUED or found.issuer != issuer.uscc:
+        raise NotFound("predecessor")
+    find_move(approval.succeeds.move, found.status)
+    if found.type_code != approval.certificate_type:
+        raise InvalidInput("another type", errors=[{"field": "certificate_type", "message": "a successor is of the same type"}])
+    return found
+
+
+def _intended_use(actor: Actor, seal: Seal, approval: Approval) -> UseRequest:
+    return UseRequest(seal.code, actor, approval.matter_code, approval.certificate_type, _NO_DOCUMENT, unattended=True)
+
+
+def _attendance(actor: Actor, answers: tuple[RuleAnswer, ...]) -> bool:
+    """Whether the seal may be used without a person; raises ``NotPermitted`` when nobody may use it for this."""
+    denied = [one for one in answers if one.answer is Answer.DENY]
+    hopeless = next((one for one in denied if one.rule in _AGAINST_THE_SEAL), None)
+    if hopeless is not None:
+        raise NotPermitted(hopeless.reason_code, hopeless.rule)
+    granted = any(one.answer is Answer.GRANT for one in answers)
+    return actor.kind is ActorKind.CLIENT and granted and not denied
+
+
+def _refuse_numbers(approval: Approval) -> None:
+    """An ID number in a free text would end up in the plain: on paper, in a column, on a page."""
+    texts = {**approval.fields, "approval_number": approval.approval_number, "approved_by": approval.approved_by or ""}
+    errors = [{"field": name, "message": "holds an ID number"} for name, value in texts.items() if holds_number(value)]
+    errors += [
+        {"field": f"holders.{position}.name", "message": "holds an ID number"}
+        for position, one in enumerate(approval.holders)
+        if holds_number(one.name)
+    ]
+    if errors:
+        raise InvalidInput("an ID number stands in a text", errors=errors)
+
+
+def _normalised(kind: CertificateType, holders: tuple[HolderInput, ...], now: dt.datetime) -> tuple[HolderInput, ...]:
+    """Holders as they are stored; raises ``InvalidInput`` for one whose number is malformed or who cannot hold this type."""
+    check_holder_kind(kind, tuple(one.code_type for one in holders))
+    errors: list[dict[str, object]] = []
+    for position, one in enumerate(holders):
+        report = check(one.code_type, one.code, now)
+        if not report.well_formed:
+            errors.append({"field": f"holders.{position}.code", "message": "not well-formed", "flags": list(report.flags)})
+    if errors:
+        raise HolderNumberInvalid(errors=errors)
+    return tuple(HolderInput(one.name.strip(), normalise(one.code), one.code_type) for one in holders)
+
+
+async def _require_known(issuing: Issuing, holders: tuple[HolderInput, ...]) -> None:
+    """Name and number of every holder whose kind the registry keeps must agree there."""
+    registry = RegistrySource(issuing.database, issuing.personal)
+    errors = []
+    for position, one in enumerate(holders):
+        if not _kept_by_registry(one.code_type):
+            continue
+        outcome = await _ask(registry, one)
+        if outcome is not Outcome.MATCH:
+            errors.append({"field": f"holders.{position}", "message": outcome.value})
+    if errors:
+        raise HolderNotFound(errors=errors)
+
+
+def _kept_by_registry(code_type: str) -> bool:
+    return code_type in ("001", "111")
+
+
+async def _ask(registry: RegistrySource, holder: HolderInput) -> Outcome:
+    try:
+        answer = await asyncio.wait_for(registry.ask(Claim(holder.name, holder.code, holder.code_type)), _REGISTRY_SECONDS)
+    except TimeoutError:
+        raise RegistryUnavailable from None
+    return answer.outcome

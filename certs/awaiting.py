@@ -1,0 +1,126 @@
+"""An approver stamps what waits: the same steps as unattended issuing, from the stored unsealed PDF on.
+
+1. find     the certificate waits, and the approver belongs to its issuer
+2. compare  the document is the one the approver has seen
+3. claim    one run at a time
+4. permit   the policy answers for this person and this document
+5. stamp    in a worker, then stored durably
+6. record   transaction 2, as in ``certs.recording``
+"""
+
+import uuid
+from dataclasses import dataclass
+
+from certs.approvals import DocumentChanged, IssuingInProgress, NotAwaitingStamp, Outcome, OutcomeStatus
+from certs.leases import claim, kept, release
+from certs.models import IssuingRow
+from certs.reads import get_certificate
+from certs.recording import record_issued, void
+from certs.records import Certificate, Stage
+from certs.reservation import load_reserved
+from certs.sealing import permit, stamp_and_store
+from certs.stages import Issuing, Rendered, Reserved
+from keys.base.actor import Actor, ActorKind, Role
+from keys.base.errors import Conflict, FujieError, NotFound
+from keys.evidence import audit
+from keys.evidence.audit import JSON, Event
+from seal.placement import Placement
+
+_STAFF = frozenset({Role.APPROVER, Role.SEAL_KEEPER, Role.WINDOW_CLERK})
+
+
+class Declined(Conflict):
+    """An approver sent the certificate back."""
+
+    code = "DECLINED_BY_APPROVER"
+    public = ("审批人已退回该证照。", "The approver sent this certificate back.")
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingDocument:
+    """What the approver sees: the unsealed PDF and its SHA-256 in hexadecimal, which the stamp must name again."""
+
+    certificate: Certificate
+    pdf: bytes
+    document_hash: str
+    seal_place: Placement
+
+
+async def awaiting_document(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID) -> AwaitingDocument:
+    """The document that waits. Raises ``NotFound`` for anybody but the issuer's staff, ``NotAwaitingStamp``."""
+    certificate, row = await _find(issuing, actor, certificate_id)
+    if row.stage != Stage.AWAITING_STAMP or row.unsealed_hash is None:
+        raise NotAwaitingStamp
+    return AwaitingDocument(certificate, await issuing.blobs.get(row.unsealed_hash), row.unsealed_hash.hex(), _place(row))
+
+
+async def stamp_awaiting(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID, document_hash: str) -> Outcome:
+    """Stamp the document with that hash (SHA-256, hexadecimal). Repeated after it was stamped: the same answer.
+
+    Raises ``NotFound``, ``NotAwaitingStamp``, ``DocumentChanged``, ``IssuingInProgress`` and the policy's ``NotPermitted``.
+    The certificate goes on waiting after a refusal.
+    """
+    try:
+        return await _stamp(issuing, actor, certificate_id, document_hash.lower())
+    except FujieError as error:
+        event = Event("certs.stamp", f"certificate:{certificate_id}", audit.Outcome.REFUSED, actor, code=error.code)
+        await audit.record_alone(issuing.database, issuing.clock.now(), event)
+        raise
+
+
+async def decline_awaiting(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID, reason: str) -> None:
+    """Send it back: the certificate is void, its number stays taken. ``reason`` is audited as a digest."""
+    certificate, row = await _find(issuing, actor, certificate_id)
+    if row.stage != Stage.AWAITING_STAMP or Role.APPROVER not in actor.roles:
+        raise NotAwaitingStamp
+    reserved = await _claimed(issuing, certificate.id)
+    details: dict[str, JSON] = {"reason": audit.digest(reason)}
+    await void(issuing, reserved, Declined(), actor, Stage.AWAITING_STAMP)
+    event = Event("certs.decline", f"certificate:{certificate.id}", audit.Outcome.DONE, actor, details)
+    await audit.record_alone(issuing.database, issuing.clock.now(), event)
+
+
+async def _stamp(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID, document_hash: str) -> Outcome:
+    certificate, row = await _find(issuing, actor, certificate_id)
+    if row.unsealed_hash is None or row.stage not in (Stage.AWAITING_STAMP, Stage.ISSUED):
+        raise NotAwaitingStamp
+    if row.unsealed_hash.hex() != document_hash:
+        raise DocumentChanged
+    if row.stage == Stage.ISSUED:
+        return Outcome(certificate.id, certificate.identifier, certificate.verification_code or "", OutcomeStatus.ISSUED)
+    reserved = await _claimed(issuing, certificate_id)
+    try:
+        async with kept(issuing, certificate_id, reserved.lease):
+            rendered = Rendered(reserved, await issuing.blobs.get(row.unsealed_hash), row.unsealed_hash, _place(row))
+            permitted = await permit(issuing, rendered, actor, unattended=False)
+            stamped = await stamp_and_store(issuing, permitted)
+            return await record_issued(issuing, stamped, Stage.AWAITING_STAMP)
+    except Exception as error:
+        await release(issuing, certificate_id, reserved.lease, error.code if isinstance(error, FujieError) else type(error).__name__)
+        raise
+
+
+async def _find(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID) -> tuple[Certificate, IssuingRow]:
+    async with issuing.database.session() as session:
+        certificate = await get_certificate(session, certificate_id)
+        row = await session.get(IssuingRow, certificate_id)
+    if certificate is None or row is None or not _of_the_issuer(actor, certificate):
+        raise NotFound("certificate")
+    return certificate, row
+
+
+def _of_the_issuer(actor: Actor, certificate: Certificate) -> bool:
+    return actor.kind is ActorKind.PERSON and bool(actor.roles & _STAFF) and actor.organisation == certificate.issuer
+
+
+async def _claimed(issuing: Issuing, certificate_id: uuid.UUID) -> Reserved:
+    async with issuing.database.begin() as session:
+        lease = await claim(session, issuing.clock.now(), certificate_id, Stage.AWAITING_STAMP)
+        if lease is None:
+            raise IssuingInProgress
+        return await load_reserved(session, certificate_id, lease)
+
+
+def _place(row: IssuingRow) -> Placement:
+    values = row.seal_place or {}
+    return Placement(int(values["page"]), float(values["x_mm"]), float(values["y_mm"]))

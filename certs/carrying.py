@@ -1,0 +1,54 @@
+"""Carrying a reserved certificate through to its end, whether a request or the sweeper does it."""
+
+from certs.approvals import IssuingInProgress, IssuingVoided, Outcome
+from certs.leases import kept, release
+from certs.recording import park, record_issued, void
+from certs.sealing import permit, print_document, stamp_and_store
+from certs.stages import Issuing, Reserved
+from keys.base.errors import FujieError
+
+SERVER_ERROR = 500
+
+
+async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
+    """Render, permit, stamp, store, record; or park it for an approver.
+
+    A refusal voids the certificate and is raised. A failure of ours gives the lease back, so that the sweeper tries again,
+    and is raised too. ``IssuingInProgress``: another run took the work over.
+    """
+    certificate = reserved.certificate
+    try:
+        async with kept(issuing, certificate.id, reserved.lease):
+            return await _steps(issuing, reserved)
+    except IssuingInProgress:
+        raise
+    except FujieError as error:
+        if error.status < SERVER_ERROR:
+            await void(issuing, reserved, error, reserved.actor)
+        else:
+            await release(issuing, certificate.id, reserved.lease, error.code)
+        raise
+    except Exception as error:
+        await release(issuing, certificate.id, reserved.lease, type(error).__name__)
+        raise
+
+
+async def _steps(issuing: Issuing, reserved: Reserved) -> Outcome:
+    rendered = await print_document(issuing, reserved)
+    if not reserved.unattended:
+        return await park(issuing, rendered)
+    permitted = await permit(issuing, rendered, reserved.actor, unattended=True)
+    stamped = await stamp_and_store(issuing, permitted)
+    return await record_issued(issuing, stamped)
+
+
+async def give_up(issuing: Issuing, reserved: Reserved) -> None:
+    """Void a certificate that failed too often."""
+    await void(issuing, reserved, IssuingFailed(), reserved.actor)
+
+
+class IssuingFailed(IssuingVoided):
+    """Issuing failed again and again and was given up."""
+
+    code = "ISSUING_FAILED"
+    status = 500

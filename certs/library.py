@@ -1,0 +1,207 @@
+"""Reading certificates: by id, by holder, the file. Every fetch of a file and every search is logged with its purpose.
+
+A purpose (≤ 200 characters) is mandatory (GB/T 36906); whoever may not see a certificate is told that there is none.
+"""
+
+import uuid
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from certs.access import STAFF, may_read
+from certs.approvals import is_clean
+from certs.blobs import BlobStore
+from certs.catalogue import CertificateType, order_fields
+from certs.holders import holder_index
+from certs.models import AccessRow
+from certs.privacy import holds_number
+from certs.reads import certificates_held, get_certificate, get_type, is_held_by
+from certs.reads import history as history_of
+from certs.records import Certificate, HistoryEntry, Page, Stage
+from identity.numbers import check
+from identity.people import holder_index_of
+from identity.personal_data import PersonalData
+from keys.base.actor import Actor, ActorKind
+from keys.base.clock import Clock
+from keys.base.db import AsyncSession, Database
+from keys.base.errors import FujieError, InvalidInput, NotFound
+from keys.base.ids import new_id
+from keys.evidence import audit
+from keys.evidence.audit import JSON, Event
+
+MAX_PURPOSE = 200
+
+
+class PurposeRequired(FujieError):
+    """A fetch or search came without a reason for use."""
+
+    code = "PURPOSE_REQUIRED"
+    status = 400
+    public = (
+        "请说明用途：Purpose 头，百分号编码的 UTF-8，1–200 字，不含证件号码。",
+        "State the purpose: header Purpose, percent-encoded UTF-8, 1–200 characters, without ID numbers.",
+    )
+
+
+class DocumentNotHeld(NotFound):
+    """The record has no document here: it was imported without one."""
+
+    code = "DOCUMENT_NOT_HELD"
+    public = ("本系统没有该证照的文件。", "The certificate's file is not held here.")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What reading needs."""
+
+    database: Database
+    clock: Clock
+    blobs: BlobStore
+    personal: PersonalData
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """``holder_code`` under its ``code_type``; ``cursor`` of the page before; ``type_code`` narrows."""
+
+    holder_code: str
+    code_type: str
+    purpose: str
+    type_code: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+def check_purpose(purpose: str) -> str:
+    """The purpose as it is logged; raises :class:`PurposeRequired`."""
+    text = purpose.strip()
+    if not 0 < len(text) <= MAX_PURPOSE or not is_clean(text) or holds_number(text):
+        raise PurposeRequired
+    return text
+
+
+def decode_purpose(header: str | None) -> str:
+    """The purpose in a ``Purpose`` header: percent-encoded UTF-8. Raises :class:`PurposeRequired`."""
+    try:
+        return check_purpose(unquote_to_bytes(header or "").decode())
+    except UnicodeDecodeError:
+        raise PurposeRequired from None
+
+
+async def read(library: Library, actor: Actor, certificate_id: uuid.UUID) -> tuple[Certificate, CertificateType | None]:
+    """The certificate with its type, or ``NotFound``."""
+    async with library.database.session() as session:
+        certificate = await _readable(session, actor, certificate_id)
+        return certificate, await get_type(session, certificate.type_code)
+
+
+async def read_history(library: Library, actor: Actor, certificate_id: uuid.UUID) -> tuple[HistoryEntry, ...]:
+    """All operations on the certificate, oldest first, or ``NotFound``."""
+    async with library.database.session() as session:
+        await _readable(session, actor, certificate_id)
+        return await history_of(session, certificate_id)
+
+
+async def file_of(library: Library, actor: Actor, certificate_id: uuid.UUID, purpose: str) -> bytes:
+    """The sealed PDF. The access is committed before the file is handed out; the hash is checked again on reading.
+
+    Raises ``NotFound``, :class:`PurposeRequired`, :class:`DocumentNotHeld`, ``BlobDamaged``.
+    """
+    reason, now = check_purpose(purpose), library.clock.now()
+    async with library.database.begin() as session:
+        certificate = await _readable(session, actor, certificate_id)
+        if certificate.stage is not Stage.ISSUED or certificate.document_hash is None:
+            raise DocumentNotHeld
+        session.add(_access(library, actor, "file", reason, certificate_id))
+        details: dict[str, JSON] = {"purpose": audit.digest(reason), "document": certificate.document_hash.hex()}
+        await audit.record(session, now, Event("certs.file.fetch", f"certificate:{certificate_id}", audit.Outcome.DONE, actor, details))
+    return await library.blobs.get(certificate.document_hash)
+
+
+async def search(library: Library, actor: Actor, query: Search) -> Page:
+    """Certificates of one holder that the actor may see, newest first.
+
+    A client and staff see what their organisation issued or had issued; a person sees their own. Raises
+    :class:`PurposeRequired`, ``InvalidInput``.
+    """
+    reason, now = check_purpose(query.purpose), library.clock.now()
+    index, cursor = _index(library.personal, query), _cursor(query.cursor)
+    async with library.database.begin() as session:
+        session.add(_access(library, actor, "search", reason, None))
+        details: dict[str, JSON] = {"purpose": audit.digest(reason), "holder": index.hex()}
+        await audit.record(session, now, Event("certs.search", "certificates", audit.Outcome.DONE, actor, details))
+        own = await _own_index(session, actor) == index
+        if not own and not _sees_by_organisation(actor):
+            return Page((), None)
+        return await certificates_held(
+            session, index, type_code=query.type_code, readable_by=None if own else actor.organisation, cursor=cursor, limit=query.limit
+        )
+
+
+async def certificates_of(session: AsyncSession, holder: bytes, cursor: uuid.UUID | None = None) -> Page:
+    """The certificates of the holder with that blind index: a person's own page."""
+    return await certificates_held(session, holder, cursor=cursor)
+
+
+async def document_behind_code(library: Library, certificate: Certificate) -> bytes | None:
+    """The sealed PDF of a record that was found by its verification code, to draw its picture; never handed out as it is."""
+    if certificate.document_hash is None:
+        return None
+    return await library.blobs.get(certificate.document_hash)
+
+
+def ordered_fields(certificate: Certificate, kind: CertificateType | None) -> tuple[tuple[str, str], ...]:
+    """The fields in the type's order; those of an imported record as they come."""
+    if kind is None or certificate.flags or not kind.fields:
+        return tuple(certificate.fields.items())
+    try:
+        return order_fields(kind, certificate.fields)
+    except InvalidInput:
+        return tuple(certificate.fields.items())
+
+
+async def _readable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
+    certificate = await get_certificate(session, certificate_id)
+    if certificate is None or certificate.stage is Stage.VOID:
+        raise NotFound("certificate")
+    own = await _own_index(session, actor)
+    is_holder = own is not None and certificate.stage is Stage.ISSUED and await is_held_by(session, certificate_id, own)
+    if not may_read(certificate, actor, is_holder=is_holder):
+        raise NotFound("certificate")
+    return certificate
+
+
+async def _own_index(session: AsyncSession, actor: Actor) -> bytes | None:
+    if actor.kind is not ActorKind.PERSON:
+        return None
+    try:
+        return await holder_index_of(session, uuid.UUID(actor.id))
+    except ValueError:
+        return None
+
+
+def _sees_by_organisation(actor: Actor) -> bool:
+    return actor.organisation is not None and (actor.kind is ActorKind.CLIENT or bool(actor.roles & STAFF))
+
+
+def _index(personal: PersonalData, query: Search) -> bytes:
+    try:
+        well_formed = check(query.code_type, query.holder_code).well_formed
+    except ValueError:
+        raise InvalidInput("unknown code type", errors=[{"field": "code_type", "message": "unknown"}]) from None
+    if not well_formed:
+        raise InvalidInput("malformed holder code", errors=[{"field": "holder_code", "message": "not well-formed"}])
+    return holder_index(personal, query.code_type, query.holder_code)
+
+
+def _cursor(cursor: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(cursor) if cursor else None
+    except ValueError:
+        raise InvalidInput("cursor", errors=[{"field": "cursor", "message": "not one of ours"}]) from None
+
+
+def _access(library: Library, actor: Actor, kind: str, purpose: str, certificate_id: uuid.UUID | None) -> AccessRow:
+    return AccessRow(
+        id=new_id(), certificate_id=certificate_id, at=library.clock.now(), kind=kind, purpose=purpose,
+        actor_kind=actor.kind.value, actor_id=actor.id, organisation=actor.organisation,
+    )  # fmt: skip

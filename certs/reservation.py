@@ -1,0 +1,146 @@
+"""Step 2 of issuing, transaction 1: a number, a record, the caller's key and the intent in the audit, all or nothing.
+
+A killed process leaves either nothing or a reserved certificate that the sweeper finishes or voids.
+"""
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from certs.admission import Admitted
+from certs.holders import holder_values
+from certs.idempotency import claim_key
+from certs.leases import LEASE, new_lease
+from certs.lifecycle import Status
+from certs.models import CertificateRow, HolderRow, IssuingRow
+from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
+from certs.reads import get_certificate, get_type, identifier_taken, next_serial
+from certs.records import Source, Stage
+from certs.stages import Issuing, Reserved
+from keys.base.actor import Actor, ActorKind
+from keys.base.clock import civil_date
+from keys.base.db import AsyncSession
+from keys.base.ids import new_code, new_id
+from keys.evidence.audit import JSON, Event, Outcome, record
+
+
+async def reserve(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes) -> Reserved | None:
+    """Reserve; ``None`` when another request with the same key was faster."""
+    now, certificate_id, lease = issuing.clock.now(), new_id(), new_lease()
+    async with issuing.database.begin() as session:
+        if not await claim_key(session, now, actor, key, request, certificate_id):
+            return None
+        identifier = await _take_identifier(session, now, admitted)
+        row = _certificate_row(certificate_id, now, actor, admitted, identifier)
+        session.add(row)
+        await session.flush()
+        session.add_all(_holder_rows(issuing, certificate_id, admitted))
+        session.add(_issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}"))
+        details: dict[str, JSON] = {"identifier": str(identifier), "type": admitted.kind.code, "issuer": admitted.issuer.uscc}
+        await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
+        await session.flush()
+        return await load_reserved(session, certificate_id, lease)
+
+
+async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease: uuid.UUID) -> Reserved:
+    """The stage as it stands in the database: what a fresh run and the sweeper both start from."""
+    certificate = await get_certificate(session, certificate_id)
+    row = await session.get(IssuingRow, certificate_id, populate_existing=True)
+    kind = await get_type(session, certificate.type_code) if certificate else None
+    if certificate is None or row is None or kind is None:
+        raise LookupError(f"certificate {certificate_id} has no issuing to go on with")
+    approval = row.approval
+    return Reserved(
+        certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"]
+    )  # fmt: skip
+
+
+async def _take_identifier(session: AsyncSession, now: dt.datetime, admitted: Admitted) -> Identifier:
+    """The next free identifier. An import may have brought one of our form along: such a number is passed over."""
+    if admitted.predecessor is not None and (found := inspect_identifier(admitted.predecessor.identifier)).identifier and not found.flags:
+        return await _take_version(session, found.identifier)
+    year = civil_date(now).year
+    while True:
+        serial = await next_serial(session, admitted.kind.code, admitted.issuer.uscc, year)
+        identifier = make_identifier(admitted.kind.code, admitted.issuer.uscc, format_serial(year, serial))
+        if not await identifier_taken(session, str(identifier)):
+            return identifier
+
+
+async def _take_version(session: AsyncSession, identifier: Identifier) -> Identifier:
+    """A successor keeps the serial and takes the next free version; a voided attempt used its version up."""
+    while True:
+        identifier = next_version(identifier)
+        if not await identifier_taken(session, str(identifier)):
+            return identifier
+
+
+def _certificate_row(
+    certificate_id: uuid.UUID, now: dt.datetime, actor: Actor, admitted: Admitted, identifier: Identifier
+) -> CertificateRow:
+    approval = admitted.approval
+    return CertificateRow(
+        id=certificate_id,
+        stage=Stage.RESERVED.value,
+        status=Status.VALID.value,
+        source=Source.ISSUED.value,
+        type_code=admitted.kind.code,
+        type_name=admitted.kind.name_zh,
+        number=approval.approval_number.strip(),
+        identifier=str(identifier),
+        duplicate=False,
+        verification_code=new_code(),
+        issuer=admitted.issuer.uscc,
+        issuer_name=admitted.issuer.name,
+        division=admitted.issuer.division,
+        issued_on=civil_date(now),
+        valid_from=approval.valid_from,
+        valid_to=approval.valid_to,
+        fields=dict(admitted.fields),
+        matter_code=approval.matter_code,
+        seal_code=admitted.seal.code,
+        seal_name=admitted.seal.name,
+        client_id=actor.id if actor.kind is ActorKind.CLIENT else None,
+        client_organisation=actor.organisation,
+        predecessor=admitted.predecessor.identifier if admitted.predecessor else None,
+        trust_grade="A",
+        flags=[],
+        created_at=now,
+    )
+
+
+def _holder_rows(issuing: Issuing, certificate_id: uuid.UUID, admitted: Admitted) -> list[HolderRow]:
+    return [
+        HolderRow(**holder_values(issuing.personal, certificate_id, position, name=one.name, code_type=one.code_type, code=one.code))
+        for position, one in enumerate(admitted.holders)
+    ]
+
+
+def _issuing_row(row: CertificateRow, actor: Actor, admitted: Admitted, lease: uuid.UUID, verify_url: str) -> IssuingRow:
+    approval = admitted.approval
+    return IssuingRow(
+        certificate_id=row.id,
+        stage=Stage.RESERVED.value,
+        actor=_actor_values(actor),
+        approval={
+            "approval_number": approval.approval_number, "approved_by": approval.approved_by, "approved_at": approval.approved_at,
+            "window": approval.window, "unattended": admitted.unattended,
+            "move": approval.succeeds.move if approval.succeeds else None, "reason": approval.succeeds.reason if approval.succeeds else "",
+        },
+        verify_url=verify_url,
+        lease_owner=lease,
+        lease_until=row.created_at + LEASE,
+        attempts=1,
+        created_at=row.created_at,
+    )  # fmt: skip
+
+
+def _actor_values(actor: Actor) -> dict[str, Any]:
+    return {
+        "kind": actor.kind.value, "id": actor.id, "name": actor.name, "organisation": actor.organisation, "division": actor.division,
+    }  # fmt: skip
+
+
+def _actor(values: dict[str, Any]) -> Actor:
+    """Who asked, with nothing they could use but their name: a grant to them is looked up again, never remembered."""
+    return Actor(ActorKind(values["kind"]), values["id"], values["name"], values["organisation"], values["division"])

@@ -1,0 +1,74 @@
+"""Steps 3 to 6 of issuing: render, permit, stamp, store. Rendering and stamping run in worker processes."""
+
+import dataclasses
+
+from certs.catalogue import order_fields
+from certs.metadata import describe, encode
+from certs.rendering import RenderJob, render
+from certs.stages import Issuing, Permitted, Rendered, Reserved, Stamped
+from keys.base.actor import Actor
+from keys.base.clock import civil_date
+from seal.material import load_material
+from seal.permits import UseRequest, request_permit
+from seal.stamping import stamp
+
+
+def render_job(reserved: Reserved) -> RenderJob:
+    """What is printed, wholly from the record: the same job whenever and wherever it is printed."""
+    certificate, kind = reserved.certificate, reserved.kind
+    return RenderJob(
+        type_code=kind.code,
+        title_zh=kind.name_zh,
+        title_en=kind.name_en,
+        number=certificate.number,
+        identifier=certificate.identifier,
+        holders=tuple(one.name for one in certificate.holders),
+        fields=order_fields(kind, certificate.fields),
+        issuer=certificate.issuer_name,
+        issued_on=certificate.issued_on or civil_date(certificate.created_at),
+        valid_from=certificate.valid_from,
+        valid_to=certificate.valid_to,
+        verify_url=reserved.verify_url,
+        verification_code=certificate.verification_code or "",
+        metadata=encode(describe(certificate, kind)),
+        timestamp=certificate.created_at,
+    )
+
+
+async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
+    """Render the unsealed PDF. Raises ``GlyphMissing`` and what else ``certs.rendering.render`` refuses."""
+    made = await issuing.workers.run(render, render_job(reserved), issuing.fonts)
+    return Rendered(reserved, made.pdf, bytes.fromhex(made.sha256), made.seal_place)
+
+
+async def permit(issuing: Issuing, rendered: Rendered, actor: Actor, *, unattended: bool) -> Permitted:
+    """Ask the seal's policy for this one document, and load what stamping needs. Raises ``NotPermitted``."""
+    certificate = rendered.reserved.certificate
+    request = UseRequest(
+        seal_code=certificate.seal_code or "",
+        actor=actor,
+        matter_code=certificate.matter_code or "",
+        certificate_type=certificate.type_code,
+        document_hash=rendered.document_hash,
+        unattended=unattended,
+    )
+    given = await request_permit(issuing.database, issuing.clock, request)
+    async with issuing.database.begin() as session:
+        material = await load_material(session, issuing.keystore, issuing.clock.now(), given.seal_code)
+    return Permitted(rendered, given, material, actor)
+
+
+async def stamp_and_store(issuing: Issuing, permitted: Permitted) -> Stamped:
+    """Stamp in a worker, then store durably: when this returns the sealed PDF outlives a power cut."""
+    signing_time = issuing.clock.now().replace(microsecond=0)
+    rendered = permitted.rendered
+    stamped = await issuing.workers.run(
+        stamp, permitted.permit, rendered.pdf, permitted.material, rendered.seal_place, issuing.keystore, signing_time
+    )
+    digest = await issuing.blobs.put(stamped.pdf)
+    return Stamped(permitted, digest, signing_time)
+
+
+def place_values(rendered: Rendered) -> dict[str, object]:
+    """The seal's place as it is kept with a certificate that waits for its stamp."""
+    return dataclasses.asdict(rendered.seal_place)

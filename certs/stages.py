@@ -1,0 +1,80 @@
+"""The stages of issuing, each a type: Reserved → Rendered → Permitted → Stamped → Issued. Skipping one is a type error."""
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass, field
+
+from certs.blobs import BlobStore
+from certs.catalogue import CertificateType
+from certs.fonts import REQUIRED_FONTS, FontSet
+from certs.records import Certificate
+from identity.personal_data import PersonalData
+from keys.base.actor import Actor
+from keys.base.clock import Clock
+from keys.base.db import Database
+from keys.base.work import Workers
+from keys.custody.store import KeyStore
+from seal.material import SealMaterial
+from seal.permits import Permit
+from seal.placement import Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """What the journey needs. ``base_url`` is the issuer of this house, without a slash at its end."""
+
+    database: Database
+    keystore: KeyStore
+    clock: Clock
+    workers: Workers
+    blobs: BlobStore
+    personal: PersonalData
+    base_url: str
+    fonts: FontSet = field(default=REQUIRED_FONTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Number and record exist, nothing is printed. ``lease`` is this process's right to go on.
+
+    ``actor`` asked; ``unattended``: the seal may be used without a person. ``verify_url`` is what the QR code will hold.
+    ``move`` and ``reason`` end its predecessor, if it has one.
+    """
+
+    certificate: Certificate
+    kind: CertificateType
+    actor: Actor
+    verify_url: str
+    unattended: bool
+    lease: uuid.UUID
+    move: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The unsealed PDF. ``document_hash`` is its SHA-256, 32 octets: what a permit is given for."""
+
+    reserved: Reserved
+    pdf: bytes
+    document_hash: bytes
+    seal_place: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """The seal may be used once, on this document. ``actor`` uses it: the client, or the approver who stamps."""
+
+    rendered: Rendered
+    permit: Permit
+    material: SealMaterial
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """The sealed PDF, stored durably; nobody is told of it yet."""
+
+    permitted: Permitted
+    document_hash: bytes
+    signing_time: dt.datetime

@@ -1,0 +1,132 @@
+"""Changing a certificate's status: the one place that does it.
+
+1. find    the certificate, and whether the actor may change it
+2. check   the table of moves (``certs.lifecycle``)
+3. update  on the condition that the old status still stands
+4. record  history, audit and outgoing event in the same transaction
+"""
+
+import datetime as dt
+import uuid
+
+from sqlalchemy import select, update
+
+from certs.access import may_change
+from certs.approvals import is_clean
+from certs.lifecycle import SUCCESSIONS, Move, MoveNotAllowed, Status, find_move
+from certs.models import CertificateRow, EventRow, OutboxRow
+from certs.reads import get_certificate, may_issue_for
+from certs.records import Certificate, Stage
+from certs.stages import Reserved
+from keys.base.actor import Actor, ActorKind
+from keys.base.clock import Clock
+from keys.base.db import AsyncSession, Database
+from keys.base.errors import FujieError, InvalidInput, NotFound
+from keys.base.ids import new_id
+from keys.evidence import audit
+from keys.evidence.audit import JSON, Event
+
+MAX_REASON = 200
+
+
+class ReasonRequired(InvalidInput):
+    """A change of status needs a reason."""
+
+    code = "REASON_REQUIRED"
+    public = ("请填写理由（1–200 字，不含证件号码）。", "A reason is required (1–200 characters, without ID numbers).")
+
+
+async def change_standing(
+    database: Database, clock: Clock, actor: Actor, certificate_id: uuid.UUID, move: str, reason: str, key: str | None = None
+) -> Certificate:
+    """Suspend, resume, revoke or cancel; the certificate as it stands after. The same ``key`` again does nothing again.
+
+    Raises ``NotFound`` for whoever may not change it, ``MoveNotAllowed``, :class:`ReasonRequired`.
+    """
+    try:
+        return await _change(database, clock.now(), actor, certificate_id, move, check_reason(reason), key)
+    except FujieError as error:
+        event = Event(f"certs.{move}", f"certificate:{certificate_id}", audit.Outcome.REFUSED, actor, code=error.code)
+        await audit.record_alone(database, clock.now(), event)
+        raise
+
+
+def check_reason(reason: str) -> str:
+    """The reason as it is kept; raises :class:`ReasonRequired`."""
+    text = reason.strip()
+    if not 0 < len(text) <= MAX_REASON or not is_clean(text):
+        raise ReasonRequired
+    return text
+
+
+async def _change(
+    database: Database, now: dt.datetime, actor: Actor, certificate_id: uuid.UUID, name: str, reason: str, key: str | None
+) -> Certificate:
+    async with database.begin() as session:
+        certificate = await _changeable(session, actor, certificate_id)
+        if name in SUCCESSIONS:
+            raise MoveNotAllowed("it takes a successor")
+        if key is None or not await _done_before(session, actor, certificate_id, key):
+            await apply(session, now, actor, certificate, find_move(name, certificate.status), reason, key)
+        session.expire_all()
+        changed = await get_certificate(session, certificate_id)
+    if changed is None:
+        raise NotFound("certificate")
+    return changed
+
+
+async def _changeable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
+    certificate = await get_certificate(session, certificate_id)
+    if certificate is None or certificate.stage is not Stage.ISSUED:
+        raise NotFound("certificate")
+    right = actor.kind is ActorKind.CLIENT and await may_issue_for(session, actor.id, certificate.issuer)
+    if not right and not may_change(certificate, actor):
+        raise NotFound("certificate")
+    return certificate
+
+
+async def _done_before(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID, key: str) -> bool:
+    same = select(EventRow.id).where(EventRow.certificate_id == certificate_id, EventRow.actor_id == actor.id, EventRow.request_key == key)
+    return await session.scalar(same) is not None
+
+
+async def apply(
+    session: AsyncSession, now: dt.datetime, actor: Actor, certificate: Certificate, move: Move, reason: str, key: str | None = None
+) -> None:
+    """Make the move in the caller's transaction; raises ``MoveNotAllowed`` when somebody else was faster."""
+    changed = await session.scalar(
+        update(CertificateRow)
+        .where(CertificateRow.id == certificate.id, CertificateRow.status == certificate.status.value)
+        .values(status=move.target.value)
+        .returning(CertificateRow.id)
+    )
+    if changed is None:
+        raise MoveNotAllowed("changed meanwhile")
+    session.add(
+        EventRow(
+            id=new_id(), certificate_id=certificate.id, at=now, operation=move.operation.value, from_status=certificate.status.value,
+            to_status=move.target.value, reason=reason, actor_kind=actor.kind.value, actor_id=actor.id, actor_name=actor.name,
+            request_key=key,
+        )
+    )  # fmt: skip
+    payload = {"id": str(certificate.id), "identifier": certificate.identifier, "status": move.target.value, "move": move.name}
+    session.add(OutboxRow(id=new_id(), topic="certificate.status", subject=str(certificate.id), payload=payload, created_at=now))
+    details: dict[str, JSON] = {"from": certificate.status.value, "to": move.target.value, "reason": audit.digest(reason)}
+    await audit.record(session, now, Event(f"certs.{move.name}", f"certificate:{certificate.id}", audit.Outcome.DONE, actor, details))
+
+
+async def end_predecessor(session: AsyncSession, now: dt.datetime, actor: Actor, reserved: Reserved) -> None:
+    """Where the new certificate succeeds another, that one ends now; raises ``MoveNotAllowed`` when it already has."""
+    successor = reserved.certificate
+    if successor.predecessor is None or reserved.move is None:
+        return
+    same = select(CertificateRow.id).where(CertificateRow.identifier == successor.predecessor, ~CertificateRow.duplicate)
+    found = await session.scalar(same)
+    predecessor = await get_certificate(session, found) if found else None
+    if predecessor is None:
+        raise MoveNotAllowed("the predecessor is gone")
+    await apply(session, now, actor, predecessor, find_move(reserved.move, predecessor.status), reserved.reason)
+    await session.execute(update(CertificateRow).where(CertificateRow.id == predecessor.id).values(successor=successor.identifier))
+
+
+__all__ = ["ReasonRequired", "Status", "apply", "change_standing", "check_reason", "end_predecessor"]

@@ -1,0 +1,51 @@
+"""Finishing or voiding what a killed process left behind.
+
+A reserved certificate whose lease ran out is carried through from its record; one that failed :data:`MOST_ATTEMPTS` times is
+void. Leases keep two processes from doing the same certificate.
+"""
+
+import uuid
+
+from certs.carrying import carry_through, give_up
+from certs.leases import abandoned, claim
+from certs.models import IssuingRow
+from certs.records import Stage
+from certs.reservation import load_reserved
+from certs.stages import Issuing, Reserved
+from keys.base.errors import FujieError
+
+MOST_ATTEMPTS = 5
+_AT_ONCE = 20
+
+
+async def sweep(issuing: Issuing) -> int:
+    """One round; the number of certificates brought to an end. Called at start and every few seconds."""
+    async with issuing.database.session() as session:
+        found = await abandoned(session, issuing.clock.now(), _AT_ONCE)
+    return sum([await _finish(issuing, certificate_id) for certificate_id in found])
+
+
+async def _finish(issuing: Issuing, certificate_id: uuid.UUID) -> bool:
+    taken = await take_over(issuing, certificate_id)
+    if taken is None:
+        return False
+    reserved, attempts = taken
+    if attempts > MOST_ATTEMPTS:
+        await give_up(issuing, reserved)
+        return True
+    # A refusal has voided it and is audited; a failure of ours waits for the next round.
+    try:
+        await carry_through(issuing, reserved)
+    except FujieError as error:
+        return error.status < 500
+    return True
+
+
+async def take_over(issuing: Issuing, certificate_id: uuid.UUID) -> tuple[Reserved, int] | None:
+    """Take the lease of an abandoned certificate, with how often it was tried; ``None`` when somebody works on it."""
+    async with issuing.database.begin() as session:
+        lease = await claim(session, issuing.clock.now(), certificate_id, Stage.RESERVED)
+        if lease is None:
+            return None
+        row = await session.get_one(IssuingRow, certificate_id)
+        return await load_reserved(session, certificate_id, lease), row.attempts

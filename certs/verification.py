@@ -1,0 +1,104 @@
+"""Is there such a certificate, and is it in force? What a verification code answers to anybody.
+
+It speaks of the record only and never claims that a signature was checked: that takes the file (``seal.verification``).
+A code that does not exist, is malformed, or belongs to a certificate not yet issued takes the same queries and says the same.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from certs.library import ordered_fields
+from certs.lifecycle import Standing
+from certs.privacy import mask_fields
+from certs.reads import certificate_by_code, get_type
+from certs.records import Certificate
+from identity.numbers import mask_holder
+from keys.base.clock import civil_date
+from keys.base.db import Database
+from keys.base.ids import CROCKFORD, normalise_code
+
+CODE_LENGTH = 16
+_ALPHABET = frozenset(CROCKFORD)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHolder:
+    """A holder as anybody may see them: people masked, organisations not."""
+
+    name: str
+    code: str
+    code_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReport:
+    """The answer. ``certificate`` is for this process only (a picture may be drawn of its document); the rest may be shown.
+
+    ``fields`` and ``holders`` are masked; ``checked_at`` is the instant the answer holds for.
+    """
+
+    code: str
+    status: Standing
+    checked_at: dt.datetime
+    certificate: Certificate | None
+    type_name_en: str
+    holders: tuple[ShownHolder, ...]
+    fields: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON of ``GET /api/v1/verify/{code}`` (CONTRACT.md)."""
+        return {
+            "file": None,
+            "kind": "record",
+            "status": self.status.value,
+            "indication": "INDETERMINATE",
+            "sub_indication": "NO_FILE_CHECKED",
+            "signatures": [],
+            "checked_at": self.checked_at.isoformat(),
+            "certificate": self._certificate_json(),
+        }
+
+    def _certificate_json(self) -> dict[str, object] | None:
+        found = self.certificate
+        if found is None:
+            return None
+        return {
+            "identifier": found.identifier,
+            "type": found.type_code,
+            "type_name": {"zh": found.type_name, "en": self.type_name_en},
+            "number": found.number,
+            "issuer": {"code": found.issuer, "name": found.issuer_name},
+            "issued_on": _day(found.issued_on),
+            "valid_from": _day(found.valid_from),
+            "valid_to": _day(found.valid_to),
+            "holders": [{"name": one.name, "code": one.code, "code_type": one.code_type} for one in self.holders],
+            "fields": dict(self.fields),
+            "seal": {"name": found.seal_name, "code": found.seal_code} if found.seal_code else None,
+            "document_sha256": found.document_hash.hex() if found.document_hash else None,
+            "trust_grade": found.trust_grade,
+        }
+
+
+async def record_by_code(database: Database, now: dt.datetime, code: str) -> RecordReport:
+    """What stands behind a verification code, as a person may have typed it."""
+    wanted = normalise_code(code[:64])
+    well_formed = len(wanted) == CODE_LENGTH and _ALPHABET.issuperset(wanted)
+    async with database.session() as session:
+        found = await certificate_by_code(session, wanted if well_formed else "")
+        kind = await get_type(session, found.type_code if found else "")
+    if found is None:
+        return RecordReport(wanted if well_formed else "", Standing.UNKNOWN, now, None, "", (), ())
+    shown = mask_fields(found.fields, kind)
+    return RecordReport(
+        code=wanted,
+        status=found.standing(civil_date(now)),
+        checked_at=now,
+        certificate=found,
+        type_name_en=kind.name_en if kind else "",
+        holders=tuple(ShownHolder(mask_holder(one.code_type, one.name), one.code_masked, one.code_type) for one in found.holders),
+        fields=tuple((name, shown[name]) for name, _ in ordered_fields(found, kind)),
+    )
+
+
+def _day(day: dt.date | None) -> str | None:
+    return day.isoformat() if day else None
