@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
-from certs.issuance import sweep
+from certs.sweeping import sweep
 
 from api.wiring import House
 from keys.evidence.log import sequence_all

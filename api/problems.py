@@ -1,7 +1,10 @@
 """Every error leaves as an RFC 9457 problem document with a stable code."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -88,8 +91,9 @@ def _answer(request: Request, error: FujieError) -> Response:
     return problem_response(request, error)
 
 
-def install(app: FastAPI) -> None:
-    app.add_exception_handler(FujieError, on_fujie_error)
-    app.add_exception_handler(RequestValidationError, on_invalid_request)
-    app.add_exception_handler(HTTPException, on_http_error)
-    app.add_exception_handler(Exception, on_crash)
+HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    FujieError: on_fujie_error,
+    RequestValidationError: on_invalid_request,
+    HTTPException: on_http_error,
+    Exception: on_crash,
+}

@@ -169,9 +169,9 @@ def typeset(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fon
     inputs = {"data": json.dumps(template_data(job, fields, fonts), ensure_ascii=False), "metadata": job.metadata.decode()}
     press = press_for(form.document, fonts)
     try:
-        return press.print(inputs, job.timestamp)
+        return press.print(inputs, job.timestamp.replace(microsecond=0))
     except typst.TypstError as error:
-        if '"FIELDS_TOO_LONG"' in error.message and "panicked" in error.message:
+        if error.message == "panicked with: FIELDS_TOO_LONG":  # raised by `fit` in kit.typ
             raise FieldsTooLong(form.document) from None
         raise RenderFailed(f"{form.document}: {error.message}") from error
 

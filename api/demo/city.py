@@ -67,7 +67,7 @@ SEALS = (
 
 @dataclass(frozen=True, slots=True)
 class DemoClient:
-    """``name`` is what ``demo.json`` calls it; ``redirect_paths`` are below the base URL."""
+    """``name`` is what ``demo.json`` calls it. The two portals in the browser register themselves (``portals``)."""
 
     name: str
     client_id: str
@@ -76,12 +76,10 @@ class DemoClient:
     scopes: tuple[str, ...]
     organisation: str | None = None
     redirect_uris: tuple[str, ...] = ()
-    redirect_paths: tuple[str, ...] = ()
-    logout_paths: tuple[str, ...] = ()
 
     @property
     def grant_types(self) -> tuple[str, ...]:
-        return ("authorization_code", "refresh_token") if self.redirect_uris or self.redirect_paths else ("client_credentials",)
+        return ("authorization_code", "refresh_token") if self.redirect_uris else ("client_credentials",)
 
 
 PORTAL_SCOPES = ("openid", "profile", "real_name", "offline_access", "identity:check")
@@ -106,26 +104,6 @@ CLIENTS = (
     ),
     DemoClient("window", "window", "示范区综合窗口", "Service window", ("certificates:issue", "certificates:read"), SERVICE_CENTRE),
     DemoClient("verifier", "verifier", "示范银行", "Verifier", ("verify", "identity:check", "certificates:read")),
-    DemoClient(
-        "water",
-        "demo-water",
-        "示范市水务服务",
-        "Water services",
-        ("openid", "profile", "real_name"),
-        CONSTRUCTION_BUREAU,
-        redirect_paths=("/demo/water/callback",),
-        logout_paths=("/demo/water",),
-    ),
-    DemoClient(
-        "market",
-        "demo-market",
-        "示范市市场服务",
-        "Market services",
-        ("openid", "profile", "real_name"),
-        MARKET_BUREAU,
-        redirect_paths=("/demo/market/callback",),
-        logout_paths=("/demo/market",),
-    ),
 )
 """``approvals`` holds unattended grants on all three seals; ``window`` holds none: what it brings waits for an approver."""
 
