@@ -49,6 +49,7 @@ def picture(pdf: bytes, page: int = 0, dpi: int = 110) -> bytes:
 def _draw(pdf: bytes, number: int, scale: float) -> Image.Image:
     document = pypdfium2.PdfDocument(pdf)
     try:
+        document.init_forms()  # before the page is loaded: a signature's widget is drawn by the form layer
         if not 0 <= number < len(document):
             raise PictureFailed(f"no page {number}")
         page = document[number]
@@ -71,3 +72,5 @@ def _render_in_time(page: pypdfium2.PdfPage, bitmap: pypdfium2.PdfBitmap, width:
     pdfium.FPDF_RenderPage_Close(page)
     if state != pdfium.FPDF_RENDER_DONE:
         raise PictureFailed("out of time" if state == pdfium.FPDF_RENDER_TOBECONTINUED else "not drawn")
+    if page.formenv:
+        pdfium.FPDF_FFLDraw(page.formenv, bitmap, page, 0, 0, width, height, 0, pdfium.FPDF_ANNOT)
