@@ -10,7 +10,7 @@ import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from pyhanko.pdf_utils import generic
@@ -20,10 +20,10 @@ from pyhanko.pdf_utils.rw_common import find_inherited_value_in_tree
 
 from keys.base.errors import FujieError
 from seal.placement import Placement
+from seal.signature_dictionary import blank, byte_range
 
 POINTS_PER_MM = 72 / 25.4
 FIELD = "Seal"
-_RANGE_WIDTH = 44  # octets of "[0 a b c]": three offsets of at most ten digits and their brackets
 
 
 class NotStampable(FujieError):
@@ -131,10 +131,13 @@ class _Assembly:
         self._write(page.idnum, _with_annotation(page_dictionary, field), page.generation)
         self._write(field, self._field(page, page_dictionary, appearance, signature))
         self._write(self.base.root.idnum, self._catalogue(field, signature, security_store), self.base.root.generation)
-        range_at, start, end = self._signature(signature)
+        hole = blank(self.stampee.signing_time, self.stampee.organisation, self.stampee.reserved)
+        self._write(signature, hole.body)
+        at = len(self.out) - len(b"\nendobj\n") - len(hole.body)
+        start, end = at + hole.start, at + hole.end
         self._cross_references()
-        text = f"[0 {start} {end} {len(self.out) - end}]".encode()
-        self.out[range_at : range_at + _RANGE_WIDTH] = text.ljust(_RANGE_WIDTH)
+        written = byte_range(start, end, len(self.out))
+        self.out[at + hole.range_at : at + hole.range_at + len(written)] = written
         return Hollow(self.out, start, end)
 
     def _number(self) -> int:
@@ -178,22 +181,6 @@ class _Assembly:
         present = root["/Extensions"] if "/Extensions" in root else generic.DictionaryObject()
         extensions = _extended(present, b"/ESIC<</BaseVersion/1.7/ExtensionLevel 1>>", {"/ESIC"})
         return _extended(root, additions + b"/Extensions" + extensions, {"/Extensions", "/DSS"})
-
-    def _signature(self, number: int) -> tuple[int, int, int]:
-        """Writes the signature dictionary; gives the offsets of the ByteRange's array, of ``<`` and behind ``>``."""
-        stampee = self.stampee
-        head = b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/M(%b)/Name%b" % (
-            stampee.signing_time.astimezone(UTC).strftime("D:%Y%m%d%H%M%SZ").encode(),
-            _text(stampee.organisation),
-        )
-        # ISO 32000-1 table 254: P 1 = no change to the document shall be permitted.
-        reference = b"/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/V/1.2/P 1>>>>]"
-        marker = b"/ByteRange" + b" " * _RANGE_WIDTH + b"/Contents"
-        body = head + reference + marker + b"<" + b"0" * (2 * stampee.reserved) + b">>>"
-        self._write(number, body)
-        body_at = self.offsets[number, 0] + len(b"%d 0 obj\n" % number)
-        start = body_at + len(head) + len(reference) + len(marker)
-        return start - len(b"/Contents") - _RANGE_WIDTH, start, start + 2 * stampee.reserved + 2
 
     def _cross_references(self) -> None:
         at = len(self.out)

@@ -9,9 +9,11 @@ import io
 import zipfile
 
 from PIL import Image
+from pyhanko.pdf_utils.reader import PdfFileReader
 from zxingcpp import BarcodeFormat, BarcodeFormats, read_barcodes
 
 from seal import der
+from seal.signature_dictionary import recognise
 from seal.trust import Trust
 from seal.verdict import (
     Kind,
@@ -23,8 +25,8 @@ from seal.verdict import (
     unreadable,
     unsigned,
 )
-from seal.verification_pdf import UNREADABLE, SecurityStore, evidence_from, open_pdf, signature_fields
-from seal.verification_profile import is_ours, judge_profile
+from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, evidence_from, open_pdf, signature_fields
+from seal.verification_profile import claims_profile, judge_profile, out_of_form
 from seal.verification_stamp import StampJudgement, judge_seal, judge_stamp
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
@@ -52,12 +54,21 @@ def _judge_pdf(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
     try:
         reader = open_pdf(data)
         fields = signature_fields(reader)
-        ours = any(is_ours(field) for field in fields)
+        if not fields:
+            return unsigned(Kind.PDF)
+        return _judge_signed(data, reader, fields, trust, at)
     except UNREADABLE as error:
         return unreadable(Kind.PDF, f"not a readable PDF: {type(error).__name__}")
-    if not fields:
-        return unsigned(Kind.PDF)
-    return judge_profile(data, reader, fields, trust, at) if ours else None
+
+
+def _judge_signed(data: bytes, reader: PdfFileReader, fields: list[SignatureField], trust: Trust, at: dt.datetime) -> Verdict | None:
+    spelled = [(field, recognise(data, offset)) for field in fields if (offset := field.offset(reader)) is not None]
+    ours = [(field, written) for field, written in spelled if written is not None]
+    if len(ours) == 1 and len(fields) == 1:
+        return judge_profile(data, reader, *ours[0], trust, at)
+    if ours or any(claims_profile(field) for field in fields):
+        return out_of_form(fields[-1].name, "more than one signature" if ours else "the signature dictionary is spelled otherwise")
+    return None
 
 
 def _judge_package(data: bytes) -> Verdict:

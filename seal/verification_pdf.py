@@ -29,11 +29,27 @@ _MAX_METADATA = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class SignatureField:
-    """A signature field that is filled in: its name, its signature dictionary and where that dictionary stands."""
+    """A signature field that is filled in: its name, and its signature dictionary or the reference to it."""
 
     name: str
-    dictionary: generic.DictionaryObject
-    reference: generic.Reference | None
+    value: generic.PdfObject
+
+    @property
+    def reference(self) -> generic.Reference | None:
+        return self.value.reference if isinstance(self.value, generic.IndirectObject) else None
+
+    @property
+    def dictionary(self) -> generic.DictionaryObject:
+        """The parsed signature dictionary. Raises one of :data:`UNREADABLE`."""
+        value = self.value.get_object()
+        if not isinstance(value, generic.DictionaryObject):
+            raise TypeError("a signature that is no dictionary")
+        return value
+
+    def offset(self, reader: PdfFileReader) -> int | None:
+        """Where the object of the dictionary begins in the file, if it stands there by itself."""
+        offset = reader.xrefs[self.reference] if self.reference is not None else None
+        return offset if isinstance(offset, int) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +93,8 @@ def _leaves(fields: Any, prefix: str, inherited: str | None, depth: int) -> Iter
         field = field.get_object()
         name = ".".join(part for part in (prefix, str(entry(field, "/T", ""))) if part)
         kind = entry(field, "/FT", inherited)
-        if "/V" in field and kind == "/Sig":
-            value = field.raw_get("/V")
-            yield SignatureField(name, value.get_object(), getattr(value, "reference", None))
+        if kind == "/Sig" and "/V" in field:
+            yield SignatureField(name, field.raw_get("/V"))
         elif "/Kids" in field:
             yield from _leaves(field["/Kids"], name, kind, depth + 1)
 

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import typst
 from asn1crypto import crl as crl_structures
 from asn1crypto import x509
+from cryptography.hazmat.primitives import hashes
 
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, Purpose, StoredKey
@@ -30,10 +32,12 @@ from keys.pki.certificate import (
 )
 from keys.pki.material import ValidationMaterial
 from keys.pki.profiles import PROFILES
-from seal.asn1 import SealContent, assemble_seal, build_seal_info
+from seal.asn1 import SealContent, assemble_seal, assemble_ses_signature, build_seal_info, build_tbs_sign
+from seal.cms import Signed
 from seal.material import SealMaterial
 from seal.permits import Permit
 from seal.placement import Placement
+from seal.revision import Appearance, Stampee, append_revision
 from seal.stamping import stamp
 from seal.trust import Trust
 
@@ -205,3 +209,53 @@ class World:
     @property
     def trust(self) -> Trust:
         return Trust((self["root"].certificate, self["root-sm"].certificate))
+
+
+Change = Callable[[bytes], bytes]
+
+
+def same(der: bytes) -> bytes:
+    return der
+
+
+def sm3_of(parts: tuple[memoryview, memoryview]) -> bytes:
+    digest = hashes.Hash(hashes.SM3())
+    for part in parts:
+        digest.update(part)
+    return digest.finalize()
+
+
+def forged(
+    world: World,
+    material: SealMaterial | None = None,
+    *,
+    document: bytes | None = None,
+    at: dt.datetime = NOW,
+    ses: Change = same,
+    attributes: Callable[[Signed], bytes] = Signed.attributes,
+    message: Change = same,
+    stamp_time: dt.datetime | None = None,
+) -> bytes:
+    """What a thief of both keys could make: stamped without any of the product's own checks, each part open to change.
+
+    ``ses`` changes the finished SES_Signature before the P-256 signature is made, ``message`` the finished CMS after it.
+    """
+    material = material or world.material()
+    certificates = (material.signer_certificate, *material.signer_chain[:-1])
+    stampee = Stampee(
+        appearance=Appearance(material.pdf_content, material.width_mm, material.height_mm),
+        placement=PLACE,
+        title=material.name,
+        organisation=material.organisation_name,
+        certificates=material.validation.certificates,
+        crls=material.validation.crls,
+        signing_time=at,
+        reserved=len(material.seal_der) + 4000,
+    )
+    hollow = append_revision(document or certificate_page(), stampee)
+    tbs = build_tbs_sign(material.seal_der, stamp_time or at, sm3_of(hollow.covered()), hollow.byte_range)
+    stamp_der = assemble_ses_signature(tbs, material.sm_certificate, world.keystore.sign(material.sm_key, tbs, Purpose.SEALS))
+    digest = hashlib.sha256(b"".join(hollow.covered())).digest()
+    signed = Signed(certificates, digest, ses(stamp_der))
+    signature = world.keystore.sign(material.signer_key, attributes(signed), Purpose.SEALS)
+    return hollow.filled(message(signed.content_info(signature)))
