@@ -12,6 +12,7 @@ from seal import der
 from seal.asn1_structures import CERTIFICATES, SM2_WITH_SM3
 
 WRITTEN_VERSIONS = (5, 4)
+DEFAULT_VERSION = 5
 ORGANISATION_SEAL, PERSONAL_SEAL = 1, 2
 _ALGORITHM = der.object_identifier(SM2_WITH_SM3)
 
@@ -34,7 +35,7 @@ class SealContent:
     vendor: str = "FUJIE"
 
 
-def build_seal_info(content: SealContent, version: int = 5) -> bytes:
+def build_seal_info(content: SealContent, version: int = DEFAULT_VERSION) -> bytes:
     """DER(eSealInfo), the octets the maker signs."""
     return der.sequence(
         der.sequence(der.ia5_string("ES"), der.integer(_written(version)), der.ia5_string(content.vendor)),
@@ -63,7 +64,7 @@ def assemble_seal(seal_info: bytes, maker_certificate: bytes, signature: bytes, 
     return der.sequence(*parts, *_timestamp(timestamp))
 
 
-def build_tbs_sign(seal: bytes, time: dt.datetime, data_hash: bytes, property_info: str, version: int = 5) -> bytes:
+def build_tbs_sign(seal: bytes, time: dt.datetime, data_hash: bytes, property_info: str, version: int = DEFAULT_VERSION) -> bytes:
     """DER(TBS_Sign), the octets the stamping key signs. ``data_hash`` is SM3 of what is stamped, ``seal`` a DER SESeal."""
     return der.sequence(
         der.integer(_written(version)),

@@ -34,6 +34,7 @@ from keys.pki.reads import certificate_ends
 from seal.appearance import SealDesign, draw
 from seal.appearance import check as check_design
 from seal.asn1 import SealContent, assemble_seal, build_seal_info
+from seal.asn1_build import DEFAULT_VERSION, WRITTEN_VERSIONS
 from seal.changes import change_status, check_mover, lock_application, lock_seal, refusals_audited, write_history
 from seal.codes import next_code
 from seal.divisions import is_division
@@ -45,8 +46,6 @@ from seal.models import MadeSealRow, SealRow
 from seal.reads import Seal, find_seal, seal_view
 
 __all__ = ["SealOrder", "activate_seal", "apply_for_seal", "file_seal", "make_reviewed_seal", "make_seal", "review_seal"]
-
-SES_VERSION = 5
 
 
 class SealOrderInvalid(InvalidInput):
@@ -72,6 +71,7 @@ class SealOrder:
     ``organisation``  USCC; ``organisation_name`` is cut on the arc; ``division`` GB/T 2260, 6 digits
     ``lower_text``  below the star; None takes the kind's own
     ``valid_to``    the certificates end with it, so the seal never outlives them
+    ``ses_version``  structure of the SESeal: 5 (GM/T 0031-2025), or 4 (GB/T 38540-2020) for readers that know no other
     """
 
     name: str
@@ -82,6 +82,7 @@ class SealOrder:
     lower_text: str | None
     valid_from: dt.datetime
     valid_to: dt.datetime
+    ses_version: int = DEFAULT_VERSION
 
 
 async def make_seal(database: Database, keystore: KeyStore, clock: Clock, actor: Actor, order: SealOrder, *, reviewer: Actor) -> Seal:
@@ -130,10 +131,10 @@ async def make_reviewed_seal(database: Database, keystore: KeyStore, clock: Cloc
             numbered, lower_text = await _number(session, actor, seal_id)
         picture = await asyncio.to_thread(draw, _design(numbered.organisation_name, lower_text, numbered.code))
         async with database.begin() as session:
-            await lock_application(session, seal_id)
+            version = (await lock_application(session, seal_id)).ses_version
             now = clock.now()
             made = await change_status(session, now, numbered, Move.MAKE, actor)
-            await _write_made(session, keystore, now, made, picture)
+            await _write_made(session, keystore, now, made, picture, version)
             return made
 
 
@@ -160,6 +161,7 @@ def _check_order(order: SealOrder, now: dt.datetime) -> None:
     problems = [
         (order.kind not in set(SealKind), f"kind {order.kind[:20]!r}"),
         (not is_division(order.division), "division"),
+        (order.ses_version not in WRITTEN_VERSIONS, "version of the SESeal"),
         (len(order.organisation) != 18, "organisation is no USCC"),
         (not 1 <= len(order.name) <= 100, "name"),
         (order.valid_from.tzinfo is None or order.valid_to.tzinfo is None, "an instant without a zone"),
@@ -188,6 +190,7 @@ def _application(now: dt.datetime, actor: Actor, order: SealOrder) -> SealRow:
         organisation_name=order.organisation_name,
         division=order.division,
         lower_text=_lower_text(order),
+        ses_version=order.ses_version,
         status=target(None, Move.APPLY),
         status_since=now,
         applicant=actor.id,
@@ -207,7 +210,7 @@ async def _number(session: AsyncSession, actor: Actor, seal_id: uuid.UUID) -> tu
     return seal_view(row), row.lower_text
 
 
-async def _write_made(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal: Seal, picture: SealPicture) -> None:
+async def _write_made(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal: Seal, picture: SealPicture, version: int) -> None:
     signer_key, signer = await _certified(session, keystore, now, seal, Algorithm.P256, "seal", "document-signer")
     sm_key, sm = await _certified(session, keystore, now, seal, Algorithm.SM2, "seal-sm", "seal-signer-sm")
     for certificate in (signer.certificate, sm.certificate):
@@ -217,7 +220,7 @@ async def _write_made(session: AsyncSession, keystore: KeyStore, now: dt.datetim
     session.add(
         MadeSealRow(
             seal_id=seal.id,
-            seal_der=ses_seal(keystore, now, seal, picture, sm.certificate, maker),
+            seal_der=ses_seal(keystore, now, seal, picture, sm.certificate, maker, version),
             svg=picture.svg,
             png=picture.png,
             pdf_content=picture.pdf_content,
@@ -254,7 +257,7 @@ def ses_seal(
     picture: SealPicture,
     certificate: bytes,
     maker: Maker,
-    version: int = SES_VERSION,
+    version: int = DEFAULT_VERSION,
 ) -> bytes:
     """DER(SESeal): the seal's data and picture, its SM2 certificate as the only one that may stamp, signed by the maker."""
     info = build_seal_info(

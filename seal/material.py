@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import select
 
@@ -41,11 +42,28 @@ class SealMaterial:
     validation: ValidationMaterial
 
 
+_FRESH = dt.timedelta(minutes=1)
+_CAPACITY = 256
+_loaded: WeakKeyDictionary[object, dict[str, tuple[dt.datetime, SealMaterial]]] = WeakKeyDictionary()
+"""By engine, then by code. What was made never changes; a revocation list may be a minute old, as its readers' copies are."""
+
+
 async def load_material(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal_code: str) -> SealMaterial:
     """The material of a made seal, whatever its status: permission is asked elsewhere.
 
     The session must be one that commits, because a revocation list may be renewed. Raises ``SealNotFound``.
     """
+    loaded = _loaded.setdefault(session.get_bind().engine, {})
+    if seal_code in loaded and dt.timedelta(0) <= now - loaded[seal_code][0] < _FRESH:
+        return loaded[seal_code][1]
+    material = await _load(session, keystore, now, seal_code)
+    if len(loaded) >= _CAPACITY:
+        loaded.clear()
+    loaded[seal_code] = (now, material)
+    return material
+
+
+async def _load(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal_code: str) -> SealMaterial:
     query = select(SealRow, MadeSealRow).join(MadeSealRow, MadeSealRow.seal_id == SealRow.id).where(SealRow.code == seal_code)
     found = (await session.execute(query)).one_or_none()
     if found is None:

@@ -31,6 +31,7 @@ class SealRow(Base):
     organisation_name: Mapped[str]
     division: Mapped[str]
     lower_text: Mapped[str]
+    ses_version: Mapped[int]
     status: Mapped[str]
     status_since: Mapped[dt.datetime]
     applicant: Mapped[str]

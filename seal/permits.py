@@ -9,7 +9,7 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import RowMapping, bindparam, insert, select, update
 
 from keys.base.actor import Actor, ActorKind
 from keys.base.clock import Clock
@@ -20,8 +20,7 @@ from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
 from seal.changes import refusals_audited
 from seal.lifecycle import Status
-from seal.matters import get_matter
-from seal.models import GrantRow, PermitRow, SealRow, UseRow
+from seal.models import GrantRow, MatterRow, PermitRow, SealRow, UseRow
 from seal.policy import Decision, GrantFacts, MatterFacts, NotPermitted, RuleAnswer, SealFacts, Use, decide, explain, objection_to_seal
 from seal.reads import SealNotFound
 
@@ -83,11 +82,11 @@ async def request_permit(database: Database, clock: Clock, request: UseRequest) 
     subject = f"seal-code:{request.seal_code[:14]}"
     async with refusals_audited(database, clock, "seal.permit.request", subject, request.actor), database.begin() as session:
         now = clock.now()
-        seal, use = await _facts(session, now, request)
+        seal_id, use = await _facts(session, now, request)
         decision = decide(use)
         if not decision.permitted or decision.grant is None:
-            raise NotPermitted(decision.code, f"seal {seal.code}, matter {request.matter_code[:40]}", rules=_spoken(decision.answers))
-        return await _write(session, now, seal, request, decision, decision.grant)
+            raise NotPermitted(decision.code, f"seal {use.seal.code}, matter {request.matter_code[:40]}", rules=_spoken(decision.answers))
+        return await _write(session, now, seal_id, request, decision, decision.grant)
 
 
 async def explain_use(session: AsyncSession, now: dt.datetime, request: UseRequest) -> tuple[RuleAnswer, ...]:
@@ -99,19 +98,18 @@ async def explain_use(session: AsyncSession, now: dt.datetime, request: UseReque
 async def consume_permit(session: AsyncSession, now: dt.datetime, permit: Permit, document_hash: bytes) -> None:
     """Spend the permit in the caller's transaction, which must also release the stamped document.
 
-    1. hold the seal's row shared: it must be active and within its validity
-    2. hold the grant's row shared: it must not have been withdrawn
-    3. mark the permit used, on the condition that it is not, has not expired and names this document
+    1. hold the rows of seal and grant shared, waiting for whoever is changing them
+    2. it is this document's and this seal's permit, the seal is active and valid, the grant stands, the time is not up
+    3. mark the permit used, on the condition that it is not
     4. write the seal's log of use and the audit entry
 
     Raises ``NotPermitted``, :class:`PermitUnknown`, :class:`PermitMismatch`, :class:`PermitExpired`, :class:`PermitUsed`;
     the caller rolls back and audits it (:func:`audit_refused_use`).
     """
-    seal_id = await _hold_seal(session, now, permit.seal_code)
-    row = await _permit_row(session, permit.id)
-    await _hold_grant(session, row.grant_id)
-    await _spend(session, now, row, seal_id, document_hash)
-    await _log_use(session, now, row)
+    held = await _hold(session, permit)
+    _check_held(held, now, permit, document_hash)
+    await _spend(session, now, permit.id)
+    await _log_use(session, now, permit.id, held)
 
 
 async def audit_refused_use(database: Database, now: dt.datetime, permit: Permit, actor: Actor, error: FujieError) -> None:
@@ -120,43 +118,63 @@ async def audit_refused_use(database: Database, now: dt.datetime, permit: Permit
     await audit.record_alone(database, now, event)
 
 
-async def _facts(session: AsyncSession, now: dt.datetime, request: UseRequest) -> tuple[SealRow, Use]:
-    seal = await session.scalar(select(SealRow).where(SealRow.code == request.seal_code).execution_options(populate_existing=True))
-    if seal is None:
+_FACTS = (
+    select(
+        SealRow.id,
+        SealRow.kind,
+        SealRow.organisation,
+        SealRow.division,
+        SealRow.status,
+        SealRow.valid_from,
+        SealRow.valid_to,
+        MatterRow.is_approval,
+        MatterRow.organisation.label("acting"),
+    )
+    .outerjoin(MatterRow, MatterRow.code == bindparam("matter"))
+    .where(SealRow.code == bindparam("seal"))
+)
+
+
+async def _facts(session: AsyncSession, now: dt.datetime, request: UseRequest) -> tuple[uuid.UUID, Use]:
+    found = (await session.execute(_FACTS, {"seal": request.seal_code, "matter": request.matter_code})).one_or_none()
+    if found is None:
         raise SealNotFound(request.seal_code[:14])
-    matter = await get_matter(session, request.matter_code)
     facts = Use(
         now=now,
         actor=request.actor,
-        seal=SealFacts(seal.code or "", seal.kind, seal.organisation, seal.division, Status(seal.status), seal.valid_from, seal.valid_to),
-        matter=None if matter is None else MatterFacts(matter.code, matter.is_approval, matter.organisation),
+        seal=SealFacts(
+            request.seal_code,
+            found.kind,
+            found.organisation,
+            found.division,
+            Status(found.status),
+            found.valid_from,
+            found.valid_to,
+        ),
+        matter=None if found.acting is None else MatterFacts(request.matter_code, found.is_approval, found.acting),
         certificate_type=request.certificate_type,
         document_hash=request.document_hash,
         unattended=request.unattended,
-        grants=await _grants(session, seal.id, request.actor),
+        grants=await _grants(session, found.id, request.actor),
     )
-    return seal, facts
+    return found.id, facts
 
 
 async def _grants(session: AsyncSession, seal_id: uuid.UUID, actor: Actor) -> tuple[GrantFacts, ...]:
     query = (
-        select(GrantRow)
+        select(
+            GrantRow.id,
+            GrantRow.matter_code,
+            GrantRow.certificate_type,
+            GrantRow.valid_from,
+            GrantRow.valid_to,
+            GrantRow.unattended,
+            GrantRow.withdrawn_at.is_not(None).label("withdrawn"),
+        )
         .where(GrantRow.seal_id == seal_id, GrantRow.grantee_kind == actor.kind, GrantRow.grantee_id == actor.id)
         .order_by(GrantRow.id)
-        .execution_options(populate_existing=True)
     )
-    return tuple(
-        GrantFacts(
-            id=row.id,
-            matter_code=row.matter_code,
-            certificate_type=row.certificate_type,
-            valid_from=row.valid_from,
-            valid_to=row.valid_to,
-            unattended=row.unattended,
-            withdrawn=row.withdrawn_at is not None,
-        )
-        for row in await session.scalars(query)
-    )
+    return tuple(GrantFacts(**row) for row in (await session.execute(query)).mappings())
 
 
 def _spoken(answers: tuple[RuleAnswer, ...]) -> list[dict[str, str]]:
@@ -164,92 +182,94 @@ def _spoken(answers: tuple[RuleAnswer, ...]) -> list[dict[str, str]]:
 
 
 async def _write(
-    session: AsyncSession, now: dt.datetime, seal: SealRow, request: UseRequest, decision: Decision, grant: GrantFacts
+    session: AsyncSession, now: dt.datetime, seal_id: uuid.UUID, request: UseRequest, decision: Decision, grant: GrantFacts
 ) -> Permit:
-    row = PermitRow(
-        id=new_id(),
-        seal_id=seal.id,
-        grant_id=grant.id,
-        actor_kind=request.actor.kind,
-        actor_id=request.actor.id,
-        matter_code=request.matter_code,
-        certificate_type=request.certificate_type,
-        unattended=request.unattended or request.actor.kind is ActorKind.CLIENT,
-        document_hash=request.document_hash,
-        issued_at=now,
-        expires_at=now + LIFETIME,
-    )
-    session.add(row)
+    permit = Permit(new_id(), request.seal_code, request.actor.id, request.document_hash, now + LIFETIME, request.matter_code)
+    row = {
+        "id": permit.id,
+        "seal_id": seal_id,
+        "grant_id": grant.id,
+        "actor_kind": request.actor.kind,
+        "actor_id": request.actor.id,
+        "matter_code": request.matter_code,
+        "certificate_type": request.certificate_type,
+        "unattended": request.unattended or request.actor.kind is ActorKind.CLIENT,
+        "document_hash": request.document_hash,
+        "issued_at": now,
+        "expires_at": permit.expires,
+    }
+    await session.execute(insert(PermitRow).values(row))
     details: dict[str, audit.JSON] = {
-        "permit": str(row.id),
+        "permit": str(permit.id),
         "grant": str(grant.id),
-        "matter": row.matter_code,
-        "certificate_type": row.certificate_type,
-        "document": row.document_hash.hex(),
+        "matter": request.matter_code,
+        "certificate_type": request.certificate_type,
+        "document": request.document_hash.hex(),
         "reason": decision.code,
     }
-    await audit.record(session, now, Event("seal.permit.request", f"seal:{seal.id}", Outcome.DONE, request.actor, details))
-    return Permit(row.id, seal.code or "", row.actor_id, row.document_hash, row.expires_at, row.matter_code)
+    await audit.record(session, now, Event("seal.permit.request", f"seal:{seal_id}", Outcome.DONE, request.actor, details))
+    return permit
 
 
-async def _hold_seal(session: AsyncSession, now: dt.datetime, code: str) -> uuid.UUID:
-    columns = select(SealRow.id, SealRow.status, SealRow.valid_from, SealRow.valid_to)
-    held = (await session.execute(columns.where(SealRow.code == code).with_for_update(read=True))).one_or_none()
+_HELD = (
+    select(
+        SealRow.code,
+        SealRow.status,
+        SealRow.valid_from,
+        SealRow.valid_to,
+        GrantRow.withdrawn_at,
+        PermitRow.seal_id,
+        PermitRow.actor_kind,
+        PermitRow.actor_id,
+        PermitRow.matter_code,
+        PermitRow.certificate_type,
+        PermitRow.unattended,
+        PermitRow.document_hash,
+        PermitRow.expires_at,
+    )
+    .select_from(PermitRow)
+    .join(SealRow, SealRow.id == PermitRow.seal_id)
+    .join(GrantRow, GrantRow.id == PermitRow.grant_id)
+    .where(PermitRow.id == bindparam("permit"))
+    .with_for_update(read=True, of=[SealRow, GrantRow])
+)
+
+
+async def _hold(session: AsyncSession, permit: Permit) -> RowMapping:
+    """The permit with its seal and grant, both held shared; waits for a suspension or withdrawal under way and sees it."""
+    held = (await session.execute(_HELD, {"permit": permit.id})).mappings().one_or_none()
     if held is None:
-        raise SealNotFound(code[:14])
-    objection = objection_to_seal(Status(held.status), held.valid_from, held.valid_to, now)
+        raise PermitUnknown(str(permit.id))
+    return held
+
+
+def _check_held(held: RowMapping, now: dt.datetime, permit: Permit, document_hash: bytes) -> None:
+    if held["code"] != permit.seal_code or held["document_hash"] != document_hash:
+        raise PermitMismatch(str(permit.id))
+    objection = objection_to_seal(Status(held["status"]), held["valid_from"], held["valid_to"], now)
     if objection is not None:
         raise NotPermitted(objection)
-    seal_id: uuid.UUID = held.id
-    return seal_id
-
-
-async def _permit_row(session: AsyncSession, permit_id: uuid.UUID) -> PermitRow:
-    row = await session.scalar(select(PermitRow).where(PermitRow.id == permit_id).execution_options(populate_existing=True))
-    if row is None:
-        raise PermitUnknown(str(permit_id))
-    return row
-
-
-async def _hold_grant(session: AsyncSession, grant_id: uuid.UUID) -> None:
-    withdrawn = (
-        await session.execute(select(GrantRow.withdrawn_at).where(GrantRow.id == grant_id).with_for_update(read=True))
-    ).scalar_one()
-    if withdrawn is not None:
+    if held["withdrawn_at"] is not None:
         raise NotPermitted("GRANT_WITHDRAWN")
+    if now >= held["expires_at"]:
+        raise PermitExpired(str(permit.id))
 
 
-async def _spend(session: AsyncSession, now: dt.datetime, row: PermitRow, seal_id: uuid.UUID, document_hash: bytes) -> None:
-    if row.seal_id != seal_id or row.document_hash != document_hash:
-        raise PermitMismatch(str(row.id))
-    if now >= row.expires_at:
-        raise PermitExpired(str(row.id))
+async def _spend(session: AsyncSession, now: dt.datetime, permit_id: uuid.UUID) -> None:
     spent = await session.execute(
         update(PermitRow)
-        .where(PermitRow.id == row.id, PermitRow.consumed_at.is_(None))
+        .where(PermitRow.id == permit_id, PermitRow.consumed_at.is_(None))
         .values(consumed_at=now)
         .returning(PermitRow.id)
         .execution_options(synchronize_session=False)
     )
     if spent.scalar() is None:
-        raise PermitUsed(str(row.id))
+        raise PermitUsed(str(permit_id))
 
 
-async def _log_use(session: AsyncSession, now: dt.datetime, row: PermitRow) -> None:
-    session.add(
-        UseRow(
-            permit_id=row.id,
-            seal_id=row.seal_id,
-            document_hash=row.document_hash,
-            actor_kind=row.actor_kind,
-            actor_id=row.actor_id,
-            matter_code=row.matter_code,
-            certificate_type=row.certificate_type,
-            unattended=row.unattended,
-            at=now,
-        )
-    )
-    details: dict[str, audit.JSON] = {"permit": str(row.id), "document": row.document_hash.hex(), "matter": row.matter_code}
-    actor = Actor(ActorKind(row.actor_kind), row.actor_id)
-    await audit.record(session, now, Event("seal.use", f"seal:{row.seal_id}", Outcome.DONE, actor, details))
-    await session.flush()
+async def _log_use(session: AsyncSession, now: dt.datetime, permit_id: uuid.UUID, held: RowMapping) -> None:
+    kept = ("seal_id", "document_hash", "actor_kind", "actor_id", "matter_code", "certificate_type", "unattended")
+    await session.execute(insert(UseRow).values(permit_id=permit_id, at=now, **{name: held[name] for name in kept}))
+    details: dict[str, audit.JSON] = {"permit": str(permit_id), "document": held["document_hash"].hex(), "matter": held["matter_code"]}
+    actor = Actor(ActorKind(held["actor_kind"]), held["actor_id"])
+    await audit.record(session, now, Event("seal.use", f"seal:{held['seal_id']}", Outcome.DONE, actor, details))

@@ -62,6 +62,14 @@ async def test_a_seal_is_made_and_everything_in_it_holds(city, approval_seal):
     ]
 
 
+async def test_a_seal_of_version_4_on_request(city):
+    seal = await city.make(ses_version=4)
+    async with city.database.begin() as session:
+        read = asn1.parse_seal((await load_material(session, city.keystore, city.clock.now(), seal.code)).seal_der)
+    assert read.version == 4
+    assert sm2.verify(public_key(read.maker_certificate), read.signed, read.signature)
+
+
 async def test_nobody_reviews_their_own_application(city):
     both = city.person("both", Role.SEAL_KEEPER, Role.SECURITY_ADMIN)
     applied = await making.apply_for_seal(city.database, city.clock, both, city.order())
@@ -113,6 +121,7 @@ async def test_only_the_organisations_keeper_applies(city, actor, wanted):
         ({"division": "99010"}, making.SealOrderInvalid),
         ({"organisation": "short"}, making.SealOrderInvalid),
         ({"name": ""}, making.SealOrderInvalid),
+        ({"ses_version": 1}, making.SealOrderInvalid),
         ({"valid_to": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}, making.SealOrderInvalid),
         ({"valid_from": dt.datetime(2026, 1, 1)}, making.SealOrderInvalid),
         ({"organisation_name": "示范市\U0003134a局"}, GlyphMissing),

@@ -66,7 +66,7 @@ async def test_a_permit_is_bound_to_document_seal_and_time(city, approval_seal, 
         await consume(city, permit, b"\x22" * 32)
     with pytest.raises(permits.PermitUnknown):
         await consume(city, replace(permit, id=uuid.uuid4()))
-    with pytest.raises(reads.SealNotFound):
+    with pytest.raises(permits.PermitMismatch):
         await consume(city, replace(permit, seal_code="99010099999999"))
     other = await city.make(kind="certificate", name="另一枚")
     with pytest.raises(permits.PermitMismatch):
