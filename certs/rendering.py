@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import typst
 
@@ -166,7 +166,7 @@ def printed_texts(job: RenderJob, fields: tuple[tuple[str, str], ...]) -> Iterat
 
 
 def typeset(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> bytes:
-    inputs = {"data": json.dumps(template_data(job, fields, fonts), ensure_ascii=False), "metadata": job.metadata.decode()}
+    inputs = {"data": json.dumps(template_data(job, fields, fonts), ensure_ascii=False), "metadata": attached_text(job.metadata)}
     press = press_for(form.document, fonts)
     try:
         return press.print(inputs, job.timestamp.replace(microsecond=0))
@@ -174,6 +174,13 @@ def typeset(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fon
         if error.message == "panicked with: FIELDS_TOO_LONG":  # raised by `fit` in kit.typ
             raise FieldsTooLong(form.document) from None
         raise RenderFailed(f"{form.document}: {error.message}") from error
+
+
+def attached_text(metadata: bytes) -> str:
+    try:
+        return metadata.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("metadata not UTF-8", errors=[{"field": "metadata", "message": "编码不合 (not UTF-8)"}]) from None
 
 
 def template_data(job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> dict[str, Any]:
@@ -210,8 +217,7 @@ class Press:
         """The PDF/A-3b; raises typst.TypstError."""
         with self._lock:
             pdf = self._compiler.compile(self._source, format="pdf", sys_inputs=inputs, pdf_standards="a-3b", timestamp=timestamp)
-        assert isinstance(pdf, bytes)  # noqa: S101  (the stub's union: a PDF is always one file)
-        return pdf
+        return cast(bytes, pdf)  # one file, whatever the number of pages
 
 
 @cache

@@ -63,7 +63,8 @@ def test_the_drawing_has_each_dark_module_once() -> None:
 def one_page(annotation: str = "", size: str = "200 200", content: str = "") -> bytes:
     appearance = "1 0 0 rg 0 0 50 50 re f"
     return (
-        "%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[6 0 R]/SigFlags 3>>>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+        "%PDF-1.7\n1 0 obj<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[6 0 R]/SigFlags 3>>>>endobj\n"
+        "2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
         f"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 {size}]/Contents 5 0 R/Annots[6 0 R]>>endobj\n"
         f"4 0 obj<</Type/XObject/Subtype/Form/BBox[0 0 50 50]/Length {len(appearance)}>>stream\n{appearance}\nendstream endobj\n"
         f"6 0 obj<</Type/Annot/F 132{annotation or '/Subtype/Stamp/Rect[0 0 0 0]'}>>endobj\n"
