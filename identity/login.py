@@ -32,6 +32,7 @@ from keys.base.db import Database
 from keys.base.errors import FujieError, Throttled
 from keys.evidence import audit
 
+_NOBODY = uuid.UUID(int=0)
 Refusal = TypeVar("Refusal", bound=FujieError)
 
 
@@ -193,7 +194,8 @@ async def _charge(attempt: _Attempt) -> tuple[Charge, Charge]:
 async def _verify_password(attempt: _Attempt, password: str) -> tuple[Account, Credential]:
     async with attempt.login.database.session() as session:
         account = await people.find_by_username(session, attempt.username)
-        credential = await credentials.get_credential(session, account.id) if account else None
+        # Asked in either case: not even a query tells an unknown name from a known one.
+        credential = await credentials.get_credential(session, account.id if account else _NOBODY)
     # No connection is held while the password is hashed.
     right = await attempt.login.passwords.verify(credential.password_hash if credential else None, password)
     if account is None or credential is None or not right or not account.active:

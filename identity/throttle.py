@@ -26,6 +26,8 @@ from keys.base.errors import Throttled
 log = structlog.get_logger(__name__)
 
 _REDIS_PATIENCE = 0.5
+_FRESH = dt.timedelta(seconds=2)
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,15 @@ class Throttle:
             await session.execute(statement.values(attempts=one_less, locked_until=None))
 
     async def _charge_row(self, now: dt.datetime, subject: Subject) -> None:
-        async with self.database.begin() as session:
-            locked_until = await _charge(session, now, subject)
-        if locked_until is not None:
-            raise _refusal(subject.limit, (locked_until - now).total_seconds())
+        """A lock set this very moment may be five good attempts not yet judged: those are waited for, a little."""
+        for pause in (*_PAUSES, None):
+            async with self.database.begin() as session:
+                locked_until = await _charge(session, now, subject)
+            if locked_until is None:
+                return
+            if pause is None or locked_until < now + subject.limit.lock - _FRESH:
+                raise _refusal(subject.limit, (locked_until - now).total_seconds())
+            await asyncio.sleep(pause)
 
     async def _add(self, cell: str, amount: int, limit: Limit) -> int | None:
         """The counter after adding, or None where Redis does not answer."""

@@ -25,7 +25,8 @@ class NumberInvalid(InvalidInput):
 class CheckRequest(BaseModel):
     """Whom to check. ``code_type``: holder code types of GB/T 36903 (``111`` resident ID, ``001`` USCC …)."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    # Unknown members are ignored: refusing them would repeat their names, and a number may stand there by mistake.
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     name: StrictStr = Field(max_length=200)
     code: StrictStr = Field(max_length=200)

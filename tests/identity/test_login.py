@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pyotp
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import text
 
 from identity import people, sessions
@@ -74,6 +75,17 @@ async def test_wrong_password_and_unknown_account_answer_alike(login: LogIn, cit
 async def test_no_password_is_a_crash(login: LogIn, citizen: Account, password: str) -> None:
     with pytest.raises(BadCredentials):
         await log_in(login, "citizen", password, None, HERE)
+
+
+async def test_a_hash_of_older_parameters_is_renewed(login: LogIn, citizen: Account, database: Database) -> None:
+    older = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1).hash(PASSWORD)
+    async with database.begin() as db:
+        await db.execute(text("UPDATE identity.credentials SET password_hash = :hash"), {"hash": older})
+    await log_in(login, "citizen", PASSWORD, None, HERE)
+    async with database.session() as db:
+        stored = await db.scalar(text("SELECT password_hash FROM identity.credentials"))
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    await log_in(login, "citizen", PASSWORD, None, HERE)
 
 
 async def test_a_closed_account_is_not_told_from_a_wrong_password(login: LogIn, citizen: Account, database: Database) -> None:

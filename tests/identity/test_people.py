@@ -50,17 +50,20 @@ async def test_a_username_is_taken_once(database: Database, clock: Any, username
         await create(database, clock, username=username)
 
 
-@pytest.mark.parametrize(("field", "value"), [
+BAD_FIELDS: list[tuple[str, Any]] = [
     ("username", "a"), ("username", "a b"), ("username", "a\x00b"), ("username", "x" * 65), ("username", "\ud800\ud801"),
     ("username", "11010519491231002X"), ("username", "１１０１０５１９４９１２３１００２Ｘ"),
     ("display_name", ""), ("display_name", "a\nb"), ("display_name", "我是11010519491231002X"),
     ("division", "99010"), ("division", "９９０１００"), ("organisation", "nonsense"), ("roles", frozenset()),
-])  # fmt: skip
-async def test_bad_accounts_name_the_field_and_not_the_value(database: Database, clock: Any, field: str, value: Any) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        await create(database, clock, **{field: value})
-    assert [error["field"] for error in refused.value.extra["errors"]] == [field]  # type: ignore[attr-defined]
-    assert "11010519491231002" not in str(refused.value) + str(refused.value.extra)
+]  # fmt: skip
+
+
+async def test_bad_accounts_name_the_field_and_not_the_value(database: Database, clock: Any) -> None:
+    for field, value in BAD_FIELDS:
+        with pytest.raises(InvalidInput) as refused:
+            await create(database, clock, **{field: value})
+        assert [error["field"] for error in refused.value.extra["errors"]] == [field]  # type: ignore[attr-defined]
+        assert "11010519491231002" not in str(refused.value) + str(refused.value.extra)
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 257, "someone.longname", "SOMEONE.longname"])
