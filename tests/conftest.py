@@ -18,6 +18,7 @@ from api.workers import ProcessWorkers
 from keys.base.db import Database
 from keys.base.ids import new_code
 from keys.custody.software import SoftwareKeyStore
+from tests.running import City, free_port
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +97,14 @@ def workers() -> Iterator[ProcessWorkers]:
     pool = ProcessWorkers(processes=1)
     yield pool
     pool.close()
+
+
+@pytest.fixture(scope="session")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    """The demonstration city, made once in an empty home and serving on a port of its own."""
+    running = City(tmp_path_factory.mktemp("city") / "home", free_port()).start()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="session")

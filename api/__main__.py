@@ -1,0 +1,5 @@
+"""``python -m api`` is ``fujie``."""
+
+from api.cli import main
+
+main()
