@@ -48,7 +48,11 @@ class OrganisationRow(Base):
 
 
 class AccountRow(Base):
-    """A person's account. ``name`` is the verified name, set by binding; ``display_name`` is chosen."""
+    """A person's account. ``display_name`` is chosen; ``name`` is the verified one, set by binding.
+
+    The verified name stands in plain: the person's own pages and every portal they consent to show it. A registry's names,
+    of people who never came here, are sealed (:class:`PopulationRow`).
+    """
 
     __tablename__ = "accounts"
     __table_args__ = (
