@@ -45,7 +45,7 @@ class Material:
     ocsps: tuple[Any, ...]
     at: dt.datetime
 
-    def context(self) -> ValidationContext:
+    def context(self, revocation: str = "require") -> ValidationContext:
         return ValidationContext(
             trust_roots=list(self.anchors),
             other_certs=list(self.others),
@@ -53,7 +53,7 @@ class Material:
             ocsps=list(self.ocsps),
             moment=self.at,
             allow_fetching=False,
-            revocation_mode="require",
+            revocation_mode=revocation,
             time_tolerance=dt.timedelta(0),
         )
 
@@ -87,12 +87,13 @@ def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, material
     stamp = signature.sig_object_type == "/DocTimeStamp"
     checks = [passed("FORMAT", "PDF with a document time stamp" if stamp else "signed PDF"), *_form(data, signature)]
     try:
-        status = asyncio.run(_validated(signature, stamp, material))
+        status = asyncio.run(_validated(signature, stamp, material.context()))
+        unrevoked = _lacks_only_revocation(signature, stamp, material, status)
     except SignatureValidationError as error:
         reason = error.ades_subindication.name if error.ades_subindication else "FORMAT_FAILURE"
         checks.append((open_question if reason in _INDETERMINATE else failed)("SIGNATURE", _short(error.failure_message), reason))
     else:
-        checks += _findings(signature, status, is_last)
+        checks += _findings(signature, status, is_last, unrevoked)
     return judged(
         signature.field_name,
         checks,
@@ -102,12 +103,17 @@ def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, material
     )
 
 
-async def _validated(signature: EmbeddedPdfSignature, stamp: bool, material: Material) -> Status:
+def _lacks_only_revocation(signature: EmbeddedPdfSignature, stamp: bool, material: Material, status: Status) -> bool:
+    """pyHanko names missing revocation data and other troubles of the chain alike: ask again without it, for the name only."""
+    if status.trust_problem_indic is not AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
+        return False
+    return bool(asyncio.run(_validated(signature, stamp, material.context("soft-fail"))).trusted)
+
+
+async def _validated(signature: EmbeddedPdfSignature, stamp: bool, context: ValidationContext) -> Status:
     if stamp:
-        return await async_validate_pdf_timestamp(signature, material.context())
-    return await async_validate_pdf_signature(
-        signature, material.context(), ts_validation_context=material.context(), key_usage_settings=_USES
-    )
+        return await async_validate_pdf_timestamp(signature, context)
+    return await async_validate_pdf_signature(signature, context, ts_validation_context=context, key_usage_settings=_USES)
 
 
 def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
@@ -133,13 +139,13 @@ def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
         yield passed("CMS_FORM", "one DER value")
 
 
-def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool) -> Iterator[Check]:
+def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool, unrevoked: bool) -> Iterator[Check]:
     yield _coverage(status, is_last)
     yield _certification(signature, status)
     yield passed("DATA_HASH") if status.intact else failed("DATA_HASH", "the file was changed after signing")
     mechanism = str(status.pkcs7_signature_mechanism)
     yield passed("SIGNATURE", mechanism) if status.valid else failed("SIGNATURE", "the signature does not hold")
-    yield from _trust(status)
+    yield from _trust(status, unrevoked)
     yield _timestamp(status)
 
 
@@ -163,13 +169,13 @@ def _certification(signature: EmbeddedPdfSignature, status: Status) -> Check:
     return passed("DOCMDP", f"changes permitted by the signer: P {level.value}")
 
 
-def _trust(status: Status) -> Iterator[Check]:
+def _trust(status: Status, unrevoked: bool) -> Iterator[Check]:
     problem = status.trust_problem_indic.name if status.trust_problem_indic else None
     path = status.validation_path
     if status.revocation_details is not None:
         yield passed("CHAIN", _anchor(status))
         yield failed("REVOCATION", f"revoked {status.revocation_details.revocation_date:%Y-%m-%d}", problem or "REVOKED_NO_POE")
-    elif problem == "TRY_LATER" or (problem and problem.startswith("REVOCATION")):
+    elif unrevoked or problem == "TRY_LATER" or (problem and problem.startswith("REVOCATION")):
         yield passed("CHAIN", _anchor(status))
         yield open_question("REVOCATION", "no usable revocation data for a certificate of the chain", "TRY_LATER")
     elif problem or path is None:
