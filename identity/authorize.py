@@ -160,6 +160,9 @@ async def _interrupt(
     return f"{page}?{urlencode({'next': f'{ADDRESS}?{urlencode(resumed)}'})}"
 
 
+STORE_GRANT = insert(GRANTS)
+
+
 async def _issue_code(session: AsyncSession, now: dt.datetime, request: AuthorizationRequest, login: Session) -> str:
     code = new_token(CODE)
     client = request.client
@@ -181,7 +184,7 @@ async def _issue_code(session: AsyncSession, now: dt.datetime, request: Authoriz
         "offline": "offline_access" in request.scopes,
         "created_at": now,
     }
-    await session.execute(insert(GRANTS), [row])
+    await session.execute(STORE_GRANT, row)
     details: dict[str, JSON] = {"scopes": " ".join(request.scopes), "client_id": client.client_id}
     if request.code_challenge is None:
         details["conformance_profile"] = client.conformance_profile

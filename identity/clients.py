@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from identity.oidc_models import CLIENTS
 from keys.base.actor import SYSTEM, Actor, ActorKind
@@ -140,10 +141,12 @@ def client_of(row: RowMapping | Mapping[str, Any], now: dt.datetime) -> Client:
     )
 
 
-async def get_client(session: AsyncSession, now: dt.datetime, client_id: str) -> Client | None:
+FIND_CLIENT = select(CLIENTS).where(CLIENTS.c.client_id == bindparam("client_id"), CLIENTS.c.active)
+
+
+async def get_client(session: AsyncSession | AsyncConnection, now: dt.datetime, client_id: str) -> Client | None:
     """The active client of that identifier."""
-    found = await session.execute(select(CLIENTS).where(CLIENTS.c.client_id == client_id, CLIENTS.c.active))
-    row = found.mappings().one_or_none()
+    row = (await session.execute(FIND_CLIENT, {"client_id": client_id})).mappings().one_or_none()
     return client_of(row, now) if row else None
 
 

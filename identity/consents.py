@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from identity.oidc_models import CONSENTS
@@ -12,13 +12,14 @@ from keys.base.actor import Actor, ActorKind
 from keys.base.db import AsyncSession
 from keys.evidence.audit import Event, Outcome, record
 
+FIND_CONSENT = select(CONSENTS.c.scopes, CONSENTS.c.granted_at).where(
+    CONSENTS.c.account_id == bindparam("account_id"), CONSENTS.c.client_id == bindparam("client_id")
+)
+
 
 async def consent_to(session: AsyncSession, account_id: uuid.UUID, client_id: str) -> tuple[frozenset[str], dt.datetime] | None:
     """The scopes the person allowed this client, and when last."""
-    found = await session.execute(
-        select(CONSENTS.c.scopes, CONSENTS.c.granted_at).where(CONSENTS.c.account_id == account_id, CONSENTS.c.client_id == client_id)
-    )
-    row = found.one_or_none()
+    row = (await session.execute(FIND_CONSENT, {"account_id": account_id, "client_id": client_id})).one_or_none()
     return (frozenset(row.scopes), row.granted_at) if row else None
 
 

@@ -8,12 +8,12 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Insert, Row, RowMapping, Select, and_, insert, literal, select, update
+from sqlalchemy import CTE, Row, RowMapping, Select, Table, and_, bindparam, insert, select, update
 
 from identity.clients import Client, client_of
 from identity.oauth_validation import Spendable
-from identity.oidc_models import ACCESS_TOKENS, ACCOUNTS, CLIENTS, GRANTS, REFRESH_TOKENS, SESSIONS
-from identity.tokens import REFRESH, standing
+from identity.oidc_models import ACCESS_TOKENS, CLIENTS, GRANTS, REFRESH_TOKENS
+from identity.tokens import GRANT_AND_PERSON, NOW, REFRESH, SHOWN, STANDING
 from keys.base.db import AsyncSession
 from keys.base.ids import fingerprint
 
@@ -78,54 +78,44 @@ def successor_of(token: str, salt: bytes) -> str:
     return REFRESH + urlsafe_b64encode(hmac.digest(token.encode(), salt, hashlib.sha256)).rstrip(b"=").decode()
 
 
-async def fetch_client(session: AsyncSession, now: dt.datetime, client_id: str) -> Client | None:
-    row = (await session.execute(select(CLIENTS).where(CLIENTS.c.client_id == client_id, CLIENTS.c.active))).mappings().one_or_none()
-    return client_of(row, now) if row else None
-
-
+_ASKING = and_(CLIENTS.c.client_id == bindparam("client_id"), CLIENTS.c.active)
 _GRANT_COLUMNS = ("id", "account_id", "session_id", "redirect_uri", "nonce", "code_challenge", "auth_time", "acr", "amr", "offline")
-_PERSON = GRANTS.join(ACCOUNTS, ACCOUNTS.c.id == GRANTS.c.account_id).outerjoin(SESSIONS, SESSIONS.c.id == GRANTS.c.session_id)
-
-
-def _of_client(client_id: str) -> ColumnElement[bool]:
-    return and_(CLIENTS.c.client_id == client_id, CLIENTS.c.active)
-
-
-def _columns(now: dt.datetime) -> list[ColumnElement[Any]]:
-    return [
-        *CLIENTS.c,
-        *GRANTS.c[_GRANT_COLUMNS],
-        GRANTS.c.client_id.label("grant_client_id"),
-        GRANTS.c.scopes.label("grant_scopes"),
-        standing(now).label("stands"),
-    ]
-
-
-def _code_query(now: dt.datetime, client_id: str, code: str) -> Select[Any]:
-    return (
-        select(*_columns(now), GRANTS.c.code_used_at.label("used_at"), GRANTS.c.code_expires_at.label("expires_at"))
-        .select_from(CLIENTS.outerjoin(_PERSON, GRANTS.c.code_hash == fingerprint(code)))
-        .where(_of_client(client_id))
+_COLUMNS = (
+    *CLIENTS.c,
+    *GRANTS.c[_GRANT_COLUMNS],
+    GRANTS.c.client_id.label("grant_client_id"),
+    GRANTS.c.scopes.label("grant_scopes"),
+    STANDING.label("stands"),
+)
+FETCH_CODE = (
+    select(*_COLUMNS, GRANTS.c.code_used_at.label("used_at"), GRANTS.c.code_expires_at.label("expires_at"))
+    .select_from(CLIENTS.outerjoin(GRANT_AND_PERSON, GRANTS.c.code_hash == SHOWN))
+    .where(_ASKING)
+)
+FETCH_REFRESH_TOKEN = (
+    select(*_COLUMNS, *REFRESH_TOKENS.c["used_at", "expires_at", "successor_salt"])
+    .select_from(
+        CLIENTS.outerjoin(
+            REFRESH_TOKENS.join(GRANT_AND_PERSON, GRANTS.c.id == REFRESH_TOKENS.c.grant_id), REFRESH_TOKENS.c.token_hash == SHOWN
+        )
     )
-
-
-def _refresh_query(now: dt.datetime, client_id: str, token: str) -> Select[Any]:
-    chain = REFRESH_TOKENS.join(_PERSON, GRANTS.c.id == REFRESH_TOKENS.c.grant_id)
-    return (
-        select(*_columns(now), *REFRESH_TOKENS.c["used_at", "expires_at", "successor_salt"])
-        .select_from(CLIENTS.outerjoin(chain, REFRESH_TOKENS.c.token_hash == fingerprint(token)))
-        .where(_of_client(client_id))
-    )
+    .where(_ASKING)
+)
 
 
 async def fetch_code(session: AsyncSession, now: dt.datetime, client_id: str, code: str) -> Fetched:
     """The client, and the grant of ``code``."""
-    return _fetched((await session.execute(_code_query(now, client_id, code))).one_or_none(), now)
+    return await _fetch(session, FETCH_CODE, now, client_id, code)
 
 
 async def fetch_refresh_token(session: AsyncSession, now: dt.datetime, client_id: str, token: str) -> Fetched:
     """The client, and the grant of the refresh token."""
-    return _fetched((await session.execute(_refresh_query(now, client_id, token))).one_or_none(), now)
+    return await _fetch(session, FETCH_REFRESH_TOKEN, now, client_id, token)
+
+
+async def _fetch(session: AsyncSession, query: Select[Any], now: dt.datetime, client_id: str, shown: str) -> Fetched:
+    row = (await session.execute(query, {"now": now, "client_id": client_id, "shown": fingerprint(shown)})).one_or_none()
+    return _fetched(row, now)
 
 
 def _fetched(row: Row[Any] | None, now: dt.datetime) -> Fetched:
@@ -156,66 +146,74 @@ def _presented(known: RowMapping) -> Presented:
     )
 
 
+def _storing(spent: CTE, *others: CTE, with_refresh_token: bool) -> Select[Any]:
+    """A statement that spends and stores new tokens, exactly if it spent something."""
+    parts = [_inserted(ACCESS_TOKENS, "access", ("token_hash", "client_id", "scopes", "issued_at", "expires_at"), spent)]
+    if with_refresh_token:
+        parts.append(_inserted(REFRESH_TOKENS, "refresh", ("token_hash", "issued_at", "expires_at"), spent))
+    return select(spent.c.grant_id).add_cte(*parts, *others)
+
+
+def _inserted(table: Table, name: str, columns: tuple[str, ...], spent: CTE) -> CTE:
+    """The insertion of one token; its values are the parameters ``<name>_<column>``."""
+    values = [bindparam(f"{name}_{column}", type_=table.c[column].type) for column in columns]
+    return insert(table).from_select([*columns, "grant_id"], select(*values, spent.c.grant_id)).cte(name)
+
+
+_SPENT_CODE = (
+    update(GRANTS)
+    .where(GRANTS.c.id == bindparam("grant"), GRANTS.c.code_used_at.is_(None), GRANTS.c.revoked_at.is_(None))
+    .values(code_used_at=NOW)
+    .returning(GRANTS.c.id.label("grant_id"))
+    .cte("spent")
+)
+_SPENT_REFRESH_TOKEN = (
+    update(REFRESH_TOKENS)
+    .where(REFRESH_TOKENS.c.token_hash == SHOWN, REFRESH_TOKENS.c.used_at.is_(None))
+    .values(used_at=NOW, successor_salt=bindparam("salt"))
+    .returning(REFRESH_TOKENS.c.grant_id)
+    .cte("spent")
+)
+# Salts of tokens that were used before the grace are wiped with it: their successors are nobody's business any more.
+_WIPED = (
+    update(REFRESH_TOKENS)
+    .where(REFRESH_TOKENS.c.grant_id == bindparam("grant"), REFRESH_TOKENS.c.used_at < bindparam("forget"))
+    .values(successor_salt=None)
+    .cte("wiped")
+)
+SPEND_CODE = {with_token: _storing(_SPENT_CODE, with_refresh_token=with_token) for with_token in (False, True)}
+SPEND_REFRESH_TOKEN = _storing(_SPENT_REFRESH_TOKEN, _WIPED, with_refresh_token=True)
+
+
 async def spend_code(session: AsyncSession, now: dt.datetime, issue: Issue) -> bool:
     """Mark the code used and store what it gave. False if another request was first: then nothing is stored."""
-    spent = (
-        update(GRANTS)
-        .where(GRANTS.c.id == issue.grant_id, GRANTS.c.code_used_at.is_(None), GRANTS.c.revoked_at.is_(None))
-        .values(code_used_at=now)
-        .returning(GRANTS.c.id.label("grant_id"))
-        .cte("spent")
-    )
-    return await _store_if(session, now, spent, issue)
+    statement = SPEND_CODE[issue.refresh_token is not None]
+    return (await session.execute(statement, _values(now, issue))).one_or_none() is not None
 
 
 async def spend_refresh_token(session: AsyncSession, now: dt.datetime, token: str, issue: Issue, forget: dt.datetime) -> bool:
-    """Mark the token used and store its successor. False if another request was first: then nothing is stored.
-
-    Salts of tokens that were used before ``forget`` are wiped with it: their successors are nobody's business any more.
-    """
-    spent = (
-        update(REFRESH_TOKENS)
-        .where(REFRESH_TOKENS.c.token_hash == fingerprint(token), REFRESH_TOKENS.c.used_at.is_(None))
-        .values(used_at=now, successor_salt=issue.salt)
-        .returning(REFRESH_TOKENS.c.grant_id)
-        .cte("spent")
-    )
-    wiped = (
-        update(REFRESH_TOKENS)
-        .where(REFRESH_TOKENS.c.grant_id == issue.grant_id, REFRESH_TOKENS.c.used_at < forget)
-        .values(successor_salt=None)
-        .cte("wiped")
-    )
-    return await _store_if(session, now, spent, issue, wiped)
+    """Mark the token used and store its successor. False if another request was first: then nothing is stored."""
+    values = _values(now, issue) | {"shown": fingerprint(token), "salt": issue.salt, "forget": forget}
+    return (await session.execute(SPEND_REFRESH_TOKEN, values)).one_or_none() is not None
 
 
-async def _store_if(session: AsyncSession, now: dt.datetime, spent: CTE, issue: Issue, *others: CTE) -> bool:
-    """Store the tokens in the statement that spends, exactly if it spent something."""
-    parts = [_access_insert(now, issue, spent).cte("access")]
-    if issue.refresh_token is not None:
-        parts.append(_refresh_insert(now, issue, issue.refresh_token, spent).cte("refresh"))
-    statement = select(spent.c.grant_id).add_cte(*parts, *others)
-    return (await session.execute(statement)).one_or_none() is not None
-
-
-def _access_insert(now: dt.datetime, issue: Issue, spent: CTE) -> Insert:
-    table = ACCESS_TOKENS.c
+def _values(now: dt.datetime, issue: Issue) -> dict[str, Any]:
     values = {
-        table.token_hash: fingerprint(issue.access_token),
-        table.client_id: issue.client_id,
-        table.scopes: list(issue.scopes),
-        table.issued_at: now,
-        table.expires_at: issue.access_expires_at,
+        "now": now,
+        "grant": issue.grant_id,
+        "access_token_hash": fingerprint(issue.access_token),
+        "access_client_id": issue.client_id,
+        "access_scopes": list(issue.scopes),
+        "access_issued_at": now,
+        "access_expires_at": issue.access_expires_at,
     }
-    literals = [literal(value, column.type) for column, value in values.items()]
-    return insert(ACCESS_TOKENS).from_select([*values, table.grant_id], select(*literals, spent.c.grant_id))
+    if issue.refresh_token is not None:
+        values |= {"refresh_token_hash": fingerprint(issue.refresh_token), "refresh_issued_at": now}
+        values["refresh_expires_at"] = issue.refresh_expires_at
+    return values
 
 
-def _refresh_insert(now: dt.datetime, issue: Issue, token: str, spent: CTE) -> Insert:
-    table = REFRESH_TOKENS.c
-    values = {table.token_hash: fingerprint(token), table.issued_at: now, table.expires_at: issue.refresh_expires_at}
-    literals = [literal(value, column.type) for column, value in values.items()]
-    return insert(REFRESH_TOKENS).from_select([*values, table.grant_id], select(*literals, spent.c.grant_id))
+STORE_ACCESS_TOKEN = insert(ACCESS_TOKENS)
 
 
 async def store_access_token(session: AsyncSession, now: dt.datetime, issue: Issue) -> None:
@@ -228,4 +226,4 @@ async def store_access_token(session: AsyncSession, now: dt.datetime, issue: Iss
         "issued_at": now,
         "expires_at": issue.access_expires_at,
     }
-    await session.execute(insert(ACCESS_TOKENS), [row])
+    await session.execute(STORE_ACCESS_TOKEN, row)

@@ -17,11 +17,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from identity.claims import Authentication, id_token_claims
-from identity.clients import PERSON_SCOPES, Client
+from identity.clients import PERSON_SCOPES, Client, get_client
 from identity.grant_statements import (
     Issue,
     Presented,
-    fetch_client,
     fetch_code,
     fetch_refresh_token,
     spend_code,
@@ -179,7 +178,7 @@ def usable_refresh_token(client: Client, token: Presented | None, now: dt.dateti
 
 async def act_for_itself(asked: Asked) -> Answer:
     """RFC 6749 §4.4: a token without a person and without a refresh token."""
-    client = validate_own(await fetch_client(asked.session, asked.now, asked.client_id), asked.parameters, asked.authorization)
+    client = validate_own(await get_client(asked.session, asked.now, asked.client_id), asked.parameters, asked.authorization)
     own = tuple(sorted(client.scopes.difference(PERSON_SCOPES)))
     scopes = tuple(dict.fromkeys(asked.parameters.get("scope", "").split())) or own
     if not scopes or not set(scopes) <= set(own):

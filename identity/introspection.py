@@ -4,16 +4,15 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import bindparam, select, update
 
-from identity.clients import Client
-from identity.grant_statements import fetch_client
+from identity.clients import Client, get_client
 from identity.grants import refusals_recorded
 from identity.oauth_validation import authenticate, client_id_of
 from identity.oidc_errors import ClientAuthenticationFailed, OAuthError
-from identity.oidc_models import ACCESS_TOKENS, ACCOUNTS, GRANTS, REFRESH_TOKENS, SESSIONS
+from identity.oidc_models import ACCESS_TOKENS, GRANTS, REFRESH_TOKENS
 from identity.provider import Provider
-from identity.tokens import REFRESH, find_access_token, revoke_grant, standing
+from identity.tokens import GRANT_AND_PERSON, NOW, REFRESH, SHOWN, STANDING, Reader, find_access_token, reading, revoke_grant
 from keys.base.db import AsyncSession
 from keys.base.ids import fingerprint
 from keys.evidence.audit import JSON, Event, Outcome, record
@@ -27,7 +26,7 @@ async def introspect(provider: Provider, parameters: Mapping[str, str], authoriz
     RFC 7662 §2.2: what may not be seen is answered like what does not exist.
     """
     now = provider.clock.now()
-    async with refusals_recorded(provider, now, parameters, authorization), provider.database.session() as session:
+    async with refusals_recorded(provider, now, parameters, authorization), reading(provider.database) as session:
         client = await _authenticated(session, now, parameters, authorization)
         # RFC 7662 §2.1: the endpoint needs authorization, and a public client has shown nothing.
         if client.public:
@@ -45,27 +44,26 @@ async def introspect(provider: Provider, parameters: Mapping[str, str], authoriz
 
 
 async def _introspect_refresh_token(
-    provider: Provider, session: AsyncSession, now: dt.datetime, client: Client, token: str
+    provider: Provider, session: Reader, now: dt.datetime, client: Client, token: str
 ) -> dict[str, JSON]:
-    row = (await session.execute(_live_refresh_token(now, client, token))).one_or_none()
+    values = {"now": now, "shown": fingerprint(token), "client_id": client.client_id}
+    row = (await session.execute(LIVE_REFRESH_TOKEN, values)).one_or_none()
     if row is None:
         return INACTIVE
     return _described(provider, client.client_id, row.scopes, row.issued_at, row.expires_at) | {"sub": str(row.account_id)}
 
 
-def _live_refresh_token(now: dt.datetime, client: Client, token: str) -> Select[Any]:
-    chain = REFRESH_TOKENS.join(GRANTS, GRANTS.c.id == REFRESH_TOKENS.c.grant_id).join(ACCOUNTS, ACCOUNTS.c.id == GRANTS.c.account_id)
-    return (
-        select(*GRANTS.c["scopes", "account_id"], *REFRESH_TOKENS.c["issued_at", "expires_at"])
-        .select_from(chain.outerjoin(SESSIONS, SESSIONS.c.id == GRANTS.c.session_id))
-        .where(
-            REFRESH_TOKENS.c.token_hash == fingerprint(token),
-            REFRESH_TOKENS.c.used_at.is_(None),
-            REFRESH_TOKENS.c.expires_at > now,
-            GRANTS.c.client_id == client.client_id,
-            standing(now),
-        )
+LIVE_REFRESH_TOKEN = (
+    select(*GRANTS.c["scopes", "account_id"], *REFRESH_TOKENS.c["issued_at", "expires_at"])
+    .select_from(REFRESH_TOKENS.join(GRANT_AND_PERSON, GRANTS.c.id == REFRESH_TOKENS.c.grant_id))
+    .where(
+        REFRESH_TOKENS.c.token_hash == SHOWN,
+        REFRESH_TOKENS.c.used_at.is_(None),
+        REFRESH_TOKENS.c.expires_at > NOW,
+        GRANTS.c.client_id == bindparam("client_id"),
+        STANDING,
     )
+)
 
 
 def _described(
@@ -127,6 +125,6 @@ def _token(parameters: Mapping[str, str]) -> str:
     return token
 
 
-async def _authenticated(session: AsyncSession, now: dt.datetime, parameters: Mapping[str, str], authorization: str | None) -> Client:
+async def _authenticated(session: Reader, now: dt.datetime, parameters: Mapping[str, str], authorization: str | None) -> Client:
     client_id = client_id_of(parameters, authorization)
-    return authenticate(await fetch_client(session, now, client_id), parameters, authorization)
+    return authenticate(await get_client(session, now, client_id), parameters, authorization)

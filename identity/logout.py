@@ -16,8 +16,7 @@ from urllib.parse import urlencode
 from sqlalchemy import select, update
 
 from identity.authorization import with_parameters
-from identity.clients import Client
-from identity.grant_statements import fetch_client
+from identity.clients import Client, get_client
 from identity.oauth_validation import CLIENT_ID
 from identity.oidc_errors import OAuthError, UnknownClient
 from identity.oidc_models import ACCESS_TOKENS, GRANTS, SESSIONS
@@ -125,7 +124,7 @@ async def _client(
     client_id = named or (hint or {}).get("aud")
     if client_id is None:
         return None
-    client = await fetch_client(session, now, client_id) if CLIENT_ID.fullmatch(client_id) else None
+    client = await get_client(session, now, client_id) if CLIENT_ID.fullmatch(client_id) else None
     if client is None:
         raise UnknownClient
     return client

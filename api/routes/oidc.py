@@ -19,7 +19,7 @@ from identity.introspection import introspect, revoke
 from identity.logout import log_out_for_client
 from identity.oidc_errors import OAuthError, RepeatedParameter
 from identity.provider import Provider, metadata, open_provider
-from identity.tokens import find_access_token
+from identity.tokens import find_access_token, reading
 from keys.base.errors import FujieError
 
 LARGEST_FORM = 16_384
@@ -165,7 +165,7 @@ async def userinfo(request: Request) -> Response:
     provider = provider_of(request)
     found = None
     if B64TOKEN.fullmatch(token):
-        async with provider.database.session() as session:
+        async with reading(provider.database) as session:
             found = await find_access_token(session, provider.clock.now(), token)
     if found is None:
         challenge = {"WWW-Authenticate": f'{REALM}, error="invalid_token"'}
