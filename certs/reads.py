@@ -12,6 +12,7 @@ from certs.lifecycle import Status
 from certs.models import CertificateRow, EventRow, HolderRow, IssuingRightRow, SerialRow, TypeRow
 from certs.records import Certificate, HistoryEntry, Holder, Page, Source, Stage
 from keys.base.db import AsyncSession
+from keys.base.ids import normalise_code
 
 PAGE_SIZE = 50
 
@@ -22,6 +23,13 @@ async def put_types(session: AsyncSession, now: dt.datetime, kinds: Iterable[Cer
         values = {"definition": definition(kind), "updated_at": now}
         statement = insert(TypeRow).values(code=kind.code, **values)
         await session.execute(statement.on_conflict_do_update(index_elements=[TypeRow.code], set_=values))
+
+
+async def add_missing_types(session: AsyncSession, now: dt.datetime, kinds: Iterable[CertificateType]) -> None:
+    """Add those types that are not there; what an operator changed stays."""
+    for kind in kinds:
+        statement = insert(TypeRow).values(code=kind.code, definition=definition(kind), updated_at=now)
+        await session.execute(statement.on_conflict_do_nothing())
 
 
 async def get_type(session: AsyncSession, code: str) -> CertificateType | None:
@@ -80,6 +88,17 @@ async def certificate_by_code(session: AsyncSession, code: str) -> Certificate |
     row = (await session.scalars(statement)).one_or_none()
     holders = await _holders_of(session, [row.id if row else uuid.UUID(int=0)])
     return to_certificate(row, holders) if row else None
+
+
+async def find_certificate(session: AsyncSession, name: str) -> Certificate | None:
+    """A certificate by its id, identifier or verification code, in any stage."""
+    try:
+        return await get_certificate(session, uuid.UUID(name))
+    except ValueError:
+        pass
+    named = (CertificateRow.identifier == name) | (CertificateRow.verification_code == normalise_code(name))
+    found = await session.scalar(select(CertificateRow.id).where(named, ~CertificateRow.duplicate).limit(1))
+    return await get_certificate(session, found) if found else None
 
 
 async def certificates_held(

@@ -3,13 +3,15 @@
 import csv
 import datetime as dt
 import json
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from certs.approvals import Approval, HolderInput
+from certs.approvals import Approval, HolderInput, Outcome
+from certs.awaiting import AwaitingDocument, awaiting_document, stamp_awaiting
 from certs.blobs import FolderBlobStore
 from certs.catalogue import shipped_types
 from certs.issuance import Issuing
@@ -76,6 +78,12 @@ class City:
 
     def approver(self, organisation: str) -> Actor:
         return approver(organisation)
+
+    async def see(self, actor: Actor, certificate_id: uuid.UUID) -> AwaitingDocument:
+        return await awaiting_document(self.issuing, actor, certificate_id)
+
+    async def stamp(self, actor: Actor, certificate_id: uuid.UUID, document_hash: str) -> Outcome:
+        return await stamp_awaiting(self.issuing, actor, certificate_id, document_hash)
 
 
 async def build_city(database: Database, keystore: KeyStore, clock: Clock, personal: PersonalData) -> dict[str, str]:
