@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs format frames campaign kill-campaign clean
+.PHONY: help run test check bench lock docs migration format campaign kill-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ lock: $(UV)  ## resolve the lock files anew
 
 format: .venv/.dev  ## put the code in order
 	@.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+migration: .venv/.dev  ## write a migration: make migration SCHEMA=certs MESSAGE="…"
+	@$(PYTHON) -m api.migrations.new "$(SCHEMA)" "$(MESSAGE)"
 
 docs: .venv/.dev  ## write the generated pages of the documentation
 	@$(PYTHON) docs/reference.py

@@ -1,19 +1,21 @@
-"""What runs beside the requests: the log's sequencer and the sweeper of interrupted issuing."""
+"""What runs beside the requests: the log's sequencer, the sweeper of interrupted issuing, forgetting what is past use."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
-from certs.sweeping import sweep
 
 from api.wiring import House
+from certs.sweeping import sweep
+from identity import sessions, throttle
 from keys.evidence.log import sequence_all
 
 log = structlog.get_logger("fujie.background")
 
 SEQUENCE_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
+FORGET_SECONDS = 3600.0
 
 
 async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]]) -> None:
@@ -26,12 +28,20 @@ async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]
         await asyncio.sleep(seconds)
 
 
+async def _forget(house: House) -> None:
+    """Drop ended sessions and spent counters once nobody needs them."""
+    async with house.database.begin() as session:
+        await sessions.forget_old(session, house.clock.now())
+        await throttle.forget_old(session, house.clock.now())
+
+
 @contextlib.asynccontextmanager
 async def background(house: House) -> AsyncIterator[None]:
     """Run the steps until leaving; then sequence what the last requests wrote."""
     steps = {
         "sequence": (SEQUENCE_SECONDS, lambda: sequence_all(house.database, house.keystore, house.clock)),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
+        "forget": (FORGET_SECONDS, lambda: _forget(house)),
     }
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]
     try:

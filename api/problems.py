@@ -1,6 +1,6 @@
 """Every error leaves as an RFC 9457 problem document with a stable code."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -51,10 +51,18 @@ async def on_fujie_error(request: Request, error: Exception) -> Response:
     return _answer(request, error)
 
 
+def _field(item: dict[str, Any]) -> str:
+    """Where the error is. A member we do not know goes unnamed: its name came from outside and may be anything."""
+    where = [str(part) for part in item["loc"] if part != "body"]
+    if item["type"] == "extra_forbidden":
+        where[-1] = "(unknown member)"
+    return ".".join(where)
+
+
 async def on_invalid_request(request: Request, error: Exception) -> Response:
     """What FastAPI refuses: where and why, never the value, which may be an ID number."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [{"field": ".".join(str(part) for part in item["loc"] if part != "body"), "message": item["msg"]} for item in error.errors()]
+    errors = [{"field": _field(item), "message": item["msg"]} for item in error.errors()]
     return _answer(request, InvalidInput("request", errors=errors))
 
 
@@ -91,7 +99,7 @@ def _answer(request: Request, error: FujieError) -> Response:
     return problem_response(request, error)
 
 
-HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     FujieError: on_fujie_error,
     RequestValidationError: on_invalid_request,
     HTTPException: on_http_error,

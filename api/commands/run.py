@@ -1,18 +1,14 @@
 """How every command is run: errors become one clear line on stderr and a stable exit code, never a traceback."""
 
-import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import typer
 from pydantic import ValidationError
 
 from api.settings import Settings, language
 from keys.base.errors import FujieError
-
-T = TypeVar("T")
 
 
 def settings() -> Settings:
@@ -36,19 +32,9 @@ def run(command: "typer.Typer | Callable[..., Any]") -> None:
     app = command
     if not isinstance(app, typer.Typer):
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        app.command()(command)  # type: ignore[arg-type]
+        app.command()(command)
     try:
         app()
     except FujieError as error:
         say(error)
         raise SystemExit(1) from None
-
-
-def run_async(journey: Awaitable[T]) -> T:
-    async def awaited() -> T:
-        return await journey
-
-    return asyncio.run(awaited())
-
-
-__all__ = ["AsyncIterator", "asynccontextmanager", "run", "run_async", "settings"]

@@ -1,6 +1,7 @@
 """Alembic's environment: one connection, every package's schema, all revisions in one transaction under a lock."""
 
 import asyncio
+from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -10,11 +11,17 @@ from api.migrations.metadata import ALL
 
 MIGRATION_LOCK = 0x46554A4945_02
 SCHEMAS = frozenset(str(metadata.schema) for metadata in ALL)
+COMPARED = frozenset(context.config.attributes.get("schemas", SCHEMAS))
+"""A new revision may be made of one package's schema alone."""
 
 
 def _ours(name: str | None, kind: str, _: object) -> bool:
     """Autogeneration looks at our schemas only."""
-    return name in SCHEMAS if kind == "schema" else True
+    return name in COMPARED if kind == "schema" else True
+
+
+def _of_compared(thing: Any, _: str | None, kind: str, *__: object) -> bool:
+    return thing.schema in COMPARED if kind == "table" else True
 
 
 def _migrate(connection: Connection) -> None:
@@ -28,6 +35,7 @@ def _migrate(connection: Connection) -> None:
             target_metadata=list(ALL),
             include_schemas=True,
             include_name=_ours,
+            include_object=_of_compared,
             version_table="fujie_revision",
             compare_server_default=True,
         )

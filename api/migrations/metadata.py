@@ -1,12 +1,12 @@
-"""The tables of every package (interim, replaced at integration)."""
+"""The tables of every package, for Alembic only."""
 
-import importlib
-import contextlib
+import certs.models
+import identity.models
+import identity.oidc_models
+import keys.evidence.models
+import keys.models
+import seal.models
 
-ALL = []
-for name in ("keys.models", "identity.models", "seal.models", "certs.models"):
-    with contextlib.suppress(ModuleNotFoundError):
-        ALL.append(importlib.import_module(name).Base.metadata)
-for name in ("keys.evidence.models", "identity.oidc_models"):
-    with contextlib.suppress(ModuleNotFoundError):
-        importlib.import_module(name)
+ALL = (keys.models.Base.metadata, identity.models.Base.metadata, seal.models.Base.metadata, certs.models.Base.metadata)
+MORE_TABLES = (keys.evidence.models, identity.oidc_models)
+"""Modules that add tables to a base of their package."""

@@ -65,10 +65,13 @@ async def test_full_tiles_hold_the_leaf_hashes(database, keystore, clock, log_ke
 
 
 async def test_a_rolled_back_transaction_leaves_no_event(database, keystore, clock, log_key) -> None:
-    with pytest.raises(RuntimeError):
+    async def fails_after_recording() -> None:
         async with database.begin() as session:
             await audit.record(session, clock.now(), audit.Event("test.step", "x:1", audit.Outcome.DONE, SYSTEM))
             raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fails_after_recording()
     await audit.record_alone(database, clock.now(), audit.Event("test.refused", "x:1", audit.Outcome.REFUSED, SYSTEM, code="NO"))
     assert await sequence_all(database, keystore, clock) == 1
 
@@ -97,7 +100,9 @@ TAMPERING = {
     "drop": "DELETE FROM keys.audit_events WHERE position = 7",
     "swap": "UPDATE keys.audit_events SET position = CASE position WHEN 3 THEN 4 ELSE 3 END WHERE position IN (3, 4)",
     "truncate": "DELETE FROM keys.audit_events WHERE position >= 15",
-    "cut with its checkpoints": "WITH gone AS (DELETE FROM keys.log_checkpoints WHERE size > 10) DELETE FROM keys.audit_events WHERE position >= 10",
+    "cut with its checkpoints": """
+        WITH gone AS (DELETE FROM keys.log_checkpoints WHERE size > 10) DELETE FROM keys.audit_events WHERE position >= 10
+    """,
     "append": "UPDATE keys.audit_events SET position = 20 WHERE position IS NULL",
     "root": "UPDATE keys.log_checkpoints SET root = sha256('x'), note = replace(note, '20', '20') WHERE size = 20",
     "note": "UPDATE keys.log_checkpoints SET note = replace(note, 'fujie.test', 'fujie.best') WHERE size = 20",
@@ -126,6 +131,7 @@ async def test_every_tampering_behind_the_triggers_is_found(database, keystore, 
 
 async def test_a_note_with_a_foreign_signature_is_refused(log_key: VerifierKey) -> None:
     other = VerifierKey("fujie.test/log", b"\x07" * 32)
-    note = f"fujie.test/log\n1\n{base64.b64encode(bytes(32)).decode()}\n\n\u2014 fujie.test/log {base64.b64encode(other.key_hash + bytes(64)).decode()}\n"
+    signature = base64.b64encode(other.key_hash + bytes(64)).decode()
+    note = f"fujie.test/log\n1\n{base64.b64encode(bytes(32)).decode()}\n\n\u2014 fujie.test/log {signature}\n"
     with pytest.raises(MalformedNote):
         open_checkpoint(note, log_key)
