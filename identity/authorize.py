@@ -48,6 +48,7 @@ from keys.base.ids import fingerprint, new_id
 from keys.evidence.audit import JSON, Event, Outcome, digest, record, record_alone
 
 ARRIVAL_TYPE = "arrival+jwt"
+LONGEST_NEXT = 4096  # what the pages take
 ARRIVAL_LIFETIME = dt.timedelta(minutes=30)
 Pairs = Iterable[tuple[str, str]]
 
@@ -156,8 +157,10 @@ async def _interrupt(
     if request.needs_arrival:
         marker: dict[str, JSON] = {"request": request_digest(parameters), "arrived": (known.arrived_at or now).isoformat()}
         resumed["arrival"] = await provider.keys.sign(session, now, "ES256", ARRIVAL_TYPE, marker)
-    page = "/login" if step is Step.LOG_IN else "/consent"
-    return f"{page}?{urlencode({'next': f'{ADDRESS}?{urlencode(resumed)}'})}"
+    following = f"{ADDRESS}?{urlencode(resumed)}"
+    if len(following) > LONGEST_NEXT:
+        raise OAuthError("too long to come back to")
+    return f"{'/login' if step is Step.LOG_IN else '/consent'}?{urlencode({'next': following})}"
 
 
 STORE_GRANT = insert(GRANTS)

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import CTE, Row, RowMapping, Select, Table, and_, bindparam, insert, select, update
+from sqlalchemy import CTE, Row, RowMapping, Select, Table, and_, bindparam, delete, insert, select, update
 
 from identity.clients import Client, client_of
 from identity.oauth_validation import Spendable
@@ -211,6 +211,18 @@ def _values(now: dt.datetime, issue: Issue) -> dict[str, Any]:
         values |= {"refresh_token_hash": fingerprint(issue.refresh_token), "refresh_issued_at": now}
         values["refresh_expires_at"] = issue.refresh_expires_at
     return values
+
+
+async def forget_old(session: AsyncSession, now: dt.datetime) -> None:
+    """Housekeeping: tokens a day after their time, grants a week after they were given if no refresh token is left.
+
+    A used refresh token stays until it would have expired, so that its reuse is still noticed.
+    """
+    day = dt.timedelta(days=1)
+    await session.execute(delete(ACCESS_TOKENS).where(ACCESS_TOKENS.c.expires_at < now - day))
+    await session.execute(delete(REFRESH_TOKENS).where(REFRESH_TOKENS.c.expires_at < now - day))
+    left = select(REFRESH_TOKENS.c.grant_id).where(REFRESH_TOKENS.c.grant_id == GRANTS.c.id)
+    await session.execute(delete(GRANTS).where(GRANTS.c.created_at < now - 7 * day, ~left.exists()))
 
 
 STORE_ACCESS_TOKEN = insert(ACCESS_TOKENS)

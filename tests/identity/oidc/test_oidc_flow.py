@@ -86,6 +86,12 @@ async def test_without_a_session_to_the_login_and_back(city: City) -> None:
     assert query_of(resumed.headers["location"])["code"]
 
 
+async def test_a_request_too_long_to_come_back_to_is_refused_at_once(city: City) -> None:
+    client, _ = await city.register()
+    answer = query_of((await city.authorize(client, state="s" * 2048, nonce="n" * 2048)).headers["location"])
+    assert (answer["error"], answer["state"]) == ("invalid_request", "s" * 2048)
+
+
 async def test_posted_request(city: City) -> None:
     client, _ = await city.ready()
     got = await city.authorize(client)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from identity.grant_statements import forget_old
 from identity.login import log_out
 from tests.portal import City
 
@@ -93,6 +94,22 @@ async def test_online_tokens_end_with_the_session_and_offline_ones_do_not(city: 
     assert renewed.status_code == 200
     city.clock.advance(days=30)
     assert (await rotate(city, client, secret, renewed.json()["refresh_token"])).json()["code"] == "REFRESH_TOKEN_EXPIRED"
+
+
+async def test_housekeeping_keeps_what_still_matters(city: City) -> None:
+    client, secret = await city.ready()
+    online = await city.tokens(client, secret)
+    offline = await city.tokens(client, secret, scope="openid offline_access")
+    renewed = (await rotate(city, client, secret, offline["refresh_token"])).json()
+    city.clock.advance(days=8)
+    async with city.database.begin() as session:
+        await forget_old(session, city.clock.now())
+    async with city.database.session() as session:
+        for table, count in (("oidc_grants", 1), ("oidc_refresh_tokens", 2), ("oidc_access_tokens", 0)):
+            assert await session.scalar(text(f"SELECT count(*) FROM identity.{table}")) == count
+    assert (await rotate(city, client, secret, online["refresh_token"])).json()["code"] == "REFRESH_TOKEN_UNKNOWN"
+    assert (await rotate(city, client, secret, renewed["refresh_token"])).status_code == 200
+    assert (await rotate(city, client, secret, offline["refresh_token"])).json()["code"] == "REFRESH_TOKEN_REUSED"
 
 
 async def test_nothing_revives_when_redis_is_flushed(city: City, redis: Any) -> None:
