@@ -1,6 +1,5 @@
 """Two portals of the demonstration city, ``/demo/water`` and ``/demo/market``: log in at one, be known at the other."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -8,10 +7,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.demo.names import MARKET, PORTALS, WATER, Portal
 from api.demo.portal import portal
 from api.pages.errors import error_page
 from api.pages.guard import house_of, origin_of, require_own_origin
-from api.pages.i18n import CHINESE, locale_of
+from api.pages.i18n import locale_of
 from api.pages.rendering import render
 from api.wiring import House
 from identity.clients import NewClient, create_client, get_client
@@ -20,24 +20,6 @@ from keys.base.db import Database
 from keys.base.errors import FujieError
 
 DIVISION = "990100"
-
-
-@dataclass(frozen=True, slots=True)
-class Portal:
-    """One of the two. ``client_id`` names its client and its cookie."""
-
-    client_id: str
-    home: str
-    name_zh: str
-    name_en: str
-
-    def title(self, locale: str) -> str:
-        return self.name_zh if locale == CHINESE else self.name_en
-
-
-WATER = Portal("demo-water", "/demo/water", "示范市自来水公司", "Demonstration Water Company")
-MARKET = Portal("demo-market", "/demo/market", "示范市市场服务平台", "Demonstration Market Services")
-PORTALS = (WATER, MARKET)
 
 
 async def register_portals(database: Database, clock: Clock, base_url: str) -> None:

@@ -4,7 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api.demo.names import PORTALS
 from api.pages.guard import house_of, page
+from api.pages.i18n import locale_of
 from api.pages.rendering import render
 
 
@@ -15,7 +17,9 @@ async def show_home(request: Request) -> Response:
 
 @page
 async def show_connect(request: Request) -> Response:
-    return render(request, "connect.html", issuer=house_of(request).base_url)
+    locale = locale_of(request)
+    portals = [{"home": one.home, "title": one.title(locale)} for one in PORTALS]
+    return render(request, "connect.html", issuer=house_of(request).base_url, portals=portals)
 
 
 routes: list[BaseRoute] = [
