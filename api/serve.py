@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import multiprocessing
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from multiprocessing.process import BaseProcess
 
 import uvicorn
 import uvloop
@@ -17,7 +19,10 @@ from api.demo.setup import establish_demo, tell_story_once
 from api.embedded import Addresses
 from api.settings import Settings
 from api.wiring import House, open_house, own_servers
+from api.workers import follow_parent
 from keys.base.errors import FujieError
+
+STOP_SECONDS = 15.0
 
 
 class PortBusy(FujieError):
@@ -57,6 +62,35 @@ def listen(settings: Settings) -> socket.socket:
     return listening
 
 
+def _more_web_processes(settings: Settings, addresses: Addresses, listening: socket.socket) -> list[BaseProcess]:
+    """``FUJIE_WORKERS`` − 1 processes that accept from the same socket; they end with this one, however it ends."""
+    context = multiprocessing.get_context("spawn")
+    processes: list[BaseProcess] = [
+        context.Process(target=_web_process, args=(settings, addresses, listening), daemon=False) for _ in range(settings.workers - 1)
+    ]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def _web_process(settings: Settings, addresses: Addresses, listening: socket.socket) -> None:
+    follow_parent(signal.SIGTERM)
+    logs.configure()
+    uvloop.run(_answer_only(settings, addresses, listening))
+
+
+async def _answer_only(settings: Settings, addresses: Addresses, listening: socket.socket) -> None:
+    async with open_house(settings, addresses) as house:
+        server = Server(_configuration(house))
+        _end_on_signals(server)
+        await server.serve(sockets=[listening])
+
+
+def _end_on_signals(server: Server) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)
+
+
 def serve(settings: Settings, console: Console) -> None:
     """Serve until SIGINT or SIGTERM. Raises PortBusy, HomeInUse, ServerDidNotStart."""
     logs.configure()
@@ -69,14 +103,25 @@ async def _serve(settings: Settings, addresses: Addresses, listening: socket.soc
         if settings.demo:
             await establish_demo(house, console)
         server = Server(_configuration(house))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, setattr, server, "should_exit", True)
-        async with background(house):
+        _end_on_signals(server)
+        async with background(house), web_processes(settings, addresses, listening):
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             await _announce(house, server, serving, console)
             await serving
     console.print("已停止 stopped")
+
+
+@contextlib.asynccontextmanager
+async def web_processes(settings: Settings, addresses: Addresses, listening: socket.socket) -> AsyncIterator[None]:
+    """The further web processes, stopped on leaving."""
+    processes = _more_web_processes(settings, addresses, listening)
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            await asyncio.to_thread(process.join, STOP_SECONDS)
 
 
 async def _announce(house: House, server: Server, serving: asyncio.Task[None], console: Console) -> None:

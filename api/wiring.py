@@ -99,7 +99,7 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
     keystore = open_keystore(settings)
     database = Database(addresses.database_url)
     redis: Redis = Redis.from_url(addresses.redis_url)
-    workers = ProcessWorkers(settings.cpu_workers or max(1, os.cpu_count() or 1))
+    workers = ProcessWorkers(settings.cpu_workers or max(1, (os.cpu_count() or 1) // settings.workers))
     try:
         personal = await open_personal_data(database, keystore, clock)
         await ensure_signing_keys(database, keystore, clock)

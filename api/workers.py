@@ -15,9 +15,9 @@ T = TypeVar("T")
 PR_SET_PDEATHSIG = 1
 
 
-def _follow_parent() -> None:
-    """In a worker: end with the parent however it ends; leave Ctrl-C to the parent, which then ends us in order."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def follow_parent(number: int = signal.SIGKILL) -> None:
+    """In a child: end with the parent however it ends; leave Ctrl-C to the parent, which then ends us in order."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -25,7 +25,7 @@ class ProcessWorkers:
     """A pool of ``processes`` fresh Python processes (``spawn``: no lock of the parent is copied)."""
 
     def __init__(self, processes: int) -> None:
-        self._pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_parent)
+        self._pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=follow_parent)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, computed in a worker; its exception is raised here."""
