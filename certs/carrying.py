@@ -1,7 +1,7 @@
 """Carrying a reserved certificate through to its end, whether a request or the sweeper does it."""
 
 from certs.approvals import IssuingInProgress, IssuingVoided, Outcome
-from certs.leases import kept, release
+from certs.leases import kept, postpone
 from certs.recording import park, record_issued, void
 from certs.sealing import permit, print_document, stamp_and_store
 from certs.stages import Issuing, Reserved
@@ -13,8 +13,8 @@ SERVER_ERROR = 500
 async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
     """Render, permit, stamp, store, record; or park it for an approver.
 
-    A refusal voids the certificate and is raised. A failure of ours gives the lease back, so that the sweeper tries again,
-    and is raised too. ``IssuingInProgress``: another run took the work over.
+    A refusal voids the certificate and is raised. A failure of ours gives the lease back, so that the sweeper tries again
+    after a pause, and is raised too. ``IssuingInProgress``: another run took the work over.
     """
     certificate = reserved.certificate
     try:
@@ -26,10 +26,10 @@ async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
         if error.status < SERVER_ERROR:
             await void(issuing, reserved, error, reserved.actor)
         else:
-            await release(issuing, certificate.id, reserved.lease, error.code)
+            await postpone(issuing, certificate.id, reserved.lease, error.code)
         raise
     except Exception as error:
-        await release(issuing, certificate.id, reserved.lease, type(error).__name__)
+        await postpone(issuing, certificate.id, reserved.lease, type(error).__name__)
         raise
 
 

@@ -14,7 +14,7 @@ from certs.catalogue import CertificateType, order_fields
 from certs.holders import holder_index
 from certs.models import AccessRow
 from certs.privacy import holds_number
-from certs.reads import certificates_held, get_certificate, get_type, is_held_by
+from certs.reads import all_types, certificates_held, get_certificate, get_type, is_held_by
 from certs.reads import history as history_of
 from certs.records import Certificate, HistoryEntry, Page, Stage
 from identity.numbers import check
@@ -135,6 +135,12 @@ async def search(library: Library, actor: Actor, query: Search) -> Page:
         return await certificates_held(
             session, index, type_code=query.type_code, readable_by=None if own else actor.organisation, cursor=cursor, limit=query.limit
         )
+
+
+async def catalogue_of(library: Library) -> dict[str, CertificateType]:
+    """The types by code, to name and order the fields of a list."""
+    async with library.database.session() as session:
+        return await all_types(session)
 
 
 async def certificates_of(session: AsyncSession, holder: bytes, cursor: uuid.UUID | None = None) -> Page:

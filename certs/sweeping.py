@@ -6,7 +6,9 @@ void. Leases keep two processes from doing the same certificate.
 
 import uuid
 
-from certs.carrying import carry_through, give_up
+import structlog
+
+from certs.carrying import SERVER_ERROR, carry_through, give_up
 from certs.leases import abandoned, claim
 from certs.models import IssuingRow
 from certs.records import Stage
@@ -14,7 +16,9 @@ from certs.reservation import load_reserved
 from certs.stages import Issuing, Reserved
 from keys.base.errors import FujieError
 
-MOST_ATTEMPTS = 5
+log = structlog.get_logger("fujie.certs.sweeping")
+
+MOST_ATTEMPTS = 8
 _AT_ONCE = 20
 
 
@@ -33,11 +37,13 @@ async def _finish(issuing: Issuing, certificate_id: uuid.UUID) -> bool:
     if attempts > MOST_ATTEMPTS:
         await give_up(issuing, reserved)
         return True
-    # A refusal has voided it and is audited; a failure of ours waits for the next round.
     try:
         await carry_through(issuing, reserved)
-    except FujieError as error:
-        return error.status < 500
+    except FujieError as error:  # a refusal has voided it and is audited
+        return error.status < SERVER_ERROR
+    except Exception:  # one certificate's trouble must not keep the others waiting; its pause grows
+        log.exception("not finished", certificate=str(certificate_id), attempts=attempts)
+        return False
     return True
 
 
