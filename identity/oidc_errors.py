@@ -129,6 +129,10 @@ class ClientAuthenticationFailed(OAuthError):
     public = ("应用身份验证失败。", "Client authentication failed.")
     audited = True
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Basic realm="fujie", charset="UTF-8"'}
+
 
 class UnsupportedGrantType(OAuthError):
     code = "UNSUPPORTED_GRANT_TYPE"
@@ -201,3 +205,7 @@ class TooManyFailures(OAuthError):
     status = 429
     error = "temporarily_unavailable"
     public = ("失败次数过多，请稍后再试。", "Too many failures of this client. Try again later.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.extra["retry_after"])}

@@ -1,7 +1,7 @@
 """The OpenID provider over HTTP: lean Starlette routes around the journeys of ``identity``."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 from urllib.parse import parse_qsl
 
 import orjson
@@ -96,13 +96,8 @@ def _answers_oauth_errors(route: Callable[[Request], Awaitable[Response]]) -> Ca
         try:
             return await route(request)
         except OAuthError as error:
-            headers = {**NO_STORE, **ANY_ORIGIN}
-            if error.status == 401:
-                headers["WWW-Authenticate"] = 'Basic realm="fujie", charset="UTF-8"'
-            if "retry_after" in error.extra:
-                headers["Retry-After"] = str(error.extra["retry_after"])
             body = {"error": error.error, "error_description": error.description, "code": error.code}
-            return _json(body, error.status, headers)
+            return _json(body, error.status, {**NO_STORE, **ANY_ORIGIN, **error.headers})
 
     return answer
 
@@ -161,7 +156,7 @@ async def userinfo(request: Request) -> Response:
     except OAuthError as error:
         return _json({"error": error.error, "error_description": error.description}, 400, headers)
     except FujieError as error:
-        return _json({"error": "invalid_token", "code": error.code}, error.status, headers | cast(Any, error).headers)
+        return _json({"error": "invalid_token", "code": error.code}, error.status, headers | error.headers)
     provider = provider_of(request)
     found = None
     if B64TOKEN.fullmatch(token):

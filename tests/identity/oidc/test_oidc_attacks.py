@@ -248,6 +248,8 @@ async def test_failures_of_a_client_are_limited_and_good_requests_are_not(city: 
     for _ in range(62):
         codes[(await city.token(client, "wrong", grant_type="client_credentials")).status_code] += 1
     assert codes == {401: 60, 429: 2}
+    limited = await city.token(client, "wrong", grant_type="client_credentials")
+    assert 0 < int(limited.headers["retry-after"]) <= 60
     assert (await city.token(client, secret, grant_type="client_credentials")).status_code == 200
 
 
