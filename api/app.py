@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,6 +13,7 @@ from api import problems
 from api.demo.portals import routes as portal_routes
 from api.limits import BodyLimit
 from api.metrics import Measured
+from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
 from api.routes import certificates, health, identity, log, oidc, pki, verify_file
@@ -53,13 +55,14 @@ def create_app(house: House) -> FastAPI:
     app = FastAPI(
         title="Fujie 符节",
         version="1",
-        openapi_url="/api/openapi.json",
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,
         middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED), Middleware(ExactPaths, routes=lean)],
     )
     app.state.house = house
+    app.router.routes.append(Route("/api/openapi.json", lambda request: JSONResponse(document(app, house.base_url))))
     app.state.error_page = error_page
     app.router.routes.extend(lean)
     app.include_router(certificates.router)

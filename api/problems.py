@@ -66,24 +66,26 @@ async def on_invalid_request(request: Request, error: Exception) -> Response:
     return _answer(request, InvalidInput("request", errors=errors))
 
 
-class _HttpError(FujieError):
-    """An error of the HTTP layer itself."""
+class HttpRefusal(FujieError):
+    """An error of the HTTP layer itself: its status decides the code."""
+
+    code = "HTTP_ERROR"
+    status = 400
+    public = ("请求无法处理。", "The request cannot be handled.")
+
+    def __init__(self, error: HTTPException) -> None:
+        vars(self).update(code=HTTP_CODES.get(error.status_code, "HTTP_ERROR"), status=error.status_code)
+        super().__init__()
+        self._headers = dict(error.headers or {})
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return self._headers
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    if error.status_code == 404:
-        return _answer(request, NotFound("route"))
-    kind = type(
-        "HttpError",
-        (_HttpError,),
-        {
-            "code": HTTP_CODES.get(error.status_code, "HTTP_ERROR"),
-            "status": error.status_code,
-            "public": ("请求无法处理。", "The request cannot be handled."),
-        },
-    )
-    return _answer(request, kind())
+    return _answer(request, NotFound("route") if error.status_code == 404 else HttpRefusal(error))
 
 
 async def on_crash(request: Request, error: Exception) -> Response:

@@ -1,0 +1,113 @@
+"""What FastAPI cannot know: the lean routes and how to be let in (``/api/openapi.json``)."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+PROBLEM = {
+    "description": "RFC 9457 problem document; codes in docs/errors.md",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+SCHEMAS: dict[str, Any] = {
+    "Problem": {
+        "type": "object",
+        "required": ["type", "title", "status", "code"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string", "description": "One sentence, Chinese or English by Accept-Language"},
+            "status": {"type": "integer"},
+            "code": {"type": "string", "description": "Stable"},
+            "errors": {"type": "array", "items": {"type": "object"}},
+            "retry_after": {"type": "integer", "description": "Seconds"},
+        },
+    },
+    "Check": {
+        "type": "object",
+        "required": ["name", "outcome", "detail"],
+        "properties": {
+            "name": {"type": "string"},
+            "outcome": {"enum": ["PASSED", "INDETERMINATE", "FAILED", "NOTICE"]},
+            "detail": {"type": "string"},
+        },
+    },
+    "Verdict": {
+        "type": "object",
+        "required": ["kind", "indication", "sub_indication", "signatures", "certificate"],
+        "properties": {
+            "kind": {"enum": ["pdf", "ofd", "seal", "qr"]},
+            "indication": {"enum": ["TOTAL_PASSED", "TOTAL_FAILED", "INDETERMINATE", "UNREADABLE", "NO_SIGNATURE"]},
+            "sub_indication": {"type": ["string", "null"], "description": "EN 319 102-1"},
+            "signatures": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "field": {"type": ["string", "null"]},
+                        "indication": {"type": "string"},
+                        "sub_indication": {"type": ["string", "null"]},
+                        "signer": {"type": ["string", "null"]},
+                        "signing_time": {"type": ["string", "null"], "format": "date-time"},
+                        "level": {"type": ["string", "null"]},
+                        "seal": {"type": ["object", "null"]},
+                        "checks": {"type": "array", "items": {"$ref": "#/components/schemas/Check"}},
+                    },
+                },
+            },
+            "certificate": {"type": ["object", "null"], "description": "Numbers and names of people masked"},
+        },
+    },
+}
+VERIFY_FILE: dict[str, Any] = {
+    "tags": ["verification"],
+    "summary": "Judge a file",
+    "description": "The file as the body, or as multipart `file`; up to 200 MB. Open to anyone.",
+    "security": [],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/pdf": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+            },
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "The verdict, whatever it is",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Verdict"}}},
+        },
+        "413": PROBLEM,
+        "429": PROBLEM,
+    },
+}
+
+
+def document(app: FastAPI, base_url: str) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, routes=app.routes, servers=[{"url": base_url}])
+        components = found.setdefault("components", {})
+        components.setdefault("schemas", {}).update(SCHEMAS)
+        components["securitySchemes"] = {
+            "openid": {"type": "openIdConnect", "openIdConnectUrl": f"{base_url}/.well-known/openid-configuration"}
+        }
+        found["security"] = [{"openid": []}]
+        found["paths"]["/api/v1/verify"] = {"post": VERIFY_FILE}
+        _open(found["paths"])
+        _problems_everywhere(found["paths"])
+        app.openapi_schema = found
+    return app.openapi_schema
+
+
+def _open(paths: dict[str, Any]) -> None:
+    """Nobody logs in to verify."""
+    paths["/api/v1/verify/{code}"]["get"]["security"] = []
+
+
+def _problems_everywhere(paths: dict[str, Any]) -> None:
+    """FastAPI's own shape of a 422 is never sent; every refusal is a problem document."""
+    for path in paths.values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["4XX"] = PROBLEM
