@@ -3,9 +3,11 @@
 import asyncio
 import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -18,6 +20,9 @@ PR_SET_PDEATHSIG = 1
 def follow_parent(number: int = signal.SIGKILL) -> None:
     """In a child: end with the parent however it ends; leave Ctrl-C to the parent, which then ends us in order."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(1)  # it died before we asked to be told
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -25,12 +30,30 @@ class ProcessWorkers:
     """A pool of ``processes`` fresh Python processes (``spawn``: no lock of the parent is copied)."""
 
     def __init__(self, processes: int) -> None:
-        self._pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=follow_parent)
+        self._processes = processes
+        self._pool = self._fresh()
+
+    def _fresh(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self._processes, mp_context=multiprocessing.get_context("spawn"), initializer=follow_parent)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result, computed in a worker; its exception is raised here."""
-        future = self._pool.submit(function, *args, **kwargs)
-        return await asyncio.wrap_future(future)
+        """The function's result, computed in a worker; its exception is raised here.
+
+        A worker that is killed takes its pool and all that was running there along: each job is done once more in a fresh pool,
+        and a second time raises ``BrokenProcessPool``. Hence only functions that may be repeated.
+        """
+        pool = self._pool
+        try:
+            return await asyncio.wrap_future(pool.submit(function, *args, **kwargs))
+        except BrokenProcessPool:
+            self._replace(pool)
+            return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Once for each broken pool, however many jobs it took along."""
+        if self._pool is broken:
+            self._pool = self._fresh()
+            broken.shutdown(wait=False)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
