@@ -1,4 +1,4 @@
-"""Judging untrusted files in processes that may take 8 seconds, 512 MB and nothing else.
+"""Judging untrusted files in processes that may take 7.5 seconds, 512 MB and nothing else.
 
 A room (:mod:`seal.sandbox_room`) is started on first use, loads the judging modules once and forks for every file, so a file
 pays for a fork, not for a start. A child that crashes or is stopped by the kernel means UNREADABLE. This module
@@ -6,6 +6,7 @@ itself is light: it imports no parser.
 """
 
 import asyncio
+import atexit
 import contextlib
 import datetime as dt
 import json
@@ -24,7 +25,7 @@ from seal.trust import Trust
 from seal.verdict import Kind, Verdict, from_json, unreadable
 
 MAX_FILE = 200 * 1024 * 1024
-TIME_LIMIT = 8.0
+TIME_LIMIT = 7.5
 _GRACE = 0.3
 _MAX_ANSWER = 8 * 1024 * 1024
 _LOADER = "-S", "-P", "-m"
@@ -57,6 +58,12 @@ class Room:
         self._lock = threading.Lock()
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.close)
+
+    def start(self) -> None:
+        """Begin loading now, so that the first file need not wait as long."""
+        with self._lock:
+            self._started()
 
     def judge(self, file: int, trust: Trust, at: dt.datetime, seconds: float) -> Verdict | None:
         """What the child says about the open file; None: not for this room. Raises :class:`_Silent`."""

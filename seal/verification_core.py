@@ -32,6 +32,7 @@ from seal.verification_stamp import StampJudgement, judge_seal, judge_stamp
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 _PDF_WITHIN = 1024  # where readers look for the header
 _END_WITHIN = 2048  # and the end of the file
+_MAX_SEAL = 16 * 1024 * 1024
 _OFD_ROOT = "OFD.xml"
 
 
@@ -95,6 +96,8 @@ def _judge_picture(data: bytes) -> Verdict:
 
 def _judge_seal_file(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
     """An SES_Signature by itself, else an SESeal; what was stamped is not at hand, so a stamp cannot pass entirely."""
+    if len(data) > _MAX_SEAL:
+        return unreadable(Kind.SEAL, "larger than any seal")
     try:
         der.read(data)
     except ValueError as error:

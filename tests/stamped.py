@@ -3,6 +3,7 @@
 Everything is made by the product's own builders and key store, so a test can bend one thing and keep the rest genuine.
 """
 
+import base64
 import datetime as dt
 import hashlib
 import secrets
@@ -58,6 +59,11 @@ This is to certify that the holder may do as the certificate says.
 def certificate_page(metadata: str = '{"ZZMC": "排污许可证", "ZZBS": "1.2.156.3005.2.x"}') -> bytes:
     """An unsealed PDF/A-3b with ``metadata.json`` attached."""
     return bytes(typst.compile(_PAGE.encode(), format="pdf", pdf_standards="a-3b", sys_inputs={"metadata": metadata}))
+
+
+def pem(kind: str, der: bytes) -> bytes:
+    """RFC 7468 text; ``kind`` is CERTIFICATE or X509 CRL."""
+    return f"-----BEGIN {kind}-----\n{base64.encodebytes(der).decode()}-----END {kind}-----\n".encode()
 
 
 @dataclass

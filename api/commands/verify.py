@@ -17,7 +17,7 @@ from api.settings import Settings, language
 from api.verdict_words import INDICATIONS, OUTCOMES, check_words, words
 from keys.base.clock import CHINA_STANDARD_TIME, SystemClock
 from seal.extraction import extract_stamp
-from seal.sandbox import FileTooLarge, verify_file
+from seal.sandbox import CORE, FileTooLarge, verify_file
 from seal.trust import Trust
 from seal.verdict import SEVERITY, Check, Indication, Kind, Outcome, SignatureVerdict, Verdict, claimed, unreadable
 
@@ -47,6 +47,8 @@ def verify(
     del offline  # nothing is ever fetched: see docs/verification.md
     if not files and qr is None:
         raise typer.BadParameter("a FILE or --qr TEXT")
+    if files:
+        CORE.start()
     trusted, instant = _trust(trust), _instant(at)
     verdicts = []
     for name, verdict in [("", claimed(qr))] if qr is not None else []:

@@ -1,6 +1,5 @@
 """Verdicts on every kind of file, and on none: an answer, never an exception."""
 
-import base64
 import datetime as dt
 import io
 import json
@@ -29,7 +28,7 @@ from seal.verdict import (
     passed,
 )
 from seal.verification import verify
-from tests.stamped import NOW, World, certificate_page
+from tests.stamped import NOW, World, certificate_page, pem
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +167,6 @@ def test_trust_is_read_from_pem(world: World) -> None:
     for broken in (b"no pem", b"-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----"):
         with pytest.raises(TrustUnreadable):
             Trust.from_pem(broken)
-
-
-def pem(kind: str, der: bytes) -> bytes:
-    return f"-----BEGIN {kind}-----\n{base64.encodebytes(der).decode()}-----END {kind}-----".encode()
 
 
 def test_the_stamp_is_taken_out_of_a_pdf_only(sealed: bytes) -> None:
