@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.pages.forms import Trouble, trouble_of, typed
+from api.pages.forms import Trouble, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import render
@@ -116,7 +116,7 @@ async def _account(
         identity=_identity(present),
         certificates=[_certificate(one, locale, one.standing(civil_date(now))) for one in held],
         sessions=[_session(one, present, locale) for one in sessions],
-        name=sent.name,
+        name=shown_again(sent.name),
         code_type=sent.code_type,
         code_types=[(code, translate(locale, label)) for code, label in CODE_TYPES.items() if code != "001"],
         trouble=trouble,

@@ -168,7 +168,7 @@ async def _waiting(
         "result": None,
         "status": "awaiting_stamp",
         "document": document.document_hash,
-        "rules": [_rule(answer, locale) for answer in answers],
+        "rules": sorted((_rule(answer, locale) for answer in answers), key=lambda rule: rule.tone != "bad"),
         "allowed": all(_tone(answer) == "good" for answer in answers),
     }
     return render(request, "approval.html", status=status, view=view, trouble=trouble)

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from api.pages.i18n import locale_of, mark, public_sentence, translate
 from api.pages.rendering import render
-from keys.base.errors import FujieError
+from keys.base.errors import FujieError, NotFound
 
 log = structlog.get_logger("fujie.pages")
 
@@ -20,9 +20,9 @@ TITLES = {
     429: mark("A little patience"),
     503: mark("Back in a moment"),
 }
+MISTYPED = mark("The address may be mistyped, or what it names is gone.")
 FALLBACK = mark("Something went wrong")
 ADVICE = {
-    404: mark("The address may be mistyped, or what it names is gone."),
     429: mark("Nothing is lost. Wait a little, then try again."),
 }
 
@@ -38,7 +38,7 @@ def error_page(request: Request, error: FujieError) -> Response:
         status=error.status,
         code=error.code,
         title=translate(locale, TITLES.get(error.status, FALLBACK)),
-        text=public_sentence(error, locale),
+        text=translate(locale, MISTYPED) if error.code == NotFound.code else public_sentence(error, locale),
         advice=translate(locale, ADVICE[error.status]) if error.status in ADVICE else "",
         tone="bad" if error.status >= 500 or error.status == 403 else "wait",
         login=error.status == 401,

@@ -1,5 +1,7 @@
 """What people typed, and what is wrong with it."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData
@@ -9,6 +11,7 @@ from api.pages.i18n import locale_of, public_sentence
 from keys.base.errors import FujieError
 
 LONGEST = 256
+NUMBER_LIKE = re.compile(r"[0-9]{15}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +23,14 @@ class Trouble:
 
 
 def typed(form: FormData, name: str, longest: int = LONGEST) -> str:
-    """A text field; empty where it is missing, a file or longer than ``longest``."""
+    """A text field; empty where it is missing, a file, longer than ``longest`` or holds a NUL, which no database takes."""
     value = form.get(name)
-    return value if isinstance(value, str) and len(value) <= longest else ""
+    return value if isinstance(value, str) and len(value) <= longest and "\0" not in value else ""
+
+
+def shown_again(text: str) -> str:
+    """What was typed, for the form that is shown again; nothing where it looks like an ID number in the wrong field."""
+    return "" if NUMBER_LIKE.search(unicodedata.normalize("NFKC", text)) else text
 
 
 def trouble_of(request: Request, error: FujieError) -> Trouble:

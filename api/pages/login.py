@@ -4,7 +4,6 @@
 half log-in lies in a cookie that lives five minutes, so that no page carries the password.
 """
 
-import re
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.pages.forms import Trouble, trouble_of, typed
+from api.pages.forms import Trouble, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, translate
 from api.pages.rendering import render
@@ -36,7 +35,6 @@ from keys.base.errors import FujieError, Throttled
 
 HALF_COOKIE = "fujie_half_login"
 HALF_SECONDS = 300
-NUMBER_LIKE = re.compile(r"[0-9]{15}")
 LONGEST_PASSWORD = 1024
 REQUIRED = {"username": mark("Please enter your username."), "password": mark("Please enter your password.")}
 
@@ -125,7 +123,7 @@ async def _form(
         portal=await _portal(request, following),
         next=following,
         second_factor=second_factor,
-        username="" if NUMBER_LIKE.search(username) else username,
+        username=shown_again(username),
         trouble=trouble,
         errors=errors,
     )

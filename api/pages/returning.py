@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from api.pages.guard import house_of, origin_of
 from identity.clients import get_client
+from identity.oauth_validation import CLIENT_ID
 
 LONGEST_PATH = 8192
 AUTHORIZE, END_SESSION = "/oauth/authorize", "/oauth/logout"
@@ -54,7 +55,8 @@ def _client_id(path: str) -> str | None:
     if urlsplit(path).path not in {AUTHORIZE, END_SESSION}:
         return None
     parameters = dict(parameters_of(path))
-    return parameters.get("client_id") or _audience(parameters.get("id_token_hint", ""))
+    named = parameters.get("client_id") or _audience(parameters.get("id_token_hint", "")) or ""
+    return named if CLIENT_ID.fullmatch(named) else None
 
 
 def _audience(token: str) -> str | None:

@@ -4,7 +4,18 @@ from dataclasses import dataclass, field, replace
 
 from api.pages.i18n import CHINESE, day, moment, translate
 from api.pages.spoken import validity_of
-from api.pages.words import FILES, INDICATIONS, NOT_IN_FORCE, NOT_ISSUED_HERE, OTHER_CERTIFICATE, OUTCOMES, RECORDS, UNCLEAR_RECORD, Answer
+from api.pages.words import (
+    FILES,
+    INDICATIONS,
+    NOT_IN_FORCE,
+    NOT_ISSUED_HERE,
+    OTHER_CERTIFICATE,
+    OUTCOMES,
+    RECORDS,
+    STATUS_TAGS,
+    UNCLEAR_RECORD,
+    Answer,
+)
 from api.verdict_words import check_words
 from certs.lifecycle import Standing
 from certs.verification import RecordReport, ShownHolder
@@ -141,7 +152,10 @@ def _with_record(view: FileView, record: RecordReport | None, locale: str, asked
     """A genuine file speaks of the day it was sealed; the record says whether the certificate stands today."""
     if record is None or record.certificate is None:
         return replace(view, record_notice=translate(locale, NOT_ISSUED_HERE))
-    known = replace(view, status=record.status.value, record=record.certificate.type_name, record_link=f"/v/{record.code}")
+    standing = translate(locale, STATUS_TAGS[record.status][1])
+    known = replace(
+        view, status=record.status.value, record=f"{record.certificate.type_name} · {standing}", record_link=f"/v/{record.code}"
+    )
     if asked and asked != record.code:
         return replace(known, tone="bad", record_notice=translate(locale, OTHER_CERTIFICATE))
     if record.status is Standing.IN_FORCE:

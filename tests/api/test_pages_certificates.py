@@ -262,6 +262,8 @@ async def test_binding_a_real_name(house: House, client: httpx2.AsyncClient) -> 
         assert not code or code not in answer.text, "a number is never shown again"
         assert field_value(answer.text, "name") == name
         assert re.search(r'<input id="code"[^>]*autocomplete="off"', answer.text)
+    swapped = await client.post("/account/real-name", data={"name": NUMBER, "code": NAME, "code_type": "111"})
+    assert NUMBER not in swapped.text, "not even in the wrong field"
     done = await client.post("/account/real-name", data={"name": NAME, "code": NUMBER, "code_type": "111"})
     assert (done.status_code, done.headers["location"]) == (303, "/account?done=real-name")
     page = (await client.get(done.headers["location"])).text

@@ -253,3 +253,32 @@ async def test_assets_say_how_long_they_may_be_kept(client: httpx2.AsyncClient) 
     assert (await client.get("/assets/fujie.css", headers={"If-None-Match": kept.headers["etag"]})).status_code == 304
     for name in ("nothing.css", "..%2Fi18n.py", "%2e%2e"):
         assert (await client.get(f"/assets/{name}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"username=a%00b&password=c%00d&next=%2F%00", "application/x-www-form-urlencoded"),
+        (b"username=%ff%fe&password=%c3%28", "application/x-www-form-urlencoded"),
+        (b"username=" + b"a" * 100_000 + b"&password=x", "application/x-www-form-urlencoded"),
+        (b"&".join(b"f%d=1" % number for number in range(500)), "application/x-www-form-urlencoded"),
+        (b"no form at all", "application/json"),
+        (b"--x\r\nnot multipart", "multipart/form-data; boundary=x"),
+        (b"anything", "multipart/form-data"),
+        (b"--x\r\nContent-Disposition: form-data; name=username; filename=a\r\n\r\nb\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+    ],
+)
+async def test_whatever_is_sent_gets_an_answer(client: httpx2.AsyncClient, content: bytes, kind: str) -> None:
+    for path in ("/login", "/logout", "/consent", "/account/real-name"):
+        answer = await client.post(path, content=content, headers={"Content-Type": kind})
+        assert answer.status_code < 500, path
+        assert answer.status_code != 200, path
+
+
+@pytest.mark.parametrize("path", ["/login", "/logout", "/consent"])
+@pytest.mark.parametrize(
+    "query", ["client_id=%00", "client_id=%ff", "id_token_hint=a.b.c", "id_token_hint=a.eyJhdWQiOjF9.c", "client_id[]=x&client_id"]
+)
+async def test_whatever_next_asks_for_gets_an_answer(client: httpx2.AsyncClient, path: str, query: str) -> None:
+    for address in ("/oauth/authorize", "/oauth/logout"):
+        assert (await client.get(path, params={"next": f"{address}?{query}"})).status_code < 500
