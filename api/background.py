@@ -8,7 +8,7 @@ import structlog
 
 from api.wiring import House
 from certs.sweeping import sweep
-from identity import sessions, throttle
+from identity import grant_statements, sessions, throttle
 from keys.evidence.log import sequence_all
 
 log = structlog.get_logger("fujie.background")
@@ -33,6 +33,7 @@ async def _forget(house: House) -> None:
     async with house.database.begin() as session:
         await sessions.forget_old(session, house.clock.now())
         await throttle.forget_old(session, house.clock.now())
+        await grant_statements.forget_old(session, house.clock.now())
 
 
 @contextlib.asynccontextmanager

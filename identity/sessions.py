@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
 
 from identity.login_policy import ABSOLUTE, HALF_LOGIN, IDLE, Strength
 from identity.models import AccountRow, HalfLoginRow, SessionRow
@@ -56,13 +56,22 @@ async def open_session(session_db: AsyncSession, now: dt.datetime, account_id: u
     return secret, _view(row)
 
 
+# Prepared once: this is asked at every request, and building the statement costs more than running it.
+_FIND = (
+    select(SessionRow)
+    .join(AccountRow, and_(AccountRow.id == SessionRow.account_id, AccountRow.active))
+    .where(
+        SessionRow.secret_hash == bindparam("secret"),
+        SessionRow.ended_at.is_(None),
+        SessionRow.expires_at > bindparam("at"),
+        SessionRow.last_seen_at > bindparam("idle_since"),
+    )
+)
+
+
 async def find_session(session_db: AsyncSession, now: dt.datetime, secret: str) -> Session | None:
     """The live session of a cookie's secret, or None. Marks it as seen: call it inside ``database.begin()``."""
-    row = await session_db.scalar(
-        select(SessionRow)
-        .join(AccountRow, and_(AccountRow.id == SessionRow.account_id, AccountRow.active))
-        .where(SessionRow.secret_hash == _hash(secret), _alive(now))
-    )
+    row: SessionRow | None = await session_db.scalar(_FIND, {"secret": _hash(secret), "at": now, "idle_since": now - IDLE})
     if row is None:
         return None
     if now - row.last_seen_at >= _TOUCH_EVERY:
