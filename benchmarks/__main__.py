@@ -1,0 +1,84 @@
+"""``python -m benchmarks [FIGURE …]``: every figure beside its peers, as one table and in ``benchmarks/results.json``."""
+
+import argparse
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import floors, instance, issue, machine, parts, sign_in, verify
+from benchmarks.bench import Bench
+from benchmarks.peers.credentials import make_credentials
+from benchmarks.rows import HEADINGS, Row, as_markdown, cells, write_json
+from benchmarks.sample import take_sample
+
+HERE = Path(__file__).parent
+DOCUMENT = HERE.parent / "docs" / "figures.md"
+MARKS = "<!-- table -->\n", "<!-- end of table -->\n"
+WIDTH = 190
+FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
+    "issue": issue.figure,
+    "parts": parts.figure,
+    "verify": verify.figure,
+    "sign_in": sign_in.figure,
+    "floors": floors.figure,
+}
+
+
+def main() -> None:
+    options = _options()
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    facts, began = machine.shape(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fujie-bench-") as folder, instance.running() as house:
+        made = make_credentials(Path(folder))
+        bench = Bench(house, take_sample(house), made, Path(folder), options.rounds, began + options.seconds)
+        rows = [row for name in options.figures or FIGURES for row in _figure(bench, name, console)]
+    console.print(_table(rows))
+    if not options.figures:
+        write_json(HERE / "results.json", facts | {"seconds": round(time.monotonic() - began)}, rows)
+    if options.document:
+        _document(rows)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = ", ".join(FIGURES)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", choices=[*FIGURES, []], help=f"of {names}; all if none is named")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each contender; the median counts")
+    parser.add_argument("--seconds", type=float, default=360, help="no figure begins after that")
+    parser.add_argument("--document", action="store_true", help="put the table into docs/figures.md too")
+    return parser.parse_args()
+
+
+def _figure(bench: Bench, name: str, console: Console) -> list[Row]:
+    """A figure's rows, or one that says why there are none: the others go on."""
+    if bench.out_of_time:
+        return [Row(name, None, "", None, note="not measured: out of time, see --seconds")]
+    with console.status(f"{name} …") if console.is_terminal else contextlib.nullcontext():
+        return FIGURES[name](bench)
+
+
+def _table(rows: Iterable[Row]) -> Table:
+    table = Table(title="ratio: ours ÷ peer's, below 1 ours is cheaper", title_justify="left")
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right" if heading in {"ours", "peer's", "ratio"} else "left", no_wrap=heading != "note")
+    for row in rows:
+        table.add_row(*cells(row))
+    return table
+
+
+def _document(rows: Iterable[Row]) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{as_markdown(rows)}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

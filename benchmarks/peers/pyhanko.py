@@ -1,0 +1,70 @@
+"""pyHanko as a peer: a plain PAdES signature (P-256, no appearance, no validation material) and the judgement of one."""
+
+import asyncio
+import datetime as dt
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from asn1crypto import crl, x509
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.fields import SigSeedSubFilter
+from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
+from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation.dss import DocumentSecurityStore
+from pyhanko.sign.validation.errors import NoDSSFoundError
+from pyhanko_certvalidator import ValidationContext
+
+from benchmarks.peers.credentials import PASSPHRASE
+
+_RESERVED = 8192
+"""Hexadecimal digits, told beforehand: without it pyHanko signs twice to find out."""
+
+
+def signing(p12: Path) -> Callable[[bytes], bytes]:
+    signer = SimpleSigner.load_pkcs12(str(p12), passphrase=PASSPHRASE.encode())
+
+    def sign(pdf: bytes) -> bytes:
+        metadata = PdfSignatureMetadata(field_name="Signature", subfilter=SigSeedSubFilter.PADES, md_algorithm="sha256")
+        out = PdfSigner(metadata, signer).sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), bytes_reserved=_RESERVED)
+        return bytes(out.getbuffer())
+
+    return sign
+
+
+def judging(roots: list[bytes], crls: list[bytes], at: dt.datetime) -> Callable[[bytes], None]:
+    """Signature, coverage, path and revocation, with what the file brings along. Raises AssertionError unless all is well."""
+    anchors = [x509.Certificate.load(one) for one in roots]
+
+    def judge(pdf: bytes) -> None:
+        reader = PdfFileReader(io.BytesIO(pdf))
+        signature = reader.embedded_signatures[-1]
+        certificates, lists = _brought(reader)
+        context = ValidationContext(
+            trust_roots=anchors,
+            other_certs=certificates,
+            crls=[*lists, *(crl.CertificateList.load(one) for one in crls)],
+            moment=at,
+            allow_fetching=False,
+            revocation_mode="require",
+        )
+        status = asyncio.run(async_validate_pdf_signature(signature, signer_validation_context=context))
+        assert status.intact
+        assert status.valid
+        assert status.trusted
+        assert status.coverage.name == "ENTIRE_FILE"
+
+    return judge
+
+
+def _brought(reader: PdfFileReader) -> tuple[list[x509.Certificate], list[crl.CertificateList]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            store = DocumentSecurityStore.read_dss(reader)
+        except NoDSSFoundError:
+            return [], []
+        lists = [crl.CertificateList.load(one.get_object().data) for one in store.crls]
+        return list(store.load_certs()), lists

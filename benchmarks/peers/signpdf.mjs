@@ -1,0 +1,27 @@
+// npm @signpdf with its P12 signer (RSA only, node-forge). argv: JSON {pdf, p12, warmUp, rounds, count}; prints one JSON line.
+import { readFileSync } from 'node:fs';
+import { plainAddPlaceholder } from '@signpdf/placeholder-plain';
+import { P12Signer } from '@signpdf/signer-p12';
+import { SignPdf } from '@signpdf/signpdf';
+
+const given = JSON.parse(process.argv[2]);
+const pdf = readFileSync(given.pdf);
+const p12 = readFileSync(given.p12);
+const facts = { reason: 'benchmark', contactInfo: 'benchmark', name: 'benchmark', location: 'benchmark', signatureLength: 4096 };
+
+async function sign() {
+  const open = plainAddPlaceholder({ pdfBuffer: pdf, ...facts });
+  return new SignPdf().sign(open, new P12Signer(p12, { passphrase: given.passphrase }));
+}
+
+const rounds = [];
+for (let i = 0; i < given.warmUp; i += 1) await sign();
+let signed;
+for (let round = 0; round < given.rounds; round += 1) {
+  const before = process.cpuUsage();
+  const began = performance.now();
+  for (let i = 0; i < given.count; i += 1) signed = await sign();
+  const { user, system } = process.cpuUsage(before);
+  rounds.push({ cpu: (user + system) / 1000 / given.count, wall: (performance.now() - began) / given.count });
+}
+console.log(JSON.stringify({ rounds, octets: signed.length }));

@@ -1,0 +1,110 @@
+"""Verifying a sealed certificate: in this process, and in the sandbox as the service does it."""
+
+import datetime as dt
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.bench import Bench
+from benchmarks.cpu import Forks, own_seconds
+from benchmarks.measure import Contender, Cost, take_turns
+from benchmarks.parts import median_cpu
+from benchmarks.peers import pyhanko
+from benchmarks.peers.installing import NotInstalled, java, run
+from benchmarks.rows import WALL_MS, Row
+from keys.base.clock import SystemClock
+from seal.sandbox import CORE, verify_guarded
+from seal.trust import Trust
+from seal.verdict import Indication
+from seal.verification import verify
+
+SAME = "the same file: PAdES, path and CRLs only; ours also judges the SM2 stamp, the seal and its maker"
+
+
+def figure(bench: Bench) -> list[Row]:
+    sample, now = bench.sample, SystemClock().now()
+    costs = measure(sample.stamped, sample.trust, now, bench.rounds)
+    guarded, note = _guarded(sample.stamped, sample.trust, now, bench.rounds)
+    theirs = take_turns({"pyhanko": Contender(_pyhanko(bench, now), count=6)}, bench.rounds, warm_up=3)["pyhanko"]
+    ours = costs.total
+    return [
+        Row("verify, in process", ours, "pyHanko", theirs.total, note=SAME),
+        _row(ours, "PDFBox 2 + BouncyCastle", ask_pdfbox, bench, "as above; warmed-up JVM"),
+        _row(ours, "pdfsig (poppler)", ask_pdfsig, bench, "a process for each file, start included; no revocation"),
+        Row("verify, in the sandbox", guarded.total, "", None, note=note),
+        Row("verify, in the sandbox", guarded.wall, "", None, WALL_MS, "a fresh child with limits for each file"),
+    ]
+
+
+def measure(pdf: bytes, trust: Trust, at: dt.datetime, rounds: int, count: int = 20) -> Cost:
+    """In this process."""
+    return take_turns({"ours": Contender(judging(verify, pdf, trust, at), count=count)}, rounds, warm_up=3)["ours"]
+
+
+def judging(judge: Callable[..., object], pdf: bytes, trust: Trust, at: dt.datetime) -> Callable[[int], None]:
+    def once(_: int) -> None:
+        verdict = judge(pdf, trust, at)
+        assert verdict.indication is Indication.TOTAL_PASSED, verdict  # type: ignore[attr-defined]
+
+    return once
+
+
+def _guarded(pdf: bytes, trust: Trust, at: dt.datetime, rounds: int) -> tuple[Cost, str]:
+    once = judging(verify_guarded, pdf, trust, at)
+    once(0)
+    try:
+        forks = Forks(CORE._process.pid)  # type: ignore[union-attr]  # the room and, from now on, its children
+    except OSError as error:
+        cost = take_turns({"ours": Contender(once)}, rounds)["ours"]
+        return cost, f"only our side: the kernel does not count the child for us ({error.strerror})"
+    try:
+        meter: Callable[[], Mapping[str, float]] = lambda: {"own": own_seconds(), "sandbox": forks.seconds()}  # noqa: E731
+        cost = take_turns({"ours": Contender(once, meter)}, rounds)["ours"]
+    finally:
+        forks.close()
+    return cost, f"asking {cost.of('own'):.1f} + fork, judge, end of the child {cost.of('sandbox'):.1f}"
+
+
+def _pyhanko(bench: Bench, at: dt.datetime) -> Callable[[int], object]:
+    judge = pyhanko.judging(list(bench.sample.trust.certificates), [], at)
+    return lambda _: judge(bench.sample.stamped)
+
+
+def _stamped(bench: Bench) -> Path:
+    path = bench.folder / "stamped.pdf"
+    path.write_bytes(bench.sample.stamped)
+    return path
+
+
+def ask_pdfbox(bench: Bench) -> float:
+    root = bench.folder / "fujie-root.der"
+    root.write_bytes(bench.sample.material.signer_chain[-1])
+    arguments = ("verify", str(_stamped(bench)), str(root), "150", str(bench.rounds), "30")
+    return median_cpu(run([*java().command, *arguments], bench.folder, 90, "PdfBoxPeer failed"))
+
+
+def ask_pdfsig(bench: Bench) -> float:
+    program, path = shutil.which("pdfsig"), _stamped(bench)
+    if program is None:
+        raise NotInstalled("not installed: apt-get install poppler-utils")
+    once = Contender(lambda _: _ask(program, path), _children, count=5)
+    return take_turns({"pdfsig": once}, bench.rounds, warm_up=1)["pdfsig"].total
+
+
+def _ask(program: str, path: Path) -> None:
+    done = subprocess.run([program, "-nocert", str(path)], capture_output=True, check=False)
+    assert b"Signature is Valid" in done.stdout, done.stdout
+
+
+def _children() -> Mapping[str, float]:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"children": used.ru_utime + used.ru_stime}
+
+
+def _row(ours: float, peer: str, ask: Callable[[Bench], float], bench: Bench, note: str) -> Row:
+    try:
+        return Row("verify, in process", ours, peer, ask(bench), note=note)
+    except NotInstalled as missing:
+        return Row("verify, in process", ours, peer, None, note=str(missing))
