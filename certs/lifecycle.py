@@ -99,6 +99,24 @@ def find_move(name: str, status: Status) -> Move:
     raise MoveNotAllowed(f"{name} from {status}", status=status.value)
 
 
+def markdown() -> str:
+    """The table of moves for the documentation."""
+    lines = [
+        "# 证照状态 · The life of a certificate",
+        "",
+        "由 `certs/lifecycle.py` 生成。Generated from `certs/lifecycle.py`. Codes of GB/T 36903.",
+        "",
+        "| 操作 Move | 从 From | 到 To | 操作代码 Operation |",
+        "|---|---|---|---|",
+    ]
+    for move in MOVES:
+        sources = ", ".join(f"{status.value} {status.name.lower()}" for status in Status if status in move.sources)
+        note = "（由后继证照引起 when its successor is issued）" if move.name in SUCCESSIONS else ""
+        target = f"{move.target.value} {move.target.name.lower()}"
+        lines.append(f"| `{move.name}` | {sources} | {target}{note} | {move.operation.value} {move.operation.name.lower()} |")
+    return "\n".join(lines) + "\n"
+
+
 def standing(status: Status, *, today: dt.date, valid_from: dt.date | None, valid_to: dt.date | None, superseded: bool = False) -> Standing:
     """What holds on the civil date ``today``: a decision against the certificate, then a successor, then its dates."""
     if superseded and status in (Status.VALID, Status.EXPIRED):

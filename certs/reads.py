@@ -175,8 +175,13 @@ async def _holders_of(session: AsyncSession, certificates: Sequence[uuid.UUID]) 
     statement = select(HolderRow).where(HolderRow.certificate_id.in_(certificates)).order_by(HolderRow.certificate_id, HolderRow.position)
     found: dict[uuid.UUID, list[Holder]] = {}
     for row in await session.scalars(statement):
-        found.setdefault(row.certificate_id, []).append(Holder(row.name, row.code_type, row.code, row.code_masked))
+        found.setdefault(row.certificate_id, []).append(to_holder(row))
     return found
+
+
+def to_holder(row: HolderRow) -> Holder:
+    """The view of a holder's row."""
+    return Holder(row.name, row.code_type, row.code, row.code_masked)
 
 
 def to_certificate(row: CertificateRow, holders: dict[uuid.UUID, list[Holder]]) -> Certificate:

@@ -8,14 +8,15 @@ import uuid
 from typing import Any
 
 from certs.admission import Admitted
+from certs.catalogue import CertificateType
 from certs.holders import holder_values
 from certs.idempotency import claim_key
 from certs.leases import LEASE, new_lease
 from certs.lifecycle import Status
 from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
-from certs.reads import get_certificate, get_type, identifier_taken, next_serial
-from certs.records import Source, Stage
+from certs.reads import get_certificate, get_type, identifier_taken, next_serial, to_certificate, to_holder
+from certs.records import Certificate, Source, Stage
 from certs.stages import Issuing, Reserved
 from keys.base.actor import Actor, ActorKind
 from keys.base.clock import civil_date
@@ -34,21 +35,28 @@ async def reserve(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, 
         row = _certificate_row(certificate_id, now, actor, admitted, identifier)
         session.add(row)
         await session.flush()
-        session.add_all(_holder_rows(issuing, certificate_id, admitted))
-        session.add(_issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}"))
+        holders = _holder_rows(issuing, certificate_id, admitted)
+        session.add_all(holders)
+        work = _issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}")
+        session.add(work)
         details: dict[str, JSON] = {"identifier": str(identifier), "type": admitted.kind.code, "issuer": admitted.issuer.uscc}
         await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
         await session.flush()
-        return await load_reserved(session, certificate_id, lease)
+        certificate = to_certificate(row, {certificate_id: [to_holder(one) for one in holders]})
+    return _stage(certificate, admitted.kind, work, lease)
 
 
 async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease: uuid.UUID) -> Reserved:
-    """The stage as it stands in the database: what a fresh run and the sweeper both start from."""
+    """The stage as it stands in the database: what the sweeper and an approver's stamp start from."""
     certificate = await get_certificate(session, certificate_id)
     row = await session.get(IssuingRow, certificate_id, populate_existing=True)
     kind = await get_type(session, certificate.type_code) if certificate else None
     if certificate is None or row is None or kind is None:
         raise LookupError(f"certificate {certificate_id} has no issuing to go on with")
+    return _stage(certificate, kind, row, lease)
+
+
+def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID) -> Reserved:
     approval = row.approval
     return Reserved(
         certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"]

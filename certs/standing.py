@@ -8,12 +8,13 @@
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 
 from sqlalchemy import select, update
 
 from certs.access import may_change
-from certs.approvals import is_clean
-from certs.lifecycle import SUCCESSIONS, Move, MoveNotAllowed, Status, find_move
+from certs.approvals import IdempotencyKeyReused, is_clean
+from certs.lifecycle import MOVES, SUCCESSIONS, Move, MoveNotAllowed, Status, find_move
 from certs.models import CertificateRow, EventRow, OutboxRow
 from certs.reads import get_certificate, may_issue_for
 from certs.records import Certificate, Stage
@@ -62,17 +63,17 @@ def check_reason(reason: str) -> str:
 async def _change(
     database: Database, now: dt.datetime, actor: Actor, certificate_id: uuid.UUID, name: str, reason: str, key: str | None
 ) -> Certificate:
+    if name in SUCCESSIONS:
+        raise MoveNotAllowed("it takes a successor")
     async with database.begin() as session:
+        # The row is held first, so that a repeated request finds what the first one did.
+        await session.execute(select(CertificateRow.id).where(CertificateRow.id == certificate_id).with_for_update())
         certificate = await _changeable(session, actor, certificate_id)
-        if name in SUCCESSIONS:
-            raise MoveNotAllowed("it takes a successor")
-        if key is None or not await _done_before(session, actor, certificate_id, key):
-            await apply(session, now, actor, certificate, find_move(name, certificate.status), reason, key)
-        session.expire_all()
-        changed = await get_certificate(session, certificate_id)
-    if changed is None:
-        raise NotFound("certificate")
-    return changed
+        if key is not None and await _done_before(session, actor, certificate_id, name, key):
+            return certificate
+        move = find_move(name, certificate.status)
+        await apply(session, now, actor, certificate, move, reason, key)
+    return replace(certificate, status=move.target)
 
 
 async def _changeable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
@@ -85,9 +86,15 @@ async def _changeable(session: AsyncSession, actor: Actor, certificate_id: uuid.
     return certificate
 
 
-async def _done_before(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID, key: str) -> bool:
-    same = select(EventRow.id).where(EventRow.certificate_id == certificate_id, EventRow.actor_id == actor.id, EventRow.request_key == key)
-    return await session.scalar(same) is not None
+async def _done_before(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID, name: str, key: str) -> bool:
+    """Whether the actor made this change with this key; raises ``IdempotencyKeyReused`` if it was another change."""
+    same = select(EventRow.operation).where(
+        EventRow.certificate_id == certificate_id, EventRow.actor_id == actor.id, EventRow.request_key == key
+    )
+    operation = await session.scalar(same)
+    if operation is not None and operation not in {move.operation for move in MOVES if move.name == name}:
+        raise IdempotencyKeyReused
+    return operation is not None
 
 
 async def apply(

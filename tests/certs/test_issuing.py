@@ -9,7 +9,7 @@ import pypdfium2
 import pytest
 from sqlalchemy import select, text
 
-from certs import issuance
+from certs import carrying, issuance
 from certs.approvals import HolderInput, IdempotencyKeyReused, OutcomeStatus
 from certs.blobs import FolderBlobStore
 from certs.issuance import approve, sweep
@@ -187,6 +187,25 @@ async def test_a_repeated_request_takes_over_what_died(city: Any, monkeypatch: p
     outcome = await approve(city.issuing, city.client, city.approval(), "key")
     assert outcome.status is OutcomeStatus.ISSUED
     assert len(await rows(city.issuing.database, CertificateRow)) == 1
+
+
+async def test_a_run_that_was_thought_dead_cannot_finish_what_another_took_over(
+    city: Any, monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
+    finish = carrying.record_issued
+
+    async def slow(issuing: Any, stamped: Any) -> Any:
+        monkeypatch.setattr(carrying, "record_issued", finish)
+        clock.advance(seconds=20)
+        assert await sweep(issuing) == 1
+        return await finish(issuing, stamped)
+
+    monkeypatch.setattr(carrying, "record_issued", slow)
+    outcome = await approve(city.issuing, city.client, city.approval(), "key")
+    assert outcome.status is OutcomeStatus.ISSUED
+    assert len(await rows(city.issuing.database, EventRow)) == 1
+    assert await audit_trail(city.issuing.database, "certs.issue.record") == [("done", None)]
+    assert await audit_trail(city.issuing.database, "seal.use") == [("done", None)]
 
 
 async def test_two_sweepers_never_issue_the_same_certificate_twice(city: Any, monkeypatch: pytest.MonkeyPatch, clock: Any) -> None:

@@ -1,3 +1,4 @@
+import asyncio
 import datetime as dt
 from typing import Any
 from urllib.parse import quote
@@ -139,6 +140,10 @@ async def test_a_repeated_change_with_one_key_happens_once(city: Any, issued: An
     assert first.status is again.status is Status.SUSPENDED
     assert len(await read_history(library, city.client, issued.id)) == 2
     assert await refusal(change(city, city.client, issued, "suspend", key="k2")) == "MOVE_NOT_ALLOWED"
+    assert await refusal(change(city, city.client, issued, "resume", key="k1")) == "IDEMPOTENCY_KEY_REUSED"
+    both = await asyncio.gather(*(change(city, city.client, issued, "resume", key="k3") for _ in range(3)))
+    assert {one.status for one in both} == {Status.VALID}
+    assert len(await read_history(library, city.client, issued.id)) == 3
 
 
 async def test_a_successor_carries_its_predecessors_identifier_and_ends_it(city: Any, issued: Any, library: Library, clock: Any) -> None:

@@ -1,8 +1,9 @@
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
-from certs.lifecycle import MOVES, MoveNotAllowed, Standing, Status, find_move, standing
+from certs.lifecycle import MOVES, MoveNotAllowed, Standing, Status, find_move, markdown, standing
 
 DAY = dt.date(2026, 11, 21)
 
@@ -16,6 +17,10 @@ def test_moves_lead_where_the_table_says_and_nowhere_else() -> None:
             else:
                 with pytest.raises(MoveNotAllowed):
                     find_move(move.name, status)
+
+
+def test_the_documentation_is_generated_from_the_table() -> None:
+    assert (Path(__file__).parents[2] / "docs" / "certificate-lifecycle.md").read_text(encoding="utf-8") == markdown()
 
 
 def test_nothing_leads_out_of_a_final_status() -> None:
