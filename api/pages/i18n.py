@@ -1,6 +1,7 @@
 """Two languages, Chinese first. Messages are written in English in the code and translated in ``locales/zh_Hans_CN``.
 
-The catalogues are read straight from the ``.po`` files when the process starts: nothing to compile, nothing to forget.
+The catalogues are read straight from the ``.po`` files when the process starts: nothing to compile, nothing to forget. After a change of
+messages: ``pybabel extract -F api/pages/babel.cfg -k mark -o messages.pot api/pages`` and ``pybabel update``; a test names what is missing.
 """
 
 import datetime as dt
