@@ -36,7 +36,7 @@ def serve(judge: Judge) -> None:
     while True:
         order, files = _receive(control)
         if not order:
-            return
+            os._exit(0)  # nothing to tidy up, and extension modules complain when they are torn down
         if len(files) == _FDS and os.fork() == 0:
             _work(judge, *files)
         for file in files:

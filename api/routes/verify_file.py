@@ -6,7 +6,6 @@ The body goes to an unlinked temporary file as it arrives, never into memory, an
 import contextlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
-from pathlib import Path
 from typing import IO
 
 from starlette.datastructures import UploadFile
@@ -16,7 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.masking import masked_metadata
+from api.wiring import House
 from keys.base.errors import InvalidInput
+from keys.pki.crl import current_crls
+from keys.pki.reads import get_authorities
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
@@ -47,15 +49,21 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
 
     Raises FileTooLarge, UploadMissing, UploadBroken, VerificationBusy.
     """
-    house = request.app.state.house
+    house: House = request.app.state.house
     async with _upload(request) as (name, file):
         descriptor = file.fileno()
         file.flush()  # after fileno: that is what moves a small form file out of memory
-        return name, await GATE.verify_file(descriptor, _trust(house.settings.trust_file), house.clock.now())
+        return name, await GATE.verify_file(descriptor, await _trust(house), house.clock.now())
 
 
-def _trust(path: Path) -> Trust:
-    return Trust.from_pem(path.read_bytes()) if path.is_file() else Trust()
+async def _trust(house: House) -> Trust:
+    """The roots, and our own authorities' current lists: a revocation counts here at once, whatever list the file carries."""
+    file = house.settings.trust_file
+    roots = Trust.from_pem(file.read_bytes()) if file.is_file() else Trust()
+    async with house.database.begin() as session:
+        names = await get_authorities(session)
+        lists = await current_crls(session, house.keystore, house.clock.now(), names)
+    return Trust(roots.certificates, (*lists.values(), *roots.crls))
 
 
 @contextlib.asynccontextmanager

@@ -1,8 +1,9 @@
 """``POST /api/v1/verify``: the body or a form, streamed, bounded, judged, masked."""
 
+import datetime as dt
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,22 @@ from starlette.requests import Request
 
 from api import problems
 from api.routes import verify_file
+from keys.base.actor import Actor, ActorKind, Role
 from keys.base.clock import Clock
+from keys.base.db import Database
 from keys.base.errors import FujieError
+from keys.custody.store import KeyStore
+from keys.pki.authority import establish, trust_bundle
+from keys.pki.crl import revoke
+from seal.making import SealOrder, make_seal
+from seal.material import SealMaterial, load_material
+from seal.stamping import stamp
+from seal.verification_path import read_certificate
 from tests.conftest import TestClock
-from tests.stamped import World, certificate_page, pem
+from tests.stamped import PLACE, World, certificate_page, pem
 
 ADDRESS = "/api/v1/verify"
+HOUSING = "11990100MB00000435"
 OTHER_FIELD = b'--x\r\nContent-Disposition: form-data; name="other"\r\n\r\n1\r\n--x--\r\n'
 
 
@@ -30,6 +41,8 @@ class Settings:
 class House:
     settings: Settings
     clock: Clock
+    database: Database
+    keystore: KeyStore
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +51,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture
-async def client(world: World, clock: TestClock, tmp_path: Path) -> AsyncIterator[AsyncClient]:
+async def client(world: World, clock: TestClock, database: Database, keystore: KeyStore, tmp_path: Path) -> AsyncIterator[AsyncClient]:
     trust = tmp_path / "trust.pem"
     trust.write_bytes(pem("CERTIFICATE", world["root"].certificate) + pem("CERTIFICATE", world["root-sm"].certificate))
 
@@ -47,7 +60,7 @@ async def client(world: World, clock: TestClock, tmp_path: Path) -> AsyncIterato
         return problems.problem_response(request, error)
 
     app = Starlette(routes=verify_file.routes, exception_handlers={FujieError: refused})
-    app.state.house = House(Settings(trust), clock)
+    app.state.house = House(Settings(trust), clock, database, keystore)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
 
@@ -102,6 +115,37 @@ async def test_a_body_past_the_limit_is_refused_while_it_arrives(client: AsyncCl
     assert (answer.status_code, answer.json()["code"]) == (413, "FILE_TOO_LARGE")
     form = await client.post(ADDRESS, files={"file": ("x", bytes(200_000))})
     assert (form.status_code, form.json()["code"]) == (413, "FILE_TOO_LARGE")
+
+
+async def demonstration_seal(database: Database, keystore: KeyStore, clock: TestClock) -> SealMaterial:
+    await establish(database, keystore, clock, "http://127.0.0.1:8000")
+    usual = Actor(ActorKind.PERSON, "keeper", "", HOUSING, "990100", frozenset({Role.SEAL_KEEPER}), assurance=4, authenticator=2)
+    admin = replace(usual, id="admin", organisation="11990100MB0000019L", roles=frozenset({Role.SECURITY_ADMIN}))
+    now = clock.now()
+    order = SealOrder("示范市住建局行政审批专用章", "approval", HOUSING, "示范市住建局", "990100", None, now, now + dt.timedelta(days=365))
+    seal = await make_seal(database, keystore, clock, usual, order, reviewer=admin)
+    async with database.begin() as session:
+        return await load_material(session, keystore, now, seal.code)
+
+
+async def test_a_revocation_counts_at_once(
+    client: AsyncClient, database: Database, keystore: KeyStore, clock: TestClock, world: World, tmp_path: Path
+) -> None:
+    """The list inside the file stays current for months; the service's own is asked as well."""
+    material = await demonstration_seal(database, keystore, clock)
+    async with database.begin() as session:
+        (tmp_path / "trust.pem").write_text(await trust_bundle(session))
+    page = certificate_page()
+    permit = world.permit(page, seal_code=material.code)
+    sealed = stamp(permit, page, material, PLACE, keystore, clock.now()).pdf
+    assert (await client.post(ADDRESS, content=sealed)).json()["indication"] == "TOTAL_PASSED"
+    clock.advance(minutes=1)
+    signer = read_certificate(material.signer_certificate)
+    assert signer is not None
+    async with database.begin() as session:
+        await revoke(session, clock.now(), signer.serial, "key_compromise")
+    answer = (await client.post(ADDRESS, content=sealed)).json()
+    assert (answer["indication"], answer["sub_indication"]) == ("INDETERMINATE", "REVOKED_NO_POE")
 
 
 async def test_rubbish_is_answered_like_everything_else(client: AsyncClient) -> None:
