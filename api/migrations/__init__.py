@@ -1,19 +1,30 @@
-"""Interim: create all tables straight from the models (replaced by Alembic at integration)."""
+"""Alembic migrations of all packages' schemas, run from code: there is no ``alembic.ini`` to find."""
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+import asyncio
+import threading
+from pathlib import Path
 
-from api.migrations.metadata import ALL
-from keys.evidence.log import APPEND_ONLY
+from alembic import command
+from alembic.config import Config
+
+
+def configuration(url: str) -> Config:
+    """Alembic's configuration for the database at ``url`` (asyncpg driver)."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("file_template", "%%(rev)s")
+    config.attributes["url"] = url
+    return config
+
+
+_IN_THIS_PROCESS = threading.Lock()  # Alembic keeps its environment in globals; between processes an advisory lock serves
+
+
+def _upgrade(url: str) -> None:
+    with _IN_THIS_PROCESS:
+        command.upgrade(configuration(url), "head")
 
 
 async def upgrade(url: str) -> None:
-    engine = create_async_engine(url)
-    async with engine.begin() as connection:
-        for metadata in ALL:
-            await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {metadata.schema}"))
-            await connection.run_sync(metadata.create_all)
-        if (await connection.execute(text("SELECT 1 FROM pg_trigger WHERE tgname = 'audit_append_only'"))).first() is None:
-            for statement in APPEND_ONLY:
-                await connection.execute(text(statement))
-    await engine.dispose()
+    """Bring the database at ``url`` to the newest revision; nothing happens if it is there."""
+    await asyncio.to_thread(_upgrade, url)

@@ -8,7 +8,7 @@ import datetime as dt
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
@@ -125,29 +125,3 @@ async def entries(session: AsyncSession, first: int, count: int) -> list[bytes]:
     """The entries at positions ``first`` … ``first + count - 1``."""
     statement = select(AuditEvent.body).where(AuditEvent.position >= first, AuditEvent.position < first + count)
     return list(await session.scalars(statement.order_by(AuditEvent.position)))
-
-
-APPEND_ONLY = (
-    """
-CREATE OR REPLACE FUNCTION keys.audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF TG_OP = 'UPDATE' AND OLD.position IS NULL AND NEW.position IS NOT NULL
-     AND (NEW.id, NEW.occurred_at, NEW.action, NEW.object, NEW.actor_id, NEW.outcome, NEW.body)
-       = (OLD.id, OLD.occurred_at, OLD.action, OLD.object, OLD.actor_id, OLD.outcome, OLD.body) THEN
-    RETURN NEW;
-  END IF;
-  RAISE EXCEPTION 'the audit trail is append-only';
-END $$""",
-    """
-CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE ON keys.audit_events
-  FOR EACH ROW EXECUTE FUNCTION keys.audit_append_only()""",
-    """
-CREATE TRIGGER audit_no_truncate BEFORE TRUNCATE ON keys.audit_events
-  FOR EACH STATEMENT EXECUTE FUNCTION keys.audit_append_only()""",
-)
-
-
-async def install_append_only(session: AsyncSession) -> None:
-    """Make the database refuse to change or drop an event (called by the migration)."""
-    for statement in APPEND_ONLY:
-        await session.execute(text(statement))

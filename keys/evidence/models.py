@@ -12,7 +12,7 @@ from keys.models import Base
 class AuditEvent(Base):
     """One event. ``body`` is the leaf of the log; ``position`` is its index there, given after commit.
 
-    A trigger (``keys/evidence/schema.py``) refuses every change but giving a position once, and every deletion.
+    A trigger (migration ``0005_guards``) refuses every change but giving a position once, and every deletion.
     """
 
     __tablename__ = "audit_events"
