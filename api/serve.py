@@ -21,6 +21,7 @@ from api.settings import Settings
 from api.wiring import House, open_house, own_servers
 from api.workers import follow_parent
 from keys.base.errors import FujieError
+from seal.sandbox import CORE
 
 STOP_SECONDS = 15.0
 
@@ -81,9 +82,16 @@ def _web_process(settings: Settings, addresses: Addresses, listening: socket.soc
 
 async def _answer_only(settings: Settings, addresses: Addresses, listening: socket.socket) -> None:
     async with open_house(settings, addresses) as house:
+        _warm(house)
         server = Server(_configuration(house))
         _end_on_signals(server)
         await server.serve(sockets=[listening])
+
+
+def _warm(house: House) -> None:
+    """Load what the first certificate and the first file would otherwise wait for."""
+    house.workers.warm()
+    CORE.start()
 
 
 def _end_on_signals(server: Server) -> None:
@@ -100,6 +108,7 @@ def serve(settings: Settings, console: Console) -> None:
 
 async def _serve(settings: Settings, addresses: Addresses, listening: socket.socket, console: Console) -> None:
     async with open_house(settings, addresses) as house:
+        _warm(house)
         if settings.demo:
             await establish_demo(house, console)
         server = Server(_configuration(house))

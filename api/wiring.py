@@ -24,6 +24,9 @@ from keys.evidence.log import establish_log
 from keys.evidence.notes import VerifierKey
 from keys.jwks import ensure_signing_keys
 
+WORK = ("certs.rendering", "certs.pictures", "seal.stamping")
+"""What the worker processes do: loaded when they start."""
+
 
 @dataclass(frozen=True, slots=True)
 class House:
@@ -99,7 +102,7 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
     keystore = open_keystore(settings)
     database = Database(addresses.database_url)
     redis: Redis = Redis.from_url(addresses.redis_url)
-    workers = ProcessWorkers(settings.cpu_workers or max(1, (os.cpu_count() or 1) // settings.workers))
+    workers = ProcessWorkers(settings.cpu_workers or max(1, (os.cpu_count() or 1) // settings.workers), WORK)
     try:
         personal = await open_personal_data(database, keystore, clock)
         await ensure_signing_keys(database, keystore, clock)
