@@ -47,6 +47,8 @@ CHECKS: dict[str, tuple[str, str]] = {
     "SIGNER_KEY_USAGE": ("签章者证书用途", "The stamp signer's certificate is for signatures"),
     "STAMP_TIME_INVALID": ("签章时间有效", "The time of stamping is within validity"),
     "SIGNER_REVOKED": ("签章者证书未被吊销", "The stamp signer's certificate is not revoked"),
+    "SEAL_SUSPENDED": ("用印时印章未停用", "The seal was not suspended when it stamped"),
+    "SEAL_CANCELLED": ("用印时印章未注销", "The seal was not cancelled when it stamped"),
     "STAMP_TIMESTAMP": ("签章时间戳", "The stamp's time stamp"),
 }
 

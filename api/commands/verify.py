@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from api.commands.run import settings
 from api.masking import masked_metadata
-from api.settings import Settings, language
+from api.settings import language
 from api.verdict_words import INDICATIONS, OUTCOMES, check_words, words
 from keys.base.clock import CHINA_STANDARD_TIME, SystemClock
 from seal.extraction import extract_stamp
@@ -95,7 +96,7 @@ def read_trust(paths: list[Path]) -> Trust:
 def _trust(given: list[Path] | None) -> Trust:
     if given:
         return read_trust(given)
-    default = Settings().trust_file
+    default = settings().trust_file
     return read_trust([default]) if default.is_file() else Trust()
 
 

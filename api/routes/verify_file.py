@@ -22,6 +22,7 @@ from keys.pki.reads import get_authorities
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
+from seal.verification_registry import ask_registry
 
 GATE = Gate()
 _FORM_ROOM = 64 * 1024  # what multipart adds around the file
@@ -53,7 +54,9 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
     async with _upload(request) as (name, file):
         descriptor = file.fileno()
         file.flush()  # after fileno: that is what moves a small form file out of memory
-        return name, await GATE.verify_file(descriptor, await _trust(house), house.clock.now())
+        verdict = await GATE.verify_file(descriptor, await _trust(house), house.clock.now())
+    async with house.database.session() as session:
+        return name, await ask_registry(session, verdict)
 
 
 async def _trust(house: House) -> Trust:

@@ -20,6 +20,7 @@ from keys.base.errors import FujieError
 from keys.custody.store import KeyStore
 from keys.pki.authority import establish, trust_bundle
 from keys.pki.crl import revoke
+from seal.changes import cancel_seal, suspend_seal
 from seal.making import SealOrder, make_seal
 from seal.material import SealMaterial, load_material
 from seal.stamping import stamp
@@ -117,13 +118,15 @@ async def test_a_body_past_the_limit_is_refused_while_it_arrives(client: AsyncCl
     assert (form.status_code, form.json()["code"]) == (413, "FILE_TOO_LARGE")
 
 
+KEEPER = Actor(ActorKind.PERSON, "keeper", "", HOUSING, "990100", frozenset({Role.SEAL_KEEPER}), assurance=4, authenticator=2)
+ADMIN = replace(KEEPER, id="admin", organisation="11990100MB0000019L", roles=frozenset({Role.SECURITY_ADMIN}))
+
+
 async def demonstration_seal(database: Database, keystore: KeyStore, clock: TestClock) -> SealMaterial:
     await establish(database, keystore, clock, "http://127.0.0.1:8000")
-    usual = Actor(ActorKind.PERSON, "keeper", "", HOUSING, "990100", frozenset({Role.SEAL_KEEPER}), assurance=4, authenticator=2)
-    admin = replace(usual, id="admin", organisation="11990100MB0000019L", roles=frozenset({Role.SECURITY_ADMIN}))
     now = clock.now()
     order = SealOrder("示范市住建局行政审批专用章", "approval", HOUSING, "示范市住建局", "990100", None, now, now + dt.timedelta(days=365))
-    seal = await make_seal(database, keystore, clock, usual, order, reviewer=admin)
+    seal = await make_seal(database, keystore, clock, KEEPER, order, reviewer=ADMIN)
     async with database.begin() as session:
         return await load_material(session, keystore, now, seal.code)
 
@@ -146,6 +149,33 @@ async def test_a_revocation_counts_at_once(
         await revoke(session, clock.now(), signer.serial, "key_compromise")
     answer = (await client.post(ADDRESS, content=sealed)).json()
     assert (answer["indication"], answer["sub_indication"]) == ("INDETERMINATE", "REVOKED_NO_POE")
+
+
+async def test_the_registry_is_asked_whether_the_seal_was_in_use(
+    client: AsyncClient, database: Database, keystore: KeyStore, clock: TestClock, world: World, tmp_path: Path
+) -> None:
+    material = await demonstration_seal(database, keystore, clock)
+    async with database.begin() as session:
+        (tmp_path / "trust.pem").write_text(await trust_bundle(session))
+    page = certificate_page()
+
+    def sealed() -> bytes:
+        permit = world.permit(page, seal_code=material.code, expires=clock.now() + dt.timedelta(minutes=5))
+        return stamp(permit, page, material, PLACE, keystore, clock.now()).pdf
+
+    before = sealed()
+    clock.advance(minutes=1)
+    await suspend_seal(database, clock, KEEPER, material.code, "test")
+    clock.advance(minutes=1)
+    during = (await client.post(ADDRESS, content=sealed())).json()
+    assert (during["indication"], during["sub_indication"]) == ("INDETERMINATE", "SIG_CONSTRAINTS_FAILURE")
+    assert {"name": "SEAL_SUSPENDED", "outcome": "FAILED"}.items() <= during["signatures"][0]["checks"][-1].items()
+    assert (await client.post(ADDRESS, content=before)).json()["indication"] == "TOTAL_PASSED"
+    await cancel_seal(database, clock, ADMIN, material.code, "test")
+    clock.advance(minutes=1)
+    after = (await client.post(ADDRESS, content=sealed())).json()
+    assert after["signatures"][0]["checks"][-1]["name"] == "SEAL_CANCELLED"
+    assert after["indication"] != "TOTAL_PASSED"
 
 
 async def test_rubbish_is_answered_like_everything_else(client: AsyncClient) -> None:
