@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from api.bearer import require_scope
+from api.problems import preferred_language
 from certs.approvals import Approval, HolderInput, Outcome, OutcomeStatus, Succession
 from certs.catalogue import CertificateType
 from certs.idempotency import require_key
@@ -32,6 +33,7 @@ router = APIRouter(prefix="/api/v1")
 Line = Annotated[str, StringConstraints(max_length=500)]
 B = TypeVar("B", bound=BaseModel)
 _NO_STORE = {"Cache-Control": "no-store"}
+_UNKNOWN = ("No certificate has this verification code.", "没有证照使用这个核验码。")
 
 
 class _Body(BaseModel):
@@ -281,6 +283,6 @@ async def get_verify(request: Request, code: str) -> Response:
     house = request.app.state.house
     report = await record_by_code(house.database, house.clock.now(), code)
     if report.certificate is None:
-        unknown = {"code": "UNKNOWN_CODE", "title": "No certificate has this verification code."}
-        return JSONResponse(report.to_json() | unknown, 404, _NO_STORE)
+        title = _UNKNOWN[preferred_language(request) == "zh"]
+        return JSONResponse(report.to_json() | {"code": "UNKNOWN_CODE", "title": title}, 404, _NO_STORE)
     return JSONResponse(report.to_json(), headers=_NO_STORE)
