@@ -14,7 +14,9 @@ from api.migrations import upgrade
 from api.settings import Settings
 from api.workers import ProcessWorkers
 from certs.blobs import BlobStore, FolderBlobStore
+from certs.catalogue import shipped_types
 from certs.issuance import Issuing
+from certs.reads import add_missing_types
 from identity.personal_data import PersonalData, open_personal_data
 from keys.base.clock import Clock, SystemClock
 from keys.base.db import Database
@@ -107,6 +109,8 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
         personal = await open_personal_data(database, keystore, clock)
         await ensure_signing_keys(database, keystore, clock)
         log_key = await establish_log(database, keystore, clock, settings.issuer.partition("://")[2] + "/log")
+        async with database.begin() as session:
+            await add_missing_types(session, clock.now(), shipped_types())
         blobs = FolderBlobStore(settings.home / "blobs")
         issuing = Issuing(
             database=database, keystore=keystore, clock=clock, workers=workers, blobs=blobs, personal=personal, base_url=settings.issuer

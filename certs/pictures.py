@@ -59,7 +59,8 @@ def _draw(pdf: bytes, number: int, scale: float) -> Image.Image:
         bitmap = pypdfium2.PdfBitmap.new_native(width, height, pdfium.FPDFBitmap_BGRx)
         bitmap.fill_rect((255, 255, 255, 255), 0, 0, width, height)
         _render_in_time(page, bitmap, width, height)
-        return bitmap.to_pil().convert("RGB")
+        drawn: Image.Image = bitmap.to_pil().convert("RGB")
+        return drawn
     finally:
         document.close()
 

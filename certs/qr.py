@@ -6,6 +6,7 @@ still gives modules of half a millimetre at the printed size.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import zxingcpp
 
@@ -32,8 +33,9 @@ def encode(text: str) -> QrCode:
     if not 0 < len(text.encode()) <= MOST_OCTETS:
         raise InvalidInput("the address does not fit the printed QR code", errors=[{"field": "verify_url", "message": "长度不合 (length)"}])
     symbol = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
-    pixels = memoryview(zxingcpp.write_barcode_to_image(symbol, scale=1, add_quiet_zones=False))
-    height, width = pixels.shape[:2]
+    image: Any = zxingcpp.write_barcode_to_image(symbol, scale=1, add_quiet_zones=False)  # a buffer, though its stub does not say so
+    pixels = memoryview(image)
+    height, width = (pixels.shape or ())[:2]
     return QrCode(tuple(tuple(pixels[y, x] < 128 for x in range(width)) for y in range(height)))
 
 

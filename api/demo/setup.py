@@ -18,8 +18,7 @@ from api.demo import city
 from api.demo.portals import register_portals
 from api.demo.story import tell
 from api.wiring import House
-from certs.catalogue import shipped_types
-from certs.reads import grant_issuing, put_types
+from certs.reads import grant_issuing
 from identity.clients import NewClient, create_client, get_client, rotate_secret
 from identity.credentials import enrol_totp, set_password
 from identity.login_policy import needs_second_factor
@@ -76,6 +75,7 @@ async def establish_demo(house: House, console: Console) -> None:
     write_private(house.settings.trust_file, bundle)
     await register_portals(house.database, house.clock, house.base_url)
     if demo_file(house).exists():
+        _warn_of_another_address(house, console)
         return
     console.print("[bold]符节 Fujie[/]  建立示范市 making the demonstration city (990100)")
     now = house.clock.now()
@@ -83,9 +83,18 @@ async def establish_demo(house: House, console: Console) -> None:
         await _load_registries(session, now, house)
         for row in city.matters():
             await put_matter(session, now, SYSTEM, Matter(row["matter_code"], row["name"], row["is_approval"] == "1", row["organisation"]))
-        await put_types(session, now, shipped_types())
         event = Event("demo.establish", f"division:{city.DIVISION}", Outcome.DONE, SYSTEM)
         await record(session, now, event)
+
+
+def _warn_of_another_address(house: House, console: Console) -> None:
+    """Certificates, revocation lists and the portals' clients name the address this home was made for."""
+    made_for = json.loads(demo_file(house).read_text(encoding="utf-8"))["base_url"]
+    if made_for != house.base_url:
+        console.print(
+            f"[yellow]此数据目录为 {made_for} 而建，门户登录与二维码仍指向该地址。 This home was made for {made_for}: "
+            "the portals' log-in and the QR codes still lead there.[/]"
+        )
 
 
 async def _load_registries(session: AsyncSession, now: dt.datetime, house: House) -> None:
