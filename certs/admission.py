@@ -71,8 +71,8 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
         seal = await _seal_of(session, issuer, approval)
         predecessor = await _predecessor_of(session, issuer, approval)
         answers = await explain_use(session, now, _intended_use(actor, seal, approval))
-    fields = order_fields(kind, approval.fields)
     _refuse_numbers(approval)
+    fields = order_fields(kind, approval.fields)
     check_validity(kind, approval.valid_from, approval.valid_to)
     holders = _normalised(kind, approval.holders, now)
     unattended = _attendance(actor, answers)
@@ -143,13 +143,17 @@ def _attendance(actor: Actor, answers: tuple[RuleAnswer, ...]) -> bool:
 
 def _refuse_numbers(approval: Approval) -> None:
     """An ID number in a free text would end up in the plain: on paper, in a column, on a page."""
-    texts = {**approval.fields, "approval_number": approval.approval_number, "approved_by": approval.approved_by or ""}
-    errors = [{"field": name, "message": "holds an ID number"} for name, value in texts.items() if holds_number(value)]
+    texts = {name: getattr(approval, name) or "" for name in ("approval_number", "approved_by", "approved_at", "window")}
+    errors = [
+        {"field": name, "message": "holds an ID number"} for name, value in {**approval.fields, **texts}.items() if holds_number(value)
+    ]
     errors += [
         {"field": f"holders.{position}.name", "message": "holds an ID number"}
         for position, one in enumerate(approval.holders)
         if holds_number(one.name)
     ]
+    if any(holds_number(name) for name in approval.fields):
+        errors = [{"field": "fields", "message": "a name holds an ID number"}]  # and is not repeated
     if errors:
         raise InvalidInput("an ID number stands in a text", errors=errors)
 

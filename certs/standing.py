@@ -16,6 +16,7 @@ from certs.access import may_change
 from certs.approvals import IdempotencyKeyReused, is_clean
 from certs.lifecycle import MOVES, SUCCESSIONS, Move, MoveNotAllowed, Status, find_move
 from certs.models import CertificateRow, EventRow, OutboxRow
+from certs.privacy import holds_number
 from certs.reads import get_certificate, may_issue_for
 from certs.records import Certificate, Stage
 from certs.stages import Reserved
@@ -55,7 +56,7 @@ async def change_standing(
 def check_reason(reason: str) -> str:
     """The reason as it is kept; raises :class:`ReasonRequired`."""
     text = reason.strip()
-    if not 0 < len(text) <= MAX_REASON or not is_clean(text):
+    if not 0 < len(text) <= MAX_REASON or not is_clean(text) or holds_number(text):
         raise ReasonRequired
     return text
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from api.limits import throttle
-from api.pages.forms import Trouble, trouble_of
+from api.pages.forms import Trouble, shown_again, trouble_of
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import locale_of, mark, moment, translate
 from api.pages.previews import DPI, public_job, redrawn
@@ -53,7 +53,7 @@ async def show_verify(request: Request) -> Response:
     if len(code) == CODE_LENGTH and code.isalnum() and code.isascii():
         return redirect(f"/v/{code}")
     trouble = Trouble("CODE_MALFORMED", translate(locale_of(request), CODE_HINT))
-    return _form(request, status=422, code=typed, errors=Errors(code=trouble))
+    return _form(request, status=422, code=shown_again(typed), errors=Errors(code=trouble))
 
 
 def _form(request: Request, *, status: int = 200, code: str = "", errors: Errors | None = None) -> Response:
