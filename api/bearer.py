@@ -7,7 +7,7 @@ import re
 
 from starlette.requests import Request
 
-from identity.tokens import authenticate_bearer, reading
+from identity.tokens import authenticate_bearer
 from keys.base.actor import Actor
 from keys.base.errors import Forbidden, FujieError, InvalidInput
 
@@ -82,8 +82,7 @@ async def require_scope(request: Request, scope: str) -> Actor:
     """Who sent the request, if their token holds ``scope``. Raises what :func:`bearer_token` raises, and InsufficientScope."""
     token = bearer_token(request)
     house = request.app.state.house
-    async with reading(house.database) as session:
-        actor = await authenticate_bearer(session, house.clock.now(), token)
+    actor = await authenticate_bearer(house.database.hot, house.clock.now(), token)
     if actor is None:
         raise InvalidToken
     if scope not in actor.scopes:

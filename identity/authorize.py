@@ -1,12 +1,12 @@
 """A portal asks for a log-in.
 
 :func:`authorize`
-  1. *find_client*     unknown or closed: an error page, sent nowhere
-  2. *check_return*    the redirect address exactly as registered: else an error page, sent nowhere
-  3. *read_request*    response type, scope, PKCE, prompt …: a refusal goes to the client, with ``state`` and ``iss``
-  4. *look_up*         the session, the consent, and whether this very request was seen before
+  1. *fetch*           the client, the session and the consent, in one query
+  2. *find_client*     unknown or closed: an error page, sent nowhere
+  3. *check_return*    the redirect address as registered: else an error page, sent nowhere
+  4. *read_request*    response type, scope, PKCE, prompt …: a refusal goes to the client, with ``state`` and ``iss``
   5. *next_step*       to the log-in, to the consent, or on
-  6. *issue_code*      one row of ``oidc_grants``, good for 60 seconds
+  6. *issue_code*      one row of ``oidc_grants``, good for 60 seconds, and the audit event, in one statement
 
 Where the person has to act (log in anew, consent anew) the request comes back with ``arrival``: the instant of its first
 arrival, signed by us and bound to its parameters. Only a log-in or consent after that instant counts, so ``prompt=login``
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
-from sqlalchemy import insert
+from sqlalchemy import and_, bindparam, insert, select
 
 from identity.authorization import (
     ADDRESS,
@@ -34,18 +34,19 @@ from identity.authorization import (
     single_values,
     with_parameters,
 )
-from identity.clients import Client, get_client
-from identity.consents import consent_to
+from identity.clients import ASKING, Client, client_of, get_client
 from identity.oauth_validation import CLIENT_ID
 from identity.oidc_errors import AccessDenied, OAuthError, RepeatedParameter, UnknownClient
-from identity.oidc_models import GRANTS
+from identity.oidc_models import ACCOUNTS, CLIENTS, CONSENTS, GRANTS, SESSIONS
 from identity.provider import ID_TOKEN_TYPE, Provider
-from identity.sessions import Session, find_session
+from identity.sessions import LIVE, MARK_SEEN, SESSION_COLUMNS, Session, live_parameters, seen_parameters, session_of
 from identity.tokens import CODE, CODE_LIFETIME, new_token
 from keys.base.actor import ANONYMOUS, Actor, ActorKind
 from keys.base.db import AsyncSession
+from keys.base.hot import Record, Statement
 from keys.base.ids import fingerprint, new_id
-from keys.evidence.audit import JSON, Event, Outcome, digest, record, record_alone
+from keys.evidence import audit
+from keys.evidence.audit import JSON, Outcome, digest, record_alone
 
 ARRIVAL_TYPE = "arrival+jwt"
 LONGEST_NEXT = 4096  # what the pages take
@@ -61,13 +62,13 @@ async def authorize(provider: Provider, pairs: Pairs, session_secret: str | None
     now = provider.clock.now()
     parameters, repeated = single_values(pairs)
     try:
-        async with provider.database.begin() as session:
-            client = await find_client(session, now, parameters, repeated)
-            redirect_uri = require_return_address(client, parameters, repeated)
-            try:
-                return await _answer(provider, session, now, client, parameters, repeated, session_secret)
-            except OAuthError as error:
-                refusal = error
+        row = await _fetch(provider, now, parameters, repeated, session_secret)
+        client = client_of(row, now)
+        redirect_uri = require_return_address(client, parameters, repeated)
+        try:
+            return await _answer(provider, now, client, row, parameters, repeated)
+        except OAuthError as error:
+            refusal = error
     except OAuthError as error:
         await _audit_refusal(provider, now, parameters, error)
         raise
@@ -77,66 +78,86 @@ async def authorize(provider: Provider, pairs: Pairs, session_secret: str | None
 
 async def find_client(session: AsyncSession, now: dt.datetime, parameters: Mapping[str, str], repeated: frozenset[str]) -> Client:
     """The client that the request names. Raises UnknownClient, RepeatedParameter."""
-    if "client_id" in repeated:
-        raise RepeatedParameter
-    client_id = parameters.get("client_id", "")
-    client = await get_client(session, now, client_id) if CLIENT_ID.fullmatch(client_id) else None
+    client = await get_client(session, now, _named_client(parameters, repeated))
     if client is None:
         raise UnknownClient
     return client
 
 
+# The client and, of the browser in front of it, the live session and the consent.
+FETCH = Statement(
+    select(*CLIENTS.c, *SESSION_COLUMNS, CONSENTS.c.scopes.label("consented"), CONSENTS.c.granted_at.label("consented_at"))
+    .select_from(
+        CLIENTS.outerjoin(SESSIONS.join(ACCOUNTS, ACCOUNTS.c.id == SESSIONS.c.account_id), LIVE).outerjoin(
+            CONSENTS, and_(CONSENTS.c.account_id == SESSIONS.c.account_id, CONSENTS.c.client_id == CLIENTS.c.client_id)
+        )
+    )
+    .where(ASKING)
+)
+MARK_SESSION_SEEN = Statement(MARK_SEEN)
+
+
+async def _fetch(
+    provider: Provider, now: dt.datetime, parameters: Mapping[str, str], repeated: frozenset[str], secret: str | None
+) -> Record:
+    """Raises UnknownClient, RepeatedParameter."""
+    client_id = _named_client(parameters, repeated)
+    row = await provider.hot.row(FETCH, {"client_id": client_id, **live_parameters(now, secret or "")})
+    if row is None:
+        raise UnknownClient
+    return row
+
+
+def _named_client(parameters: Mapping[str, str], repeated: frozenset[str]) -> str:
+    if "client_id" in repeated:
+        raise RepeatedParameter
+    client_id = parameters.get("client_id", "")
+    if not CLIENT_ID.fullmatch(client_id):
+        raise UnknownClient
+    return client_id
+
+
 async def _answer(
-    provider: Provider,
-    session: AsyncSession,
-    now: dt.datetime,
-    client: Client,
-    parameters: Mapping[str, str],
-    repeated: frozenset[str],
-    secret: str | None,
+    provider: Provider, now: dt.datetime, client: Client, row: Record, parameters: Mapping[str, str], repeated: frozenset[str]
 ) -> str:
-    """Steps 3 to 6, inside one transaction."""
-    hinted = await _hinted_subject(provider, session, now, parameters.get("id_token_hint"))
+    """Steps 4 to 6."""
+    hinted = await _hinted_subject(provider, now, parameters.get("id_token_hint"))
     request = read_request(client, parameters, repeated, hinted)
     if parameters.get("decision") == "deny":
         raise AccessDenied
-    known = await _look_up(provider, session, now, request, parameters, secret)
+    known = await _situation(provider, now, request, parameters, row)
     step = next_step(request, known, now)
     if known.session is None or step is not Step.PROCEED:
-        return await _interrupt(provider, session, now, request, parameters, known, step)
-    code = await _issue_code(session, now, request, known.session)
+        return await _interrupt(provider, now, request, parameters, known, step)
+    code = await _issue_code(provider, now, request, known.session)
     return with_parameters(request.redirect_uri, {"code": code, "state": request.state, "iss": provider.issuer})
 
 
-async def _hinted_subject(provider: Provider, session: AsyncSession, now: dt.datetime, hint: str | None) -> str | None:
+async def _hinted_subject(provider: Provider, now: dt.datetime, hint: str | None) -> str | None:
     if hint is None:
         return None
-    claims = await provider.keys.recognise(session, now, ID_TOKEN_TYPE, hint)
+    claims = await provider.keys.recognise(now, ID_TOKEN_TYPE, hint)
     if claims is None or claims.get("iss") != provider.issuer:
         raise OAuthError("id_token_hint")
     return str(claims.get("sub"))
 
 
-async def _look_up(
-    provider: Provider,
-    session: AsyncSession,
-    now: dt.datetime,
-    request: AuthorizationRequest,
-    parameters: Mapping[str, str],
-    secret: str | None,
+async def _situation(
+    provider: Provider, now: dt.datetime, request: AuthorizationRequest, parameters: Mapping[str, str], row: Record
 ) -> Situation:
-    found = await find_session(session, now, secret) if secret else None
-    if found is None:
+    """The session, which is thereby seen, the consent, and whether this very request was seen before."""
+    if row["session_id"] is None:
         return Situation(None, frozenset(), None, None)
-    consent = await consent_to(session, found.account_id, request.client.client_id)
-    arrived = await _arrival(provider, session, now, parameters) if request.needs_arrival else None
-    scopes, when = consent or (frozenset(), None)
-    return Situation(found, scopes, when, arrived)
+    found = session_of(row)
+    if seen := seen_parameters(now, found):
+        await provider.hot.row(MARK_SESSION_SEEN, seen)
+    arrived = await _arrival(provider, now, parameters) if request.needs_arrival else None
+    return Situation(found, frozenset(row["consented"] or ()), row["consented_at"], arrived)
 
 
-async def _arrival(provider: Provider, session: AsyncSession, now: dt.datetime, parameters: Mapping[str, str]) -> dt.datetime | None:
+async def _arrival(provider: Provider, now: dt.datetime, parameters: Mapping[str, str]) -> dt.datetime | None:
     """When this very request was first seen, if the marker it carries is ours, is its own and is not old."""
-    claims = await provider.keys.recognise(session, now, ARRIVAL_TYPE, parameters.get("arrival", ""))
+    claims = await provider.keys.recognise(now, ARRIVAL_TYPE, parameters.get("arrival", ""))
     if claims is None or claims.get("request") != request_digest(parameters):
         return None
     arrived = dt.datetime.fromisoformat(claims["arrived"])
@@ -145,7 +166,6 @@ async def _arrival(provider: Provider, session: AsyncSession, now: dt.datetime, 
 
 async def _interrupt(
     provider: Provider,
-    session: AsyncSession,
     now: dt.datetime,
     request: AuthorizationRequest,
     parameters: Mapping[str, str],
@@ -156,21 +176,32 @@ async def _interrupt(
     resumed = {name: value for name, value in parameters.items() if name not in OURS}
     if request.needs_arrival:
         marker: dict[str, JSON] = {"request": request_digest(parameters), "arrived": (known.arrived_at or now).isoformat()}
-        resumed["arrival"] = await provider.keys.sign(session, now, "ES256", ARRIVAL_TYPE, marker)
+        resumed["arrival"] = await provider.keys.sign(now, "ES256", ARRIVAL_TYPE, marker)
     following = f"{ADDRESS}?{urlencode(resumed)}"
     if len(following) > LONGEST_NEXT:
         raise OAuthError("too long to come back to")
     return f"{'/login' if step is Step.LOG_IN else '/consent'}?{urlencode({'next': following})}"
 
 
-STORE_GRANT = insert(GRANTS)
+_GRANT = (
+    *("id", "code_hash", "code_expires_at", "client_id", "account_id", "session_id", "redirect_uri", "scopes", "nonce"),
+    *("code_challenge", "auth_time", "acr", "amr", "authenticator_level", "offline", "created_at"),
+)
+_STORED = (
+    insert(GRANTS)
+    .from_select(_GRANT, select(*(bindparam(f"grant_{name}", type_=GRANTS.c[name].type) for name in _GRANT)))
+    .returning(GRANTS.c.id)
+    .cte("stored")
+)
+STORE_CODE = Statement(select(_STORED.c.id).add_cte(audit.recorded(_STORED)))
 
 
-async def _issue_code(session: AsyncSession, now: dt.datetime, request: AuthorizationRequest, login: Session) -> str:
+async def _issue_code(provider: Provider, now: dt.datetime, request: AuthorizationRequest, login: Session) -> str:
     code = new_token(CODE)
     client = request.client
+    grant_id = new_id()
     row = {
-        "id": new_id(),
+        "id": grant_id,
         "code_hash": fingerprint(code),
         "code_expires_at": now + CODE_LIFETIME,
         "client_id": client.client_id,
@@ -187,12 +218,12 @@ async def _issue_code(session: AsyncSession, now: dt.datetime, request: Authoriz
         "offline": "offline_access" in request.scopes,
         "created_at": now,
     }
-    await session.execute(STORE_GRANT, row)
     details: dict[str, JSON] = {"scopes": " ".join(request.scopes), "client_id": client.client_id}
     if request.code_challenge is None:
         details["conformance_profile"] = client.conformance_profile
     actor = Actor(ActorKind.PERSON, str(login.account_id))
-    await record(session, now, Event("identity.authorize.issue_code", f"grant:{row['id']}", Outcome.DONE, actor, details))
+    event = audit.Event("identity.authorize.issue_code", f"grant:{grant_id}", Outcome.DONE, actor, details)
+    await provider.hot.row(STORE_CODE, {f"grant_{name}": value for name, value in row.items()} | audit.parameters(now, event))
     return code
 
 
@@ -201,7 +232,7 @@ async def _audit_refusal(provider: Provider, now: dt.datetime, parameters: Mappi
     if not error.audited:
         return
     details: dict[str, JSON] = {name: digest(parameters[name]) for name in ("client_id", "redirect_uri") if name in parameters}
-    event = Event("identity.authorize.refuse", "client:unverified", Outcome.REFUSED, ANONYMOUS, details, error.code)
+    event = audit.Event("identity.authorize.refuse", "client:unverified", Outcome.REFUSED, ANONYMOUS, details, error.code)
     await record_alone(provider.database, now, event)
 
 

@@ -9,11 +9,11 @@ import hmac
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749 import ClientMixin
-from sqlalchemy import RowMapping, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from identity.oidc_models import CLIENTS
@@ -118,7 +118,7 @@ class Client(ClientMixin):  # type: ignore[misc]  # Authlib is untyped
         return grant_type in self.grant_types
 
 
-def client_of(row: RowMapping | Mapping[str, Any], now: dt.datetime) -> Client:
+def client_of(row: Mapping[str, Any], now: dt.datetime) -> Client:
     """A client from a row of ``oidc_clients``; an outlived previous secret is left out."""
     secrets = [row["secret_hash"]]
     if row["previous_secret_until"] is not None and now < row["previous_secret_until"]:
@@ -141,19 +141,21 @@ def client_of(row: RowMapping | Mapping[str, Any], now: dt.datetime) -> Client:
     )
 
 
-FIND_CLIENT = select(CLIENTS).where(CLIENTS.c.client_id == bindparam("client_id"), CLIENTS.c.active)
+# Which client a statement is about: the active one of the parameter ``client_id``.
+ASKING = and_(CLIENTS.c.client_id == bindparam("client_id"), CLIENTS.c.active)
+FIND_CLIENT = select(CLIENTS).where(ASKING)
 
 
 async def get_client(session: AsyncSession | AsyncConnection, now: dt.datetime, client_id: str) -> Client | None:
     """The active client of that identifier."""
     row = (await session.execute(FIND_CLIENT, {"client_id": client_id})).mappings().one_or_none()
-    return client_of(row, now) if row else None
+    return client_of(cast("Mapping[str, Any]", row), now) if row else None
 
 
 async def list_clients(session: AsyncSession, now: dt.datetime) -> tuple[Client, ...]:
     """Every active client, by identifier."""
     found = await session.execute(select(CLIENTS).where(CLIENTS.c.active).order_by(CLIENTS.c.client_id))
-    return tuple(client_of(row, now) for row in found.mappings())
+    return tuple(client_of(cast("Mapping[str, Any]", row), now) for row in found.mappings())
 
 
 def problem_with_uri(uri: str) -> str | None:

@@ -1,4 +1,7 @@
-"""The token endpoint's statements. One query fetches all that a request is judged by; one statement spends and stores."""
+"""The token endpoint's statements. One query fetches all that a request is judged by; one statement spends, stores and records.
+
+Each is one round trip and one transaction (``keys.base.hot``).
+"""
 
 import datetime as dt
 import hashlib
@@ -8,14 +11,16 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import CTE, Row, RowMapping, Select, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy import CTE, ColumnElement, Table, bindparam, delete, insert, select, update
 
-from identity.clients import Client, client_of
+from identity.clients import ASKING, Client, client_of
 from identity.oauth_validation import Spendable
-from identity.oidc_models import ACCESS_TOKENS, CLIENTS, GRANTS, REFRESH_TOKENS
+from identity.oidc_models import ACCESS_TOKENS, CLIENT_VERSION, CLIENTS, GRANTS, REFRESH_TOKENS
 from identity.tokens import GRANT_AND_PERSON, NOW, REFRESH, SHOWN, STANDING
 from keys.base.db import AsyncSession
+from keys.base.hot import Hot, Record, Statement
 from keys.base.ids import fingerprint
+from keys.evidence import audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,6 @@ def successor_of(token: str, salt: bytes) -> str:
     return REFRESH + urlsafe_b64encode(hmac.digest(token.encode(), salt, hashlib.sha256)).rstrip(b"=").decode()
 
 
-_ASKING = and_(CLIENTS.c.client_id == bindparam("client_id"), CLIENTS.c.active)
 _GRANT_COLUMNS = ("id", "account_id", "session_id", "redirect_uri", "nonce", "code_challenge", "auth_time", "acr", "amr", "offline")
 _COLUMNS = (
     *CLIENTS.c,
@@ -87,45 +91,40 @@ _COLUMNS = (
     GRANTS.c.scopes.label("grant_scopes"),
     STANDING.label("stands"),
 )
-FETCH_CODE = (
+FETCH_CODE = Statement(
     select(*_COLUMNS, GRANTS.c.code_used_at.label("used_at"), GRANTS.c.code_expires_at.label("expires_at"))
     .select_from(CLIENTS.outerjoin(GRANT_AND_PERSON, GRANTS.c.code_hash == SHOWN))
-    .where(_ASKING)
+    .where(ASKING)
 )
-FETCH_REFRESH_TOKEN = (
+FETCH_REFRESH_TOKEN = Statement(
     select(*_COLUMNS, *REFRESH_TOKENS.c["used_at", "expires_at", "successor_salt"])
     .select_from(
         CLIENTS.outerjoin(
             REFRESH_TOKENS.join(GRANT_AND_PERSON, GRANTS.c.id == REFRESH_TOKENS.c.grant_id), REFRESH_TOKENS.c.token_hash == SHOWN
         )
     )
-    .where(_ASKING)
+    .where(ASKING)
 )
 
 
-async def fetch_code(session: AsyncSession, now: dt.datetime, client_id: str, code: str) -> Fetched:
+async def fetch_code(hot: Hot, now: dt.datetime, client_id: str, code: str) -> Fetched:
     """The client, and the grant of ``code``."""
-    return await _fetch(session, FETCH_CODE, now, client_id, code)
+    return await _fetch(hot, FETCH_CODE, now, client_id, code)
 
 
-async def fetch_refresh_token(session: AsyncSession, now: dt.datetime, client_id: str, token: str) -> Fetched:
+async def fetch_refresh_token(hot: Hot, now: dt.datetime, client_id: str, token: str) -> Fetched:
     """The client, and the grant of the refresh token."""
-    return await _fetch(session, FETCH_REFRESH_TOKEN, now, client_id, token)
+    return await _fetch(hot, FETCH_REFRESH_TOKEN, now, client_id, token)
 
 
-async def _fetch(session: AsyncSession, query: Select[Any], now: dt.datetime, client_id: str, shown: str) -> Fetched:
-    row = (await session.execute(query, {"now": now, "client_id": client_id, "shown": fingerprint(shown)})).one_or_none()
-    return _fetched(row, now)
-
-
-def _fetched(row: Row[Any] | None, now: dt.datetime) -> Fetched:
+async def _fetch(hot: Hot, query: Statement, now: dt.datetime, client_id: str, shown: str) -> Fetched:
+    row = await hot.row(query, {"now": now, "client_id": client_id, "shown": fingerprint(shown)})
     if row is None:
         return None, None
-    known = row._mapping
-    return client_of(known, now), _presented(known) if known["id"] is not None else None
+    return client_of(row, now), _presented(row) if row["id"] is not None else None
 
 
-def _presented(known: RowMapping) -> Presented:
+def _presented(known: Record) -> Presented:
     return Presented(
         grant_id=known["id"],
         client_id=known["grant_client_id"],
@@ -146,18 +145,26 @@ def _presented(known: RowMapping) -> Presented:
     )
 
 
-def _storing(spent: CTE, *others: CTE, with_refresh_token: bool) -> Select[Any]:
-    """A statement that spends and stores new tokens, exactly if it spent something."""
-    parts = [_inserted(ACCESS_TOKENS, "access", ("token_hash", "client_id", "scopes", "issued_at", "expires_at"), spent)]
+_ACCESS = ("token_hash", "client_id", "scopes", "issued_at", "expires_at")
+_REFRESH = ("token_hash", "issued_at", "expires_at")
+
+
+def _storing(done: CTE, *others: CTE, grant: ColumnElement[Any] | None = None, with_refresh_token: bool = False) -> Statement:
+    """A statement that stores new tokens and the event, exactly if what comes before has ``done`` its row."""
+    parts = [_inserted(ACCESS_TOKENS, "access", _ACCESS, done, grant)]
     if with_refresh_token:
-        parts.append(_inserted(REFRESH_TOKENS, "refresh", ("token_hash", "issued_at", "expires_at"), spent))
-    return select(spent.c.grant_id).add_cte(*parts, *others)
+        parts.append(_inserted(REFRESH_TOKENS, "refresh", _REFRESH, done, grant))
+    return Statement(select(*done.c).add_cte(*parts, *others, audit.recorded(done)))
 
 
-def _inserted(table: Table, name: str, columns: tuple[str, ...], spent: CTE) -> CTE:
+def _inserted(table: Table, name: str, columns: tuple[str, ...], done: CTE, grant: ColumnElement[Any] | None) -> CTE:
     """The insertion of one token; its values are the parameters ``<name>_<column>``."""
-    values = [bindparam(f"{name}_{column}", type_=table.c[column].type) for column in columns]
-    return insert(table).from_select([*columns, "grant_id"], select(*values, spent.c.grant_id)).cte(name)
+    values: dict[str, ColumnElement[Any]] = {
+        column: bindparam(f"{name}_{column}", type_=table.c[column].type) for column in columns
+    }
+    if grant is not None:
+        values["grant_id"] = grant
+    return insert(table).from_select(list(values), select(*values.values()).select_from(done)).cte(name)
 
 
 _SPENT_CODE = (
@@ -181,24 +188,44 @@ _WIPED = (
     .values(successor_salt=None)
     .cte("wiped")
 )
-SPEND_CODE = {with_token: _storing(_SPENT_CODE, with_refresh_token=with_token) for with_token in (False, True)}
-SPEND_REFRESH_TOKEN = _storing(_SPENT_REFRESH_TOKEN, _WIPED, with_refresh_token=True)
+# The client acting for itself, if its row is still the version that was judged.
+_ACTING = select(CLIENTS.c.client_id).where(ASKING, CLIENT_VERSION.element == bindparam("version")).cte("acting")
+# A refresh that is answered again: the grant it is about, if it still stands.
+_AGAIN = select(GRANTS.c.id.label("grant_id")).where(GRANTS.c.id == bindparam("grant"), GRANTS.c.revoked_at.is_(None)).cte("again")
+
+SPEND_CODE = {
+    with_token: _storing(_SPENT_CODE, grant=_SPENT_CODE.c.grant_id, with_refresh_token=with_token) for with_token in (False, True)
+}
+SPEND_REFRESH_TOKEN = _storing(_SPENT_REFRESH_TOKEN, _WIPED, grant=_SPENT_REFRESH_TOKEN.c.grant_id, with_refresh_token=True)
+STORE_OWN_TOKEN = _storing(_ACTING)
+STORE_AGAIN = _storing(_AGAIN, grant=_AGAIN.c.grant_id)
 
 
-async def spend_code(session: AsyncSession, now: dt.datetime, issue: Issue) -> bool:
-    """Mark the code used and store what it gave. False if another request was first: then nothing is stored."""
+async def spend_code(hot: Hot, now: dt.datetime, issue: Issue, event: audit.Event) -> bool:
+    """Mark the code used, store what it gave and the event. False if another request was first: then nothing is stored."""
     statement = SPEND_CODE[issue.refresh_token is not None]
-    return (await session.execute(statement, _values(now, issue))).one_or_none() is not None
+    return await hot.row(statement, _values(now, issue, event)) is not None
 
 
-async def spend_refresh_token(session: AsyncSession, now: dt.datetime, token: str, issue: Issue, forget: dt.datetime) -> bool:
-    """Mark the token used and store its successor. False if another request was first: then nothing is stored."""
-    values = _values(now, issue) | {"shown": fingerprint(token), "salt": issue.salt, "forget": forget}
-    return (await session.execute(SPEND_REFRESH_TOKEN, values)).one_or_none() is not None
+async def spend_refresh_token(hot: Hot, now: dt.datetime, token: str, issue: Issue, forget: dt.datetime, event: audit.Event) -> bool:
+    """Mark the token used, store its successor and the event. False if another request was first: then nothing is stored."""
+    values = _values(now, issue, event) | {"shown": fingerprint(token), "salt": issue.salt, "forget": forget}
+    return await hot.row(SPEND_REFRESH_TOKEN, values) is not None
 
 
-def _values(now: dt.datetime, issue: Issue) -> dict[str, Any]:
-    values = {
+async def store_own_token(hot: Hot, now: dt.datetime, version: int, issue: Issue, event: audit.Event) -> bool:
+    """Store the token of a client acting for itself. False if its row is not of that ``version`` any more."""
+    values = _values(now, issue, event) | {"client_id": issue.client_id, "version": version}
+    return await hot.row(STORE_OWN_TOKEN, values) is not None
+
+
+async def store_again(hot: Hot, now: dt.datetime, issue: Issue, event: audit.Event) -> bool:
+    """Store the access token of a refresh that is answered again. False if its grant has been revoked."""
+    return await hot.row(STORE_AGAIN, _values(now, issue, event)) is not None
+
+
+def _values(now: dt.datetime, issue: Issue, event: audit.Event) -> dict[str, Any]:
+    values = audit.parameters(now, event) | {
         "now": now,
         "grant": issue.grant_id,
         "access_token_hash": fingerprint(issue.access_token),
@@ -223,19 +250,3 @@ async def forget_old(session: AsyncSession, now: dt.datetime) -> None:
     await session.execute(delete(REFRESH_TOKENS).where(REFRESH_TOKENS.c.expires_at < now - day))
     left = select(REFRESH_TOKENS.c.grant_id).where(REFRESH_TOKENS.c.grant_id == GRANTS.c.id)
     await session.execute(delete(GRANTS).where(GRANTS.c.created_at < now - 7 * day, ~left.exists()))
-
-
-STORE_ACCESS_TOKEN = insert(ACCESS_TOKENS)
-
-
-async def store_access_token(session: AsyncSession, now: dt.datetime, issue: Issue) -> None:
-    """Store an access token alone: a client acting for itself, or a refresh answered again."""
-    row = {
-        "token_hash": fingerprint(issue.access_token),
-        "grant_id": issue.grant_id,
-        "client_id": issue.client_id,
-        "scopes": list(issue.scopes),
-        "issued_at": now,
-        "expires_at": issue.access_expires_at,
-    }
-    await session.execute(STORE_ACCESS_TOKEN, row)

@@ -3,21 +3,21 @@
 :func:`answer_token_request`
   1. *fetch*      the client and the code or refresh token it shows, in one query
   2. *validate*   client authentication, grant, redirect address, PKCE, scope: in memory (``oauth_validation``)
-  3. *spend*      the code or refresh token is marked used and the new tokens are stored, in one statement that only one
-                  of any number of simultaneous requests can win
-  4. *sign*       the ID token
-  5. *record*     the audit event, in the same transaction
+  3. *sign*       the ID token
+  4. *spend*      the code or refresh token is marked used, the new tokens and the audit event are stored, in one statement
+                  that only one of any number of simultaneous requests can win
 
 A code used twice, or a refresh token used again after its ten seconds of grace, revokes its whole grant.
 """
 
 import datetime as dt
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from identity.claims import Authentication, id_token_claims
-from identity.clients import PERSON_SCOPES, Client, get_client
+from identity.clients import PERSON_SCOPES, Client
 from identity.grant_statements import (
     Issue,
     Presented,
@@ -25,9 +25,11 @@ from identity.grant_statements import (
     fetch_refresh_token,
     spend_code,
     spend_refresh_token,
-    store_access_token,
+    store_again,
+    store_own_token,
     successor_of,
 )
+from identity.known_clients import KnownClient
 from identity.oauth_validation import authenticate, claimed_client_id, client_id_of, validate_code_exchange, validate_own, validate_refresh
 from identity.oidc_errors import (
     CodeExpired,
@@ -45,7 +47,6 @@ from identity.oidc_errors import (
 from identity.provider import ID_TOKEN_TYPE, Provider, charge_failure
 from identity.tokens import ACCESS, ACCESS_LIFETIME, REFRESH, new_token, revoke_grant
 from keys.base.actor import ANONYMOUS, Actor, ActorKind
-from keys.base.db import AsyncSession
 from keys.base.ids import new_secret
 from keys.evidence.audit import JSON, Event, Outcome, digest, record
 
@@ -66,15 +67,14 @@ async def answer_token_request(provider: Provider, parameters: Parameters, autho
         handler = HANDLERS.get(parameters.get("grant_type", ""))
         if handler is None:
             raise UnsupportedGrantType
-        async with provider.database.begin() as session:
-            return await handler(Asked(provider, session, now, client_id, parameters, authorization))
+        return await handler(Asked(provider, now, client_id, parameters, authorization))
 
 
 @asynccontextmanager
 async def refusals_recorded(
     provider: Provider, now: dt.datetime, parameters: Parameters, authorization: str | None
 ) -> AsyncIterator[None]:
-    """Write down a refusal after the transaction it ended, with the grant whose code or refresh token was used twice."""
+    """Write down a refusal in a transaction of its own, and revoke the grant whose code or refresh token was used twice."""
     try:
         yield
     except OAuthError as error:
@@ -99,10 +99,9 @@ async def _refuse(provider: Provider, now: dt.datetime, client_id: str, error: O
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request at the token endpoint, inside its transaction. ``client_id`` is claimed, not yet proved."""
+    """One request at the token endpoint. ``client_id`` is claimed, not yet proved."""
 
     provider: Provider
-    session: AsyncSession
     now: dt.datetime
     client_id: str
     parameters: Parameters
@@ -111,16 +110,17 @@ class Asked:
 
 async def exchange_code(asked: Asked) -> Answer:
     """RFC 6749 §4.1.3: the code is bound to the client, the redirect address and the verifier; it works once."""
-    found, code = await fetch_code(asked.session, asked.now, asked.client_id, asked.parameters.get("code", ""))
+    found, code = await fetch_code(asked.provider.hot, asked.now, asked.client_id, asked.parameters.get("code", ""))
     client = authenticate(found, asked.parameters, asked.authorization)
     if "code" not in asked.parameters:
         raise OAuthError("no code")
     code = usable_code(client, code, asked.now)
     validate_code_exchange(client, code.spendable, asked.parameters, asked.authorization)
     issue = _issue(client, code, asked.now, code.scopes)
-    if not await spend_code(asked.session, asked.now, issue):
+    answer = await _answer(asked, client, code, issue, code.nonce)
+    if not await spend_code(asked.provider.hot, asked.now, issue, _event(client, issue)):
         raise CodeReused(grant_id=code.grant_id)
-    return await _answer(asked, client, code, issue, code.nonce)
+    return answer
 
 
 def usable_code(client: Client, code: Presented | None, now: dt.datetime) -> Presented:
@@ -141,26 +141,31 @@ async def refresh(asked: Asked) -> Answer:
     presented = asked.parameters.get("refresh_token")
     if presented is None:
         raise OAuthError("no refresh token")
-    found, token = await fetch_refresh_token(asked.session, asked.now, asked.client_id, presented)
+    found, token = await fetch_refresh_token(asked.provider.hot, asked.now, asked.client_id, presented)
     client = authenticate(found, asked.parameters, asked.authorization)
     token = usable_refresh_token(client, token, asked.now)
     validate_refresh(client, token.spendable, asked.parameters, asked.authorization)
     issue = _issue(client, token, asked.now, tuple(asked.parameters.get("scope", "").split()) or token.scopes)
     issue = issue.with_refresh_token(successor_of(presented, issue.salt))
-    if token.used_at is not None or not await spend_refresh_token(asked.session, asked.now, presented, issue, asked.now - GRACE):
-        issue = await _repeated(asked, client, presented, issue)
-    return await _answer(asked, client, token, issue, None)
+    answer = await _answer(asked, client, token, issue, None)
+    if token.used_at is None and await _spent(asked, client, presented, issue):
+        return answer
+    return answer | {"refresh_token": await _repeated(asked, client, presented, issue)}
 
 
-async def _repeated(asked: Asked, client: Client, presented: str, issue: Issue) -> Issue:
+async def _spent(asked: Asked, client: Client, presented: str, issue: Issue) -> bool:
+    return await spend_refresh_token(asked.provider.hot, asked.now, presented, issue, asked.now - GRACE, _event(client, issue))
+
+
+async def _repeated(asked: Asked, client: Client, presented: str, issue: Issue) -> str:
     """The answer to a token that was used moments ago, perhaps by a request that won against this one: the same successor."""
-    _, spent = await fetch_refresh_token(asked.session, asked.now, client.client_id, presented)
+    _, spent = await fetch_refresh_token(asked.provider.hot, asked.now, client.client_id, presented)
     spent = usable_refresh_token(client, spent, asked.now)
     if spent.successor_salt is None:
         raise RefreshTokenReused(grant_id=spent.grant_id)
-    again = issue.with_refresh_token(successor_of(presented, spent.successor_salt))
-    await store_access_token(asked.session, asked.now, again)
-    return again
+    if not await store_again(asked.provider.hot, asked.now, issue, _event(client, issue)):
+        raise GrantRevoked
+    return successor_of(presented, spent.successor_salt)
 
 
 def usable_refresh_token(client: Client, token: Presented | None, now: dt.datetime) -> Presented:
@@ -178,15 +183,19 @@ def usable_refresh_token(client: Client, token: Presented | None, now: dt.dateti
 
 async def act_for_itself(asked: Asked) -> Answer:
     """RFC 6749 §4.4: a token without a person and without a refresh token."""
-    client = validate_own(await get_client(asked.session, asked.now, asked.client_id), asked.parameters, asked.authorization)
+    return await asked.provider.clients.answer(asked.now, asked.client_id, functools.partial(_act, asked))
+
+
+async def _act(asked: Asked, known: KnownClient | None) -> Answer | None:
+    """One attempt with the client as it is known; None where it is another by now."""
+    client = validate_own(known.client if known else None, asked.parameters, asked.authorization)
     own = tuple(sorted(client.scopes.difference(PERSON_SCOPES)))
     scopes = tuple(dict.fromkeys(asked.parameters.get("scope", "").split())) or own
     if not scopes or not set(scopes) <= set(own):
         raise InvalidScope
     issue = Issue(client.client_id, None, new_token(ACCESS), asked.now + ACCESS_LIFETIME, scopes, None, asked.now)
-    await store_access_token(asked.session, asked.now, issue)
-    await _record(asked, client, issue)
-    return _members(issue)
+    stored = known and await store_own_token(asked.provider.hot, asked.now, known.version, issue, _event(client, issue))
+    return _members(issue) if stored else None
 
 
 HANDLERS: dict[str, Callable[[Asked], Awaitable[Answer]]] = {
@@ -217,14 +226,13 @@ def refresh_expiry(grant: Presented, now: dt.datetime) -> dt.datetime:
 
 
 async def _answer(asked: Asked, client: Client, grant: Presented, issue: Issue, nonce: str | None) -> Answer:
-    """Steps 4 and 5."""
+    """The answer, its ID token signed: sent only if what it tells of is then stored."""
     answer = _members(issue)
     if "openid" in issue.scopes:
         login = Authentication(str(grant.account_id), str(grant.session_id), grant.auth_time, grant.acr, grant.amr, nonce)
         alg = client.id_token_alg
         claims = id_token_claims(asked.provider.issuer, client.client_id, asked.now, login, issue.access_token, alg)
-        answer["id_token"] = await asked.provider.keys.sign(asked.session, asked.now, alg, ID_TOKEN_TYPE, claims)
-    await _record(asked, client, issue)
+        answer["id_token"] = await asked.provider.keys.sign(asked.now, alg, ID_TOKEN_TYPE, claims)
     return answer
 
 
@@ -240,7 +248,6 @@ def _members(issue: Issue) -> Answer:
     return answer
 
 
-async def _record(asked: Asked, client: Client, issue: Issue) -> None:
+def _event(client: Client, issue: Issue) -> Event:
     subject = f"grant:{issue.grant_id}" if issue.grant_id else f"client:{client.client_id}"
-    event = Event("identity.token.issue", subject, Outcome.DONE, client.actor, {"scopes": " ".join(issue.scopes)})
-    await record(asked.session, asked.now, event)
+    return Event("identity.token.issue", subject, Outcome.DONE, client.actor, {"scopes": " ".join(issue.scopes)})

@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import import_key
 
 from identity.clients import ID_TOKEN_ALGORITHMS
-from keys.base.db import AsyncSession
+from keys.base.db import Database
 from keys.custody.store import KeyStore
 from keys.evidence.audit import JSON
 from keys.jwks import SigningKey, public_jwks, sign_jws, signing_key
@@ -29,32 +29,35 @@ KEYS_REMEMBERED = dt.timedelta(seconds=60)
 class KeyRing:
     """The keys in use, read again every minute: a key is published long before it signs, so a minute is no harm."""
 
+    database: Database
     keystore: KeyStore
     _signing: dict[str, tuple[dt.datetime, SigningKey]] = field(default_factory=dict)
     _published: tuple[dt.datetime, dict[str, Any]] | None = None
 
-    async def signing(self, session: AsyncSession, now: dt.datetime, alg: str) -> SigningKey:
+    async def signing(self, now: dt.datetime, alg: str) -> SigningKey:
         """The present signing key of ``alg``."""
         known = self._signing.get(alg)
         if known is None or now - known[0] > KEYS_REMEMBERED:
-            known = (now, await signing_key(session, alg))
+            async with self.database.session() as session:
+                known = (now, await signing_key(session, alg))
             self._signing[alg] = known
         return known[1]
 
-    async def published(self, session: AsyncSession, now: dt.datetime) -> dict[str, Any]:
+    async def published(self, now: dt.datetime) -> dict[str, Any]:
         """The JSON Web Key Set (RFC 7517 §5)."""
         if self._published is None or now - self._published[0] > KEYS_REMEMBERED:
-            self._published = (now, await public_jwks(session))
+            async with self.database.session() as session:
+                self._published = (now, await public_jwks(session))
         return self._published[1]
 
-    async def sign(self, session: AsyncSession, now: dt.datetime, alg: str, typ: str, claims: dict[str, JSON]) -> str:
+    async def sign(self, now: dt.datetime, alg: str, typ: str, claims: dict[str, JSON]) -> str:
         """The claims as a JWS in compact form."""
-        key = await self.signing(session, now, alg)
+        key = await self.signing(now, alg)
         return sign_jws(self.keystore, key, {"typ": typ}, orjson.dumps(claims))
 
-    async def recognise(self, session: AsyncSession, now: dt.datetime, typ: str, token: str) -> dict[str, Any] | None:
+    async def recognise(self, now: dt.datetime, typ: str, token: str) -> dict[str, Any] | None:
         """The claims of a token of ``typ`` that we signed, expired or not; None for every other text."""
-        return recognise(await self.published(session, now), typ, token)
+        return recognise(await self.published(now), typ, token)
 
 
 def recognise(published: dict[str, Any], typ: str, token: str) -> dict[str, Any] | None:

@@ -4,16 +4,18 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Select, select, true, update
 
-from identity.clients import Client, get_client
+from identity.clients import ASKING, Client, get_client
 from identity.grants import refusals_recorded
+from identity.known_clients import KnownClient
 from identity.oauth_validation import authenticate, client_id_of
 from identity.oidc_errors import ClientAuthenticationFailed, OAuthError
-from identity.oidc_models import ACCESS_TOKENS, GRANTS, REFRESH_TOKENS
+from identity.oidc_models import ACCESS_TOKENS, CLIENT_VERSION, CLIENTS, GRANTS, REFRESH_TOKENS
 from identity.provider import Provider
-from identity.tokens import GRANT_AND_PERSON, NOW, REFRESH, SHOWN, STANDING, Reader, find_access_token, reading, revoke_grant
+from identity.tokens import GRANT_AND_PERSON, LIVE_TOKEN, NOW, REFRESH, SHOWN, STANDING, access_token_of, revoke_grant
 from keys.base.db import AsyncSession
+from keys.base.hot import Record, Statement
 from keys.base.ids import fingerprint
 from keys.evidence.audit import JSON, Event, Outcome, record
 
@@ -26,16 +28,26 @@ async def introspect(provider: Provider, parameters: Mapping[str, str], authoriz
     RFC 7662 §2.2: what may not be seen is answered like what does not exist.
     """
     now = provider.clock.now()
-    async with refusals_recorded(provider, now, parameters, authorization), reading(provider.database) as session:
-        client = await _authenticated(session, now, parameters, authorization)
+
+    async def attempt(known: KnownClient | None) -> dict[str, JSON] | None:
+        client = authenticate(known.client if known else None, parameters, authorization)
         # RFC 7662 §2.1: the endpoint needs authorization, and a public client has shown nothing.
         if client.public:
             raise ClientAuthenticationFailed("a public client")
         token = _token(parameters)
-        if token.startswith(REFRESH):
-            return await _introspect_refresh_token(provider, session, now, client, token)
-        found = await find_access_token(session, now, token)
-    if found is None or not (client.may_introspect or found.client_id == client.client_id):
+        query, describe = (REFRESH_QUERY, _refresh_token) if token.startswith(REFRESH) else (ACCESS_QUERY, _access_token)
+        row = await provider.hot.row(query, {"now": now, "shown": fingerprint(token), "client_id": client.client_id})
+        if row is None or known is None or row["version"] != known.version:
+            return None
+        return describe(provider, client, row) if row["client_id"] is not None else INACTIVE
+
+    async with refusals_recorded(provider, now, parameters, authorization):
+        return await provider.clients.answer(now, client_id_of(parameters, authorization), attempt)
+
+
+def _access_token(provider: Provider, client: Client, row: Record) -> dict[str, JSON]:
+    found = access_token_of(row)
+    if not (client.may_introspect or found.client_id == client.client_id):
         return INACTIVE
     answer = _described(provider, found.client_id, found.scopes, found.issued_at, found.expires_at) | {"token_type": "Bearer"}
     if found.person is None:
@@ -43,27 +55,28 @@ async def introspect(provider: Provider, parameters: Mapping[str, str], authoriz
     return answer | {"sub": str(found.person.account_id), "acr": found.person.acr, "auth_time": int(found.person.auth_time.timestamp())}
 
 
-async def _introspect_refresh_token(
-    provider: Provider, session: Reader, now: dt.datetime, client: Client, token: str
-) -> dict[str, JSON]:
-    values = {"now": now, "shown": fingerprint(token), "client_id": client.client_id}
-    row = (await session.execute(LIVE_REFRESH_TOKEN, values)).one_or_none()
-    if row is None:
+def _refresh_token(provider: Provider, client: Client, row: Record) -> dict[str, JSON]:
+    """Only its own client sees a refresh token."""
+    if row["client_id"] != client.client_id:
         return INACTIVE
-    return _described(provider, client.client_id, row.scopes, row.issued_at, row.expires_at) | {"sub": str(row.account_id)}
+    answer = _described(provider, client.client_id, row["scopes"], row["issued_at"], row["expires_at"])
+    return answer | {"sub": str(row["account_id"])}
 
 
 LIVE_REFRESH_TOKEN = (
-    select(*GRANTS.c["scopes", "account_id"], *REFRESH_TOKENS.c["issued_at", "expires_at"])
+    select(*GRANTS.c["client_id", "scopes", "account_id"], *REFRESH_TOKENS.c["issued_at", "expires_at"])
     .select_from(REFRESH_TOKENS.join(GRANT_AND_PERSON, GRANTS.c.id == REFRESH_TOKENS.c.grant_id))
-    .where(
-        REFRESH_TOKENS.c.token_hash == SHOWN,
-        REFRESH_TOKENS.c.used_at.is_(None),
-        REFRESH_TOKENS.c.expires_at > NOW,
-        GRANTS.c.client_id == bindparam("client_id"),
-        STANDING,
-    )
+    .where(REFRESH_TOKENS.c.token_hash == SHOWN, REFRESH_TOKENS.c.used_at.is_(None), REFRESH_TOKENS.c.expires_at > NOW, STANDING)
 )
+
+
+def _asked_about(live_token: Select[Any]) -> Statement:
+    """The version of the client that asks, and the token if it is live."""
+    token = live_token.subquery("token")
+    return Statement(select(CLIENT_VERSION, *token.c).select_from(CLIENTS.outerjoin(token, true())).where(ASKING))
+
+
+ACCESS_QUERY, REFRESH_QUERY = _asked_about(LIVE_TOKEN), _asked_about(LIVE_REFRESH_TOKEN)
 
 
 def _described(
@@ -125,6 +138,6 @@ def _token(parameters: Mapping[str, str]) -> str:
     return token
 
 
-async def _authenticated(session: Reader, now: dt.datetime, parameters: Mapping[str, str], authorization: str | None) -> Client:
+async def _authenticated(session: AsyncSession, now: dt.datetime, parameters: Mapping[str, str], authorization: str | None) -> Client:
     client_id = client_id_of(parameters, authorization)
     return authenticate(await get_client(session, now, client_id), parameters, authorization)

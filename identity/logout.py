@@ -52,8 +52,8 @@ async def log_out_for_client(provider: Provider, parameters: Mapping[str, str], 
     Raises BadLogoutHint, BadLogoutAddress, UnknownClient: shown on a page of ours.
     """
     now = provider.clock.now()
+    hint = await _read_hint(provider, now, parameters.get("id_token_hint"))
     async with provider.database.begin() as session:
-        hint = await _read_hint(provider, session, now, parameters.get("id_token_hint"))
         client = await _client(session, now, parameters, hint)
         target = _return_address(client, parameters)
         present = await find_session(session, now, session_secret) if session_secret else None
@@ -71,8 +71,8 @@ async def log_out_confirmed(provider: Provider, parameters: Mapping[str, str], s
     ``parameters`` are those of the ``next`` that :func:`log_out_for_client` gave the page, or none.
     """
     now = provider.clock.now()
+    hint = await _read_hint(provider, now, parameters.get("id_token_hint"))
     async with provider.database.begin() as session:
-        hint = await _read_hint(provider, session, now, parameters.get("id_token_hint"))
         target = _return_address(await _client(session, now, parameters, hint), parameters)
         present = await find_session(session, now, session_secret) if session_secret else None
         if present is not None:
@@ -105,10 +105,10 @@ async def end_everything(session: AsyncSession, now: dt.datetime, session_id: uu
     await record(session, now, Event("identity.logout.end", f"session:{session_id}", Outcome.DONE, actor, {"reason": reason}))
 
 
-async def _read_hint(provider: Provider, session: AsyncSession, now: dt.datetime, token: str | None) -> dict[str, Any] | None:
+async def _read_hint(provider: Provider, now: dt.datetime, token: str | None) -> dict[str, Any] | None:
     if token is None:
         return None
-    claims = await provider.keys.recognise(session, now, ID_TOKEN_TYPE, token)
+    claims = await provider.keys.recognise(now, ID_TOKEN_TYPE, token)
     if claims is None or claims.get("iss") != provider.issuer:
         raise BadLogoutHint
     return claims

@@ -7,7 +7,7 @@ import datetime as dt
 import uuid
 from typing import cast
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Table
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Label, Table, literal_column
 from sqlalchemy.orm import Mapped, mapped_column
 
 from identity.models import AccountRow, Base, SessionRow
@@ -122,3 +122,6 @@ GRANTS = cast(Table, OidcGrantRow.__table__)
 ACCESS_TOKENS = cast(Table, OidcAccessTokenRow.__table__)
 REFRESH_TOKENS = cast(Table, OidcRefreshTokenRow.__table__)
 CONSENTS = cast(Table, OidcConsentRow.__table__)
+
+# Which version of a client's row a statement sees: the transaction that wrote it.
+CLIENT_VERSION: Label[int] = literal_column(f"{CLIENTS.fullname}.xmin").label("version")

@@ -13,12 +13,14 @@ from redis.asyncio import Redis
 from identity.claims import CLAIMS
 from identity.clients import GRANT_TYPES, ID_TOKEN_ALGORITHMS, SCOPES
 from identity.id_tokens import KeyRing
+from identity.known_clients import KnownClients
 from identity.login_policy import ACR_VALUES
 from identity.oidc_errors import TooManyFailures
 from identity.throttle import Limit, Subject, Throttle
 from keys.base.clock import Clock
 from keys.base.db import Database
 from keys.base.errors import Throttled
+from keys.base.hot import Hot
 from keys.base.ids import fingerprint
 from keys.custody.store import KeyStore
 
@@ -28,7 +30,10 @@ CLIENT_FAILURES = Limit("client_failures", 60, dt.timedelta(minutes=1), dt.timed
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What the journeys need. ``issuer`` is the base URL; ``redis`` only counts failures and may be lost."""
+    """What the journeys need. ``issuer`` is the base URL; ``redis`` only counts failures and may be lost.
+
+    ``hot`` is the database's own, for the statements of every request.
+    """
 
     database: Database
     redis: Redis | None
@@ -36,10 +41,15 @@ class Provider:
     clock: Clock
     issuer: str
     keys: KeyRing
+    clients: KnownClients
+
+    @property
+    def hot(self) -> Hot:
+        return self.database.hot
 
 
 def open_provider(database: Database, redis: Redis | None, keystore: KeyStore, clock: Clock, issuer: str) -> Provider:
-    return Provider(database, redis, keystore, clock, issuer, KeyRing(keystore))
+    return Provider(database, redis, keystore, clock, issuer, KeyRing(database, keystore), KnownClients(database.hot))
 
 
 @functools.lru_cache(maxsize=8)

@@ -5,8 +5,9 @@ A session ends when it is idle for 30 minutes, 12 hours old, ended, or its accou
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
 
@@ -56,29 +57,47 @@ async def open_session(session_db: AsyncSession, now: dt.datetime, account_id: u
     return secret, _view(row)
 
 
-# Prepared once: this is asked at every request, and building the statement costs more than running it.
-_FIND = (
-    select(SessionRow)
-    .join(AccountRow, and_(AccountRow.id == SessionRow.account_id, AccountRow.active))
-    .where(
-        SessionRow.secret_hash == bindparam("secret"),
-        SessionRow.ended_at.is_(None),
-        SessionRow.expires_at > bindparam("at"),
-        SessionRow.last_seen_at > bindparam("idle_since"),
-    )
+# The session of a cookie's secret, joined with its account, if it is live: for every statement that asks. Its parameters are
+# ``live_parameters``. Prepared once: building a statement costs more than running it.
+LIVE = and_(
+    SessionRow.secret_hash == bindparam("secret"),
+    SessionRow.ended_at.is_(None),
+    SessionRow.expires_at > bindparam("at"),
+    SessionRow.last_seen_at > bindparam("idle_since"),
+    AccountRow.active,
 )
+SESSION_COLUMNS = (
+    SessionRow.id.label("session_id"),
+    *(SessionRow.account_id, SessionRow.auth_time, SessionRow.last_seen_at, SessionRow.expires_at),
+    *(SessionRow.amr, SessionRow.acr, SessionRow.authenticator_level),
+)
+_FIND = select(SessionRow).join(AccountRow, AccountRow.id == SessionRow.account_id).where(LIVE)
+MARK_SEEN = (
+    update(SessionRow)
+    .where(SessionRow.id == bindparam("seen"), SessionRow.last_seen_at < bindparam("at"))
+    .values(last_seen_at=bindparam("at"))
+)
+
+
+def live_parameters(now: dt.datetime, secret: str) -> dict[str, object]:
+    """The values of :data:`LIVE`."""
+    return {"secret": _hash(secret), "at": now, "idle_since": now - IDLE}
+
+
+def seen_parameters(now: dt.datetime, found: Session) -> dict[str, object] | None:
+    """The values of :data:`MARK_SEEN`; None where being seen was written within the minute."""
+    return {"seen": found.id, "at": now} if now - found.last_seen_at >= _TOUCH_EVERY else None
 
 
 async def find_session(session_db: AsyncSession, now: dt.datetime, secret: str) -> Session | None:
     """The live session of a cookie's secret, or None. Marks it as seen: call it inside ``database.begin()``."""
-    row: SessionRow | None = await session_db.scalar(_FIND, {"secret": _hash(secret), "at": now, "idle_since": now - IDLE})
+    row: SessionRow | None = await session_db.scalar(_FIND, live_parameters(now, secret))
     if row is None:
         return None
-    if now - row.last_seen_at >= _TOUCH_EVERY:
-        await session_db.execute(
-            update(SessionRow).where(SessionRow.id == row.id, SessionRow.last_seen_at < now).values(last_seen_at=now)
-        )
-    return _view(row)
+    found = _view(row)
+    if seen := seen_parameters(now, found):
+        await session_db.execute(MARK_SEEN, seen)
+    return found
 
 
 async def session_alive(session_db: AsyncSession, now: dt.datetime, session_id: uuid.UUID) -> bool:
@@ -156,6 +175,20 @@ def _pending(now: dt.datetime, secret: str) -> ColumnElement[bool]:
 def _hash(secret: str) -> bytes:
     # A cookie is any text whatever: what is not UTF-8 is no secret of ours, and must not be a crash.
     return fingerprint(secret.encode("utf-8", "replace").decode())
+
+
+def session_of(row: Mapping[str, Any]) -> Session:
+    """The session of a row of :data:`SESSION_COLUMNS`."""
+    return Session(
+        id=row["session_id"],
+        account_id=row["account_id"],
+        auth_time=row["auth_time"],
+        last_seen_at=row["last_seen_at"],
+        expires_at=row["expires_at"],
+        amr=tuple(row["amr"]),
+        acr=row["acr"],
+        authenticator_level=row["authenticator_level"],
+    )
 
 
 def _view(row: SessionRow) -> Session:

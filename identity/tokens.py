@@ -5,20 +5,16 @@ A token lives while nobody revoked its grant, its account is active and, unless 
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import DateTime, LargeBinary, and_, bindparam, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from identity.oidc_models import ACCESS_TOKENS, ACCOUNTS, CLIENTS, GRANTS, SESSIONS
 from keys.base.actor import Actor, ActorKind, Role
-from keys.base.db import AsyncSession, Database
+from keys.base.db import AsyncSession
+from keys.base.hot import Hot, Record, Statement
 from keys.base.ids import fingerprint, new_secret
 
-Reader = AsyncSession | AsyncConnection
 ACCESS_LIFETIME = dt.timedelta(minutes=10)
 CODE_LIFETIME = dt.timedelta(seconds=60)
 # Kinds are told apart at sight, by us and by scanners for leaked secrets.
@@ -114,52 +110,49 @@ LIVE_TOKEN = (
         or_(ACCESS_TOKENS.c.grant_id.is_(None), GRANTS.c.id.is_not(None)),
     )
 )
+FIND_TOKEN = Statement(LIVE_TOKEN)
 
 
-@asynccontextmanager
-async def reading(database: Database) -> AsyncIterator[AsyncConnection]:
-    """A connection for single queries, each its own transaction: one round trip instead of three."""
-    async with database.engine.connect() as connection:
-        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
-
-
-async def find_access_token(session: Reader, now: dt.datetime, token: str) -> AccessToken | None:
+async def find_access_token(hot: Hot, now: dt.datetime, token: str) -> AccessToken | None:
     """The live access token, in one query; None if it is unknown, expired, revoked, or its grant no longer stands."""
-    row = (await session.execute(LIVE_TOKEN, {"now": now, "shown": fingerprint(token)})).one_or_none()
-    if row is None:
-        return None
+    row = await hot.row(FIND_TOKEN, {"now": now, "shown": fingerprint(token)})
+    return access_token_of(row) if row else None
+
+
+def access_token_of(row: Record) -> AccessToken:
+    """The token of a row of :data:`LIVE_TOKEN`."""
     return AccessToken(
-        client_id=row.client_id,
-        client_name=row.name_zh,
-        organisation=row.organisation,
-        division=row.division,
-        scopes=frozenset(row.scopes),
-        issued_at=row.issued_at,
-        expires_at=row.expires_at,
-        person=_person(row) if row.grant_id else None,
+        client_id=row["client_id"],
+        client_name=row["name_zh"],
+        organisation=row["organisation"],
+        division=row["division"],
+        scopes=frozenset(row["scopes"]),
+        issued_at=row["issued_at"],
+        expires_at=row["expires_at"],
+        person=_person(row) if row["grant_id"] else None,
     )
 
 
-def _person(row: Any) -> Person:
+def _person(row: Record) -> Person:
     return Person(
-        account_id=row.account_id,
-        username=row.username,
-        display_name=row.display_name,
-        real_name=row.real_name,
-        division=row.person_division,
-        organisation=row.person_organisation,
-        roles=frozenset(map(Role, row.roles)),
-        identity_level=row.identity_level,
-        updated_at=row.updated_at,
-        auth_time=row.auth_time,
-        acr=row.acr,
-        authenticator_level=row.authenticator_level,
+        account_id=row["account_id"],
+        username=row["username"],
+        display_name=row["display_name"],
+        real_name=row["real_name"],
+        division=row["person_division"],
+        organisation=row["person_organisation"],
+        roles=frozenset(map(Role, row["roles"])),
+        identity_level=row["identity_level"],
+        updated_at=row["updated_at"],
+        auth_time=row["auth_time"],
+        acr=row["acr"],
+        authenticator_level=row["authenticator_level"],
     )
 
 
-async def authenticate_bearer(session: Reader, now: dt.datetime, token: str) -> Actor | None:
+async def authenticate_bearer(hot: Hot, now: dt.datetime, token: str) -> Actor | None:
     """Who acts when ``token`` is shown: a client, or a person through a portal, with the token's scopes."""
-    found = await find_access_token(session, now, token)
+    found = await find_access_token(hot, now, token)
     return found.actor if found else None
 
 

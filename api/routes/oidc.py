@@ -19,7 +19,7 @@ from identity.introspection import introspect, revoke
 from identity.logout import log_out_for_client
 from identity.oidc_errors import OAuthError, RepeatedParameter
 from identity.provider import Provider, metadata, open_provider
-from identity.tokens import find_access_token, reading
+from identity.tokens import find_access_token
 from keys.base.errors import FujieError
 
 LARGEST_FORM = 16_384
@@ -108,8 +108,7 @@ async def discovery(request: Request) -> Response:
 
 async def jwks(request: Request) -> Response:
     provider = provider_of(request)
-    async with provider.database.session() as session:
-        published = await provider.keys.published(session, provider.clock.now())
+    published = await provider.keys.published(provider.clock.now())
     return Response(orjson.dumps(published), headers=PUBLIC, media_type="application/jwk-set+json")
 
 
@@ -158,10 +157,7 @@ async def userinfo(request: Request) -> Response:
     except FujieError as error:
         return _json({"error": "invalid_token", "code": error.code}, error.status, headers | error.headers)
     provider = provider_of(request)
-    found = None
-    if B64TOKEN.fullmatch(token):
-        async with reading(provider.database) as session:
-            found = await find_access_token(session, provider.clock.now(), token)
+    found = await find_access_token(provider.database.hot, provider.clock.now(), token) if B64TOKEN.fullmatch(token) else None
     if found is None:
         challenge = {"WWW-Authenticate": f'{REALM}, error="invalid_token"'}
         return _json({"error": "invalid_token", "code": "INVALID_TOKEN"}, 401, headers | challenge)

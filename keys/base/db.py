@@ -17,6 +17,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
+from keys.base.hot import Hot
+
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -43,7 +45,10 @@ def schema_metadata(schema: str) -> MetaData:
 
 
 class Database:
-    """An engine and its session factory. ``url`` is a PostgreSQL URL with the asyncpg driver."""
+    """An engine and its session factory. ``url`` is a PostgreSQL URL with the asyncpg driver.
+
+    ``hot`` runs single statements past the engine, over at most ``pool_size`` connections of its own (``keys.base.hot``).
+    """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.engine: AsyncEngine = create_async_engine(
@@ -54,6 +59,8 @@ class Database:
             json_deserializer=orjson.loads,
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        _, options = self.engine.dialect.create_connect_args(self.engine.url)
+        self.hot = Hot(options, pool_size)
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A session inside a transaction that commits on leaving."""
@@ -64,6 +71,7 @@ class Database:
         return self._sessions()
 
     async def close(self) -> None:
+        await self.hot.close()
         await self.engine.dispose()
 
 

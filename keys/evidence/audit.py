@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import orjson
-from sqlalchemy import insert
+from sqlalchemy import CTE, FromClause, Table, bindparam, insert, select
 
 from keys.base.actor import Actor
 from keys.base.db import AsyncSession, Database
@@ -59,7 +59,9 @@ def canonical(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-_INSERT = insert(AuditEvent.__table__)  # type: ignore[arg-type]  # prepared once: building it costs more than running it
+_EVENTS = cast(Table, AuditEvent.__table__)
+_INSERT = insert(_EVENTS)  # prepared once: building it costs more than running it
+_COLUMNS = ("id", "occurred_at", "action", "object", "actor_id", "outcome", "body")
 
 
 def _row(now: dt.datetime, event: Event) -> dict[str, Any]:
@@ -93,6 +95,20 @@ def _row(now: dt.datetime, event: Event) -> dict[str, Any]:
 async def record(session: AsyncSession, now: dt.datetime, event: Event) -> None:
     """Write the event in the caller's transaction: it exists exactly if what it speaks of does."""
     await session.execute(_INSERT, _row(now, event))
+
+
+def recorded(done: FromClause) -> CTE:
+    """The event as a part of the statement that does what it speaks of: written exactly if ``done`` has its one row.
+
+    For statements of the hot path (``keys.base.hot``); its values are :func:`parameters`.
+    """
+    values = [bindparam(f"audit_{name}", type_=_EVENTS.c[name].type) for name in _COLUMNS]
+    return insert(_EVENTS).from_select(_COLUMNS, select(*values).select_from(done)).cte("audit")
+
+
+def parameters(now: dt.datetime, event: Event) -> dict[str, Any]:
+    """The values of :func:`recorded`."""
+    return {f"audit_{name}": value for name, value in _row(now, event).items()}
 
 
 async def record_alone(database: Database, now: dt.datetime, event: Event) -> None:
