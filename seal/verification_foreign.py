@@ -27,7 +27,7 @@ from seal.extraction import first_value
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, open_question, passed, summed_up, unsigned
 from seal.verification_path import MAX_CANDIDATES, MAX_DEPTH, read_certificate
-from seal.verification_pdf import UNREADABLE, attached_metadata, entry, open_pdf
+from seal.verification_pdf import UNREADABLE, SignatureField, attached_metadata, entry, open_pdf, signature_fields
 
 Status = PdfSignatureStatus | DocumentTimestampStatus
 _USES = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
@@ -62,12 +62,20 @@ def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
     """The verdict on every signature of the file. May raise; :func:`seal.verification.verify` does not."""
     reader = open_pdf(data)
     signatures = list(reader.embedded_signatures)
-    if not signatures:
-        return unsigned(Kind.PDF)
-    last = max(signatures, key=lambda signature: signature.signed_revision)
+    last = max(signatures, key=lambda signature: signature.signed_revision, default=None)
     material = _material(reader, trust, at)
-    verdicts = tuple(_judge(data, signature, signature is last, material) for signature in signatures)
-    return summed_up(Kind.PDF, verdicts, attached_metadata(reader))
+    verdicts = [_judge(data, signature, signature is last, material) for signature in signatures]
+    # pyHanko passes over kinds it does not know, such as /GM.sm2seal: nobody may take them for absent.
+    known = {signature.field_name for signature in signatures}
+    verdicts += [_unjudged(field) for field in signature_fields(reader) if field.name not in known]
+    return summed_up(Kind.PDF, verdicts, attached_metadata(reader)) if verdicts else unsigned(Kind.PDF)
+
+
+def _unjudged(field: SignatureField) -> SignatureVerdict:
+    kind = entry(field.dictionary, "/SubFilter")
+    return judged(
+        field.name, (open_question("FORMAT", f"a kind of signature that this version does not judge: {_short(kind)}", "GENERIC"),)
+    )
 
 
 def _material(reader: PdfFileReader, trust: Trust, at: dt.datetime) -> Material:

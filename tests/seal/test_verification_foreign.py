@@ -151,3 +151,13 @@ def test_no_chain_and_no_validity_are_undecided(world: World, stranger: Stranger
 def test_the_chain_may_come_from_the_asker(world: World, stranger: Stranger) -> None:
     helpers = Trust((*world.trust.certificates, world["seal"].certificate), world.crls())
     assert verify(stranger.sign(certificate_page()), helpers, NOW).indication is Indication.TOTAL_PASSED
+
+
+@pytest.mark.parametrize("kind", [b"/GM.sm2seal", b"/adbe.x509.sha1"])
+def test_a_kind_of_signature_nobody_here_knows_is_not_taken_for_absent(stranger: Stranger, trust: Trust, kind: bytes) -> None:
+    signed = stranger.sign(certificate_page())
+    unknown = signed.replace(b"/SubFilter /ETSI.CAdES.detached", b"/SubFilter " + kind.ljust(20), 1)
+    assert unknown != signed
+    verdict = verify(unknown, trust, NOW)
+    assert (verdict.indication, verdict.sub_indication) == (Indication.INDETERMINATE, "GENERIC")
+    assert kind.decode() in verdict.signatures[0].checks[0].detail
