@@ -6,12 +6,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import floors, instance, issue, machine, parts, sign_in, verify
 from benchmarks.bench import Bench
+from benchmarks.measure import pace
 from benchmarks.peers.credentials import make_credentials
 from benchmarks.rows import HEADINGS, Row, as_markdown, cells, write_json
 from benchmarks.sample import take_sample
@@ -20,6 +22,7 @@ HERE = Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "figures.md"
 MARKS = "<!-- table -->\n", "<!-- end of table -->\n"
 WIDTH = 190
+FAILED = "failed: "
 FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "issue": issue.figure,
     "parts": parts.figure,
@@ -30,6 +33,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
 
 
 def main() -> None:
+    """Exit 1 if a figure failed; a missing peer is no failure."""
     options = _options()
     console = Console()
     if not console.is_terminal:
@@ -38,12 +42,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fujie-bench-") as folder, instance.running() as house:
         made = make_credentials(Path(folder))
         bench = Bench(house, take_sample(house), made, Path(folder), options.rounds, began + options.seconds)
-        rows = [row for name in options.figures or FIGURES for row in _figure(bench, name, console)]
-    console.print(_table(rows))
+        paces, rows = [_pace()], []
+        for name in options.figures or FIGURES:
+            rows += _figure(bench, name, console)
+            paces.append(_pace())
+    console.print(_table(rows), _neighbours(paces), sep="\n")
     if not options.figures:
-        write_json(HERE / "results.json", facts | {"seconds": round(time.monotonic() - began)}, rows)
+        write_json(HERE / "results.json", facts | {"seconds": round(time.monotonic() - began), "paces_ms": paces}, rows)
     if options.document:
         _document(rows)
+    raise SystemExit(any(row.note.startswith(FAILED) for row in rows))
 
 
 def _options() -> argparse.Namespace:
@@ -61,7 +69,21 @@ def _figure(bench: Bench, name: str, console: Console) -> list[Row]:
     if bench.out_of_time:
         return [Row(name, None, "", None, note="not measured: out of time, see --seconds")]
     with console.status(f"{name} …") if console.is_terminal else contextlib.nullcontext():
-        return FIGURES[name](bench)
+        try:
+            return FIGURES[name](bench)
+        except Exception as error:
+            return [Row(name, None, "", None, note=f"{FAILED}{type(error).__name__}: {error}"[:300])]
+
+
+def _pace() -> float:
+    return round(median(pace() for _ in range(5)), 1)
+
+
+def _neighbours(paces: list[float]) -> str:
+    """How steady the machine was: a fixed loop, between the figures."""
+    return (
+        f"a fixed loop took {min(paces):.0f} to {max(paces):.0f} CPU ms between the figures: the further apart, the busier the neighbours"
+    )
 
 
 def _table(rows: Iterable[Row]) -> Table:

@@ -3,15 +3,16 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from statistics import median
 
 from benchmarks.bench import Bench
-from benchmarks.measure import Contender, take_turns
+from benchmarks.measure import Contender, Cost, Turns, take_turns
 from benchmarks.peers import pyhanko
 from benchmarks.peers.credentials import PASSPHRASE
-from benchmarks.peers.installing import NODE, NotInstalled, java, node_folder, run
+from benchmarks.peers.installing import NODE, NotInstalled, java, node_folder
+from benchmarks.peers.program import program
 from benchmarks.rows import WALL_MS, Row
 from benchmarks.sample import Sample
 from certs.blobs import FolderBlobStore
@@ -20,34 +21,39 @@ from certs.rendering import render
 from keys.base.clock import SystemClock
 from seal.stamping import stamp
 
-PLAIN = "signs plainly: no SM2 stamp, no picture, no validation material, no check of its own; ours does all four"
+PDFBOX, SIGNPDF = "PDFBox 2 + BouncyCastle, P-256", "npm @signpdf, RSA-2048"
+NOTES = {
+    "pyHanko, P-256": "signs plainly: no SM2 stamp, no picture, no validation material, no check of its own; ours does all four",
+    SIGNPDF: "as above; takes RSA keys only",
+}
 
 
 def figure(bench: Bench) -> list[Row]:
     sample = bench.sample
-    ours = {
-        "render": Contender(rendering(sample), count=20),
-        "qr": Contender(coding(sample), count=50),
-        "stamp": Contender(stamping(sample), count=20),
-        "store": Contender(storing(sample, bench.folder / "blobs"), count=20),
-        "pyhanko": Contender(plain_signing(bench), count=8),
-    }
-    costs = take_turns(ours, bench.rounds)
-    rows = [
-        Row(
-            "render",
-            costs["render"].total,
-            "",
-            None,
-            note=f"typst, PDF/A-3b, {len(sample.unsealed) // 1000} kB, metadata attached; QR inside",
-        ),
-        Row("QR code as SVG", costs["qr"].total, "", None, note="part of render"),
-        Row("store", costs["store"].total, "", None, note="content-addressed folder, fsync of file and folder"),
-        Row("store", costs["store"].wall, "", None, WALL_MS, "waits for the disk"),
+    alone = take_turns(
+        {
+            "render": Contender(rendering(sample), count=20),
+            "qr": Contender(coding(sample), count=50),
+            "store": Contender(storing(sample, bench.folder / "blobs"), count=20),
+        },
+        bench.rounds,
+    )
+    size = f"{len(sample.unsealed) // 1000} kB"
+    return [
+        Row("render", alone["render"].total, "", None, note=f"typst, PDF/A-3b, {size}, metadata attached; QR code inside"),
+        Row("QR code as SVG", alone["qr"].total, "", None, note="part of render"),
+        *_stamp_rows(bench),
+        Row("store", alone["store"].total, "", None, note="content-addressed folder, fsync of file and folder"),
+        Row("store", alone["store"].wall, "", None, WALL_MS, "waits for the disk"),
     ]
-    stamped = costs["stamp"].total
-    rows += [Row("stamp", stamped, "pyHanko, P-256", costs["pyhanko"].total, note=PLAIN)]
-    return rows + [_peer_row(stamped, name, ask, bench) for name, ask in PEERS.items()]
+
+
+def _stamp_rows(bench: Bench) -> list[Row]:
+    ours = {"ours": Contender(stamping(bench.sample)), "pyHanko, P-256": Contender(plain_signing(bench), count=8)}
+    costs, missing = against(ours, {PDFBOX: pdfbox, SIGNPDF: signpdf}, bench)
+    stamped = costs.pop("ours").total
+    rows = [Row("stamp", stamped, name, cost.total, note=NOTES.get(name, "as above")) for name, cost in costs.items()]
+    return rows + [Row("stamp", stamped, name, None, note=why) for name, why in missing.items()]
 
 
 def rendering(sample: Sample) -> Callable[[int], object]:
@@ -87,28 +93,28 @@ def _unsealed(bench: Bench) -> Path:
     return path
 
 
-def ask_pdfbox(bench: Bench) -> float:
-    arguments = ("sign", str(_unsealed(bench)), str(bench.credentials.p256), "150", str(bench.rounds), "30")
-    return median_cpu(run([*java().command, *arguments], bench.folder, 90, "PdfBoxPeer failed"))
+def pdfbox(bench: Bench) -> AbstractContextManager[Turns]:
+    arguments = ("sign", str(_unsealed(bench)), str(bench.credentials.p256), "200", "30")
+    return program([*java().command, *arguments], bench.folder)
 
 
-def ask_signpdf(bench: Bench) -> float:
-    given = {"pdf": str(_unsealed(bench)), "p12": str(bench.credentials.rsa2048), "passphrase": PASSPHRASE}
-    given |= {"warmUp": 5, "rounds": bench.rounds, "count": 5}
-    folder = node_folder()
-    return median_cpu(run([str(NODE), "signpdf.mjs", json.dumps(given)], folder, 90, "signpdf failed"))
+def signpdf(bench: Bench) -> AbstractContextManager[Turns]:
+    given = {"pdf": str(_unsealed(bench)), "p12": str(bench.credentials.rsa2048), "passphrase": PASSPHRASE, "warmUp": 5, "count": 5}
+    return program([str(NODE), "signpdf.mjs", json.dumps(given)], node_folder())
 
 
-PEERS = {"PDFBox 2 + BouncyCastle, P-256": ask_pdfbox, "npm @signpdf, RSA-2048": ask_signpdf}
-
-
-def median_cpu(answer: str) -> float:
-    """Milliseconds; ``answer`` is what a peer program prints."""
-    return median(one["cpu"] for one in json.loads(answer)["rounds"])
-
-
-def _peer_row(ours: float, name: str, ask: Callable[[Bench], float], bench: Bench) -> Row:
-    try:
-        return Row("stamp", ours, name, ask(bench), note="as above" if "PDFBox" in name else "as above; takes RSA keys only")
-    except NotInstalled as missing:
-        return Row("stamp", ours, name, None, note=str(missing))
+def against(
+    ours: Mapping[str, Turns], peers: Mapping[str, Callable[[Bench], AbstractContextManager[Turns]]], bench: Bench
+) -> tuple[dict[str, Cost], dict[str, str]]:
+    """Ours and every peer that can be had, taking turns; and why the others cannot."""
+    contenders, missing = dict(ours), {}
+    with ExitStack() as stack:
+        for name, start in peers.items():
+            try:
+                peer = stack.enter_context(start(bench))
+                peer.warm_up(1)
+            except NotInstalled as why:
+                missing[name] = str(why)
+            else:
+                contenders[name] = peer
+        return take_turns(contenders, bench.rounds), missing

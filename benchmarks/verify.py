@@ -5,14 +5,16 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.cpu import Forks, own_seconds
-from benchmarks.measure import Contender, Cost, take_turns
-from benchmarks.parts import median_cpu
+from benchmarks.measure import Contender, Cost, Turns, take_turns
+from benchmarks.parts import against
 from benchmarks.peers import pyhanko
-from benchmarks.peers.installing import NotInstalled, java, run
+from benchmarks.peers.installing import NotInstalled, java
+from benchmarks.peers.program import program
 from benchmarks.rows import WALL_MS, Row
 from keys.base.clock import SystemClock
 from seal.sandbox import CORE, verify_guarded
@@ -20,19 +22,27 @@ from seal.trust import Trust
 from seal.verdict import Indication
 from seal.verification import verify
 
-SAME = "the same file: PAdES, path and CRLs only; ours also judges the SM2 stamp, the seal and its maker"
+PDFBOX, PDFSIG = "PDFBox 2 + BouncyCastle", "pdfsig (poppler)"
+NOTES = {
+    "pyHanko": "the same file: PAdES, path and CRLs only; ours also judges the SM2 stamp, the seal and its maker",
+    PDFBOX: "as above; warmed-up JVM",
+    PDFSIG: "a process for each file, start included; neither path nor revocation",
+}
 
 
 def figure(bench: Bench) -> list[Row]:
     sample, now = bench.sample, SystemClock().now()
-    costs = measure(sample.stamped, sample.trust, now, bench.rounds)
+    ours = {
+        "ours": Contender(judging(verify, sample.stamped, sample.trust, now)),
+        "pyHanko": Contender(_pyhanko(bench, now), count=6),
+    }
+    costs, missing = against(ours, {PDFBOX: pdfbox, PDFSIG: pdfsig}, bench)
+    judged = costs.pop("ours").total
     guarded, note = _guarded(sample.stamped, sample.trust, now, bench.rounds)
-    theirs = take_turns({"pyhanko": Contender(_pyhanko(bench, now), count=6)}, bench.rounds, warm_up=3)["pyhanko"]
-    ours = costs.total
+    rows = [Row("verify, in process", judged, name, cost.total, note=NOTES[name]) for name, cost in costs.items()]
+    rows += [Row("verify, in process", judged, name, None, note=why) for name, why in missing.items()]
     return [
-        Row("verify, in process", ours, "pyHanko", theirs.total, note=SAME),
-        _row(ours, "PDFBox 2 + BouncyCastle", ask_pdfbox, bench, "as above; warmed-up JVM"),
-        _row(ours, "pdfsig (poppler)", ask_pdfsig, bench, "a process for each file, start included; no revocation"),
+        *rows,
         Row("verify, in the sandbox", guarded.total, "", None, note=note),
         Row("verify, in the sandbox", guarded.wall, "", None, WALL_MS, "a fresh child with limits for each file"),
     ]
@@ -78,33 +88,25 @@ def _stamped(bench: Bench) -> Path:
     return path
 
 
-def ask_pdfbox(bench: Bench) -> float:
+def pdfbox(bench: Bench) -> AbstractContextManager[Turns]:
     root = bench.folder / "fujie-root.der"
     root.write_bytes(bench.sample.material.signer_chain[-1])
-    arguments = ("verify", str(_stamped(bench)), str(root), "150", str(bench.rounds), "30")
-    return median_cpu(run([*java().command, *arguments], bench.folder, 90, "PdfBoxPeer failed"))
+    return program([*java().command, "verify", str(_stamped(bench)), str(root), "200", "30"], bench.folder)
 
 
-def ask_pdfsig(bench: Bench) -> float:
-    program, path = shutil.which("pdfsig"), _stamped(bench)
-    if program is None:
+def pdfsig(bench: Bench) -> AbstractContextManager[Turns]:
+    found, path = shutil.which("pdfsig"), _stamped(bench)
+    if found is None:
         raise NotInstalled("not installed: apt-get install poppler-utils")
-    once = Contender(lambda _: _ask(program, path), _children, count=5)
-    return take_turns({"pdfsig": once}, bench.rounds, warm_up=1)["pdfsig"].total
+    return nullcontext(Contender(lambda _: _ask(found, path), _children, count=5))
 
 
 def _ask(program: str, path: Path) -> None:
     done = subprocess.run([program, "-nocert", str(path)], capture_output=True, check=False)
-    assert b"Signature is Valid" in done.stdout, done.stdout
+    if b"Signature is Valid" not in done.stdout:
+        raise NotInstalled("this pdfsig does not accept the file")
 
 
 def _children() -> Mapping[str, float]:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {"children": used.ru_utime + used.ru_stime}
-
-
-def _row(ours: float, peer: str, ask: Callable[[Bench], float], bench: Bench, note: str) -> Row:
-    try:
-        return Row("verify, in process", ours, peer, ask(bench), note=note)
-    except NotInstalled as missing:
-        return Row("verify, in process", ours, peer, None, note=str(missing))

@@ -3,10 +3,13 @@
 import base64
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
+
+KEPT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Wire:
     def __init__(self, base_url: str) -> None:
         parts = urlsplit(base_url)
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+        self._last = 0.0
         self.cookies: dict[str, str] = {}
 
     def close(self) -> None:
@@ -53,9 +57,12 @@ class Wire:
         sent = dict(headers or {})
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if time.monotonic() - self._last > KEPT_SECONDS:
+            self._connection.close()  # the server will have closed it, or is about to; the next request opens another
         self._connection.request(method, path, body, sent)
         response = self._connection.getresponse()
         content = response.read()
+        self._last = time.monotonic()
         self._keep(response.headers.get_all("Set-Cookie") or [])
         answer = Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
         if answer.status != expect:

@@ -1,7 +1,9 @@
 import com.sun.management.OperatingSystemMXBean;
+import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,7 +49,7 @@ import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 
 /**
  * PDFBox and BouncyCastle: a detached P-256 signature as an incremental update, and the check of one.
- * Arguments: sign PDF P12 WARM_UP ROUNDS COUNT | verify PDF ROOT_DER WARM_UP ROUNDS COUNT. Prints {"rounds": [{cpu, wall} …]}.
+ * Arguments: sign PDF P12 WARM_UP COUNT | verify PDF ROOT_DER WARM_UP COUNT. A line "round" asks for {cpu, wall} of one.
  */
 public final class PdfBoxPeer {
     private static final OperatingSystemMXBean SYSTEM = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
@@ -61,24 +63,23 @@ public final class PdfBoxPeer {
         byte[] pdf = Files.readAllBytes(Path.of(arguments[1]));
         byte[] other = Files.readAllBytes(Path.of(arguments[2]));
         Operation operation = arguments[0].equals("sign") ? signing(pdf, other) : verifying(pdf, other);
-        measure(operation, Integer.parseInt(arguments[3]), Integer.parseInt(arguments[4]), Integer.parseInt(arguments[5]));
+        measure(operation, Integer.parseInt(arguments[3]), Integer.parseInt(arguments[4]));
     }
 
-    private static void measure(Operation operation, int warmUp, int rounds, int count) throws Exception {
+    private static void measure(Operation operation, int warmUp, int count) throws Exception {
         for (int i = 0; i < warmUp; i++) {
             operation.run();
         }
-        List<String> lines = new ArrayList<>();
-        for (int round = 0; round < rounds; round++) {
+        BufferedReader asked = new BufferedReader(new InputStreamReader(System.in));
+        while ("round".equals(asked.readLine())) {
             long cpu = SYSTEM.getProcessCpuTime();
             long wall = System.nanoTime();
             for (int i = 0; i < count; i++) {
                 operation.run();
             }
             double scale = 1e6 * count;
-            lines.add(String.format("{\"cpu\": %.4f, \"wall\": %.4f}", (SYSTEM.getProcessCpuTime() - cpu) / scale, (System.nanoTime() - wall) / scale));
+            System.out.printf("{\"cpu\": %.4f, \"wall\": %.4f}%n", (SYSTEM.getProcessCpuTime() - cpu) / scale, (System.nanoTime() - wall) / scale);
         }
-        System.out.println("{\"rounds\": [" + String.join(", ", lines) + "]}");
     }
 
     private static Operation signing(byte[] pdf, byte[] p12) throws Exception {

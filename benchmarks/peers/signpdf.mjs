@@ -1,5 +1,6 @@
-// npm @signpdf with its P12 signer (RSA only, node-forge). argv: JSON {pdf, p12, warmUp, rounds, count}; prints one JSON line.
+// npm @signpdf with its P12 signer (RSA only, node-forge). argv: JSON {pdf, p12, passphrase, warmUp, count}; a line asks for a round.
 import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { plainAddPlaceholder } from '@signpdf/placeholder-plain';
 import { P12Signer } from '@signpdf/signer-p12';
 import { SignPdf } from '@signpdf/signpdf';
@@ -14,14 +15,12 @@ async function sign() {
   return new SignPdf().sign(open, new P12Signer(p12, { passphrase: given.passphrase }));
 }
 
-const rounds = [];
 for (let i = 0; i < given.warmUp; i += 1) await sign();
-let signed;
-for (let round = 0; round < given.rounds; round += 1) {
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line !== 'round') break;
   const before = process.cpuUsage();
   const began = performance.now();
-  for (let i = 0; i < given.count; i += 1) signed = await sign();
+  for (let i = 0; i < given.count; i += 1) await sign();
   const { user, system } = process.cpuUsage(before);
-  rounds.push({ cpu: (user + system) / 1000 / given.count, wall: (performance.now() - began) / given.count });
+  console.log(JSON.stringify({ cpu: (user + system) / 1000 / given.count, wall: (performance.now() - began) / given.count }));
 }
-console.log(JSON.stringify({ rounds, octets: signed.length }));
