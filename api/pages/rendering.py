@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.pages import i18n
+from certs.privacy import holds_number
 
 HERE = Path(__file__).parent
 ASSETS = {path.name: path.read_bytes() for path in sorted((HERE / "assets").iterdir())}
@@ -79,7 +80,11 @@ def other_language(request: Request) -> str:
     """The same page in the other language. After a form post: the page the form stands on, or the start."""
     query = [(name, value) for name, value in parse_qsl(request.url.query) if name != "lang"]
     query.append(("lang", "en" if i18n.locale_of(request) == i18n.CHINESE else "zh"))
-    return f"{urlsplit(str(request.url)).path}?{urlencode(query)}"
+    # One slash: an address beginning with two would lead to another site.
+    path = "/" + urlsplit(str(request.url)).path.lstrip("/\\")
+    address = f"{path}?{urlencode(query)}"
+    # An ID number is not repeated, not even from an address.
+    return f"/?{urlencode(query[-1:])}" if holds_number(address) else address
 
 
 def remember_language(request: Request, response: Response) -> None:

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from api.bearer import require_scope
+from api.logs import redact
 from api.problems import preferred_language
 from certs.approvals import Approval, HolderInput, Outcome, OutcomeStatus, Succession
 from certs.catalogue import CertificateType
@@ -118,10 +119,16 @@ async def _parse(request: Request, body: type[B]) -> B:
         return body.model_validate_json(await request.body())
     except ValidationError as refusal:
         errors = [
-            {"field": ".".join(str(part) for part in one["loc"]) or "body", "message": one["type"]}
+            {"field": _place(one["loc"], one["type"]), "message": one["type"]}
             for one in refusal.errors(include_url=False, include_context=False, include_input=False)
         ]
         raise InvalidInput("the body does not fit", errors=errors) from None
+
+
+def _place(parts: tuple[int | str, ...], kind: str) -> str:
+    """Where a body is wrong. An unknown member is not named, for its name may be a number; nor is a number in a field's name."""
+    known = parts[:-1] if kind == "extra_forbidden" else parts
+    return str(redact(".".join(str(part) for part in known))) or "body"
 
 
 def _library(request: Request) -> Library:

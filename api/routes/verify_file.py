@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from api.masking import masked_metadata
 from api.wiring import House
+from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
 from keys.pki.reads import get_authorities
@@ -91,13 +92,15 @@ async def _form_file(request: Request) -> AsyncIterator[tuple[str, IO[bytes]]]:
     parser = MultiPartParser(request.headers, _limited(request, MAX_FILE + _FORM_ROOM), max_files=1, max_fields=8)
     try:
         form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
+    except (MultiPartException, LookupError, ValueError) as error:
         raise UploadBroken(type(error).__name__) from error
     upload = form.get("file")
     try:
         if not isinstance(upload, UploadFile):
             raise UploadMissing
-        yield (upload.filename or "")[:_MAX_NAME], upload.file
+        # The sender names the encoding: what it makes of the name may be no text at all.
+        name = (upload.filename or "").encode("utf-8", "replace").decode()
+        yield hide_numbers(name[:_MAX_NAME]), upload.file
     finally:
         await form.close()
 
