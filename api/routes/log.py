@@ -1,4 +1,7 @@
-"""The transparency log over HTTP, as C2SP tlog-tiles: anyone may mirror it and recompute its roots."""
+"""The transparency log over HTTP, as C2SP tlog-tiles: anyone may mirror it and recompute its roots.
+
+Its entries are commitments (``keys.evidence.log.entry_of``): that something was recorded is public, what it was is not.
+"""
 
 import re
 
@@ -10,7 +13,10 @@ from keys.base.db import AsyncSession
 from keys.base.errors import NotFound
 from keys.evidence.log import TILE, entries, latest_checkpoint, tile_hashes
 
-INDEX = re.compile(r"(?:x[0-9]{3}/)*[0-9]{3}\Z")
+# Twelve digits are more entries than a log will ever have; longer ones would only make work.
+INDEX = re.compile(r"(?:x[0-9]{3}/){0,3}[0-9]{3}\Z")
+WIDTH = re.compile(r"[1-9][0-9]{0,2}\Z")
+LEVEL = re.compile(r"[0-5]\Z")
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
@@ -35,7 +41,7 @@ def parse_tile(path: str) -> tuple[int, int]:
     index, separator, width = path.partition(".p/")
     if not separator:
         return parse_index(index), TILE
-    if not width.isdecimal() or not 0 < int(width) < TILE or str(int(width)) != width:
+    if not WIDTH.match(width) or int(width) >= TILE:
         raise NotFound("tile")
     return parse_index(index), int(width)
 
@@ -48,7 +54,7 @@ async def _size(session: AsyncSession) -> int:
 async def tile(request: Request) -> Response:
     """``/log/tile/<L>/<N>[.p/<W>]``: hashes; only what a checkpoint covers."""
     level_text = request.path_params["level"]
-    if not level_text.isdecimal() or int(level_text) > 5:
+    if not LEVEL.match(level_text):
         raise NotFound("tile")
     level = int(level_text)
     index, width = parse_tile(request.path_params["path"])
@@ -65,8 +71,8 @@ async def entry_bundle(request: Request) -> Response:
     async with request.app.state.house.database.session() as session:
         if index * TILE + width > await _size(session):
             raise NotFound("tile")
-        bodies = await entries(session, index * TILE, width)
-    bundle = b"".join(len(body).to_bytes(2, "big") + body for body in bodies)
+        bundled = await entries(session, index * TILE, width)
+    bundle = b"".join(len(entry).to_bytes(2, "big") + entry for entry in bundled)
     return Response(bundle, media_type="application/octet-stream", headers=FOREVER)
 
 

@@ -5,6 +5,7 @@ and two sequencers take turns.
 """
 
 import datetime as dt
+import hashlib
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
@@ -21,6 +22,16 @@ from keys.evidence.notes import Checkpoint, VerifierKey, signature_line
 TILE = 256
 SEQUENCER_LOCK = 0x46554A4945_01
 BATCH = 10_000
+
+
+def entry_of(body: bytes) -> bytes:
+    """What the log publishes of an event: the SHA-256 of its body, a commitment that tells nobody what happened.
+
+    The log is open to everyone, and who logged in when, at which portal, is personal data even without a name. Nobody can
+    guess a body: it holds the event's identifier, 74 random bits that are shown nowhere else. Whoever is given a body (an
+    auditor, the person it is about) proves with it what the log holds.
+    """
+    return hashlib.sha256(body).digest()
 
 
 async def establish_log(database: Database, keystore: KeyStore, clock: Clock, origin: str) -> VerifierKey:
@@ -70,7 +81,7 @@ async def sequence(database: Database, keystore: KeyStore, clock: Clock, *, batc
         first = frontier.size
         await session.execute(update(AuditEvent), [{"id": row.id, "position": first + i} for i, row in enumerate(waiting)])
         for row in waiting:
-            frontier.append(leaf_hash(row.body))
+            frontier.append(leaf_hash(entry_of(row.body)))
         await _store_full_tiles(session, first, frontier.size)
         await _sign(session, keystore, clock.now(), frontier)
         return len(waiting)
@@ -110,7 +121,7 @@ async def _store_full_tiles(session: AsyncSession, old_size: int, new_size: int)
 async def tile_hashes(session: AsyncSession, level: int, index: int, width: int) -> bytes:
     """``width`` hashes of a tile, computed from entries (level 0) or from the tiles below it."""
     if level == 0:
-        return b"".join(leaf_hash(body) for body in await entries(session, index * TILE, width))
+        return b"".join(leaf_hash(entry) for entry in await entries(session, index * TILE, width))
     below = (
         await session.scalars(
             select(LogTile.hashes)
@@ -122,6 +133,6 @@ async def tile_hashes(session: AsyncSession, level: int, index: int, width: int)
 
 
 async def entries(session: AsyncSession, first: int, count: int) -> list[bytes]:
-    """The entries at positions ``first`` … ``first + count - 1``."""
+    """The entries at positions ``first`` … ``first + count - 1``, 32 octets each."""
     statement = select(AuditEvent.body).where(AuditEvent.position >= first, AuditEvent.position < first + count)
-    return list(await session.scalars(statement.order_by(AuditEvent.position)))
+    return [entry_of(body) for body in await session.scalars(statement.order_by(AuditEvent.position))]

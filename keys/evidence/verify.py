@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import func, select
 
 from keys.base.db import AsyncSession, Database
-from keys.evidence.log import log_key
+from keys.evidence.log import entry_of, log_key
 from keys.evidence.merkle import Frontier, leaf_hash
 from keys.evidence.models import AuditEvent, LogCheckpoint
 from keys.evidence.notes import Checkpoint, MalformedNote, VerifierKey, open_checkpoint
@@ -46,7 +46,7 @@ async def verify_log(database: Database, *, kept: Sequence[str] = ()) -> AuditRe
         frontier = Frontier()
         async for row in _rows(session):
             _check_row(row, frontier.size, report)
-            frontier.append(leaf_hash(row.body))
+            frontier.append(leaf_hash(entry_of(row.body)))
             _check_root(frontier, signed, "checkpoint", report)
             _check_root(frontier, outside, "kept checkpoint", report)
         report.entries, report.root = frontier.size, frontier.root()

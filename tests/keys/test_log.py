@@ -11,7 +11,7 @@ from keys.base.actor import SYSTEM
 from keys.base.db import Database
 from keys.custody.store import KeyStore
 from keys.evidence import audit
-from keys.evidence.log import TILE, establish_log, latest_checkpoint, sequence, sequence_all, tile_hashes
+from keys.evidence.log import TILE, entry_of, establish_log, latest_checkpoint, sequence, sequence_all, tile_hashes
 from keys.evidence.merkle import leaf_hash, root_of
 from keys.evidence.notes import MalformedNote, VerifierKey, open_checkpoint
 from keys.evidence.verify import verify_log
@@ -60,8 +60,8 @@ async def test_full_tiles_hold_the_leaf_hashes(database, keystore, clock, log_ke
     async with database.session() as session:
         stored = (await session.execute(text("SELECT hashes FROM keys.log_tiles WHERE level = 0"))).scalars().all()
         bodies = (await session.execute(text("SELECT body FROM keys.audit_events ORDER BY position"))).scalars().all()
-        assert stored == [b"".join(leaf_hash(body) for body in bodies[:TILE])]
-        assert await tile_hashes(session, 1, 0, 1) == root_of([leaf_hash(body) for body in bodies[:TILE]])
+        assert stored == [b"".join(leaf_hash(entry_of(body)) for body in bodies[:TILE])]
+        assert await tile_hashes(session, 1, 0, 1) == root_of([leaf_hash(entry_of(body)) for body in bodies[:TILE]])
 
 
 async def test_a_rolled_back_transaction_leaves_no_event(database, keystore, clock, log_key) -> None:
