@@ -17,6 +17,7 @@ from api.app import create_app
 from api.background import background
 from api.demo.setup import establish_demo, tell_story_once
 from api.embedded import Addresses
+from api.patience import PatientProtocol
 from api.settings import Settings
 from api.wiring import House, open_house, own_servers
 from api.workers import follow_parent
@@ -157,7 +158,8 @@ def _configuration(house: House) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(house),
         loop="none",
-        http="httptools",
+        http=PatientProtocol,
+        ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -165,5 +167,4 @@ def _configuration(house: House) -> uvicorn.Config:
         proxy_headers=False,
         timeout_graceful_shutdown=10,
         limit_concurrency=2_000,
-        h11_max_incomplete_event_size=64 * 1024,
     )
