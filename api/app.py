@@ -56,6 +56,7 @@ def create_app(house: House) -> FastAPI:
         title="Fujie 符节",
         version="1",
         openapi_url=None,
+        redirect_slashes=False,  # it would build an absolute address from the Host header
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,

@@ -1,5 +1,6 @@
 """Limits at the door: the size of a body, the rate of an address."""
 
+from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,7 +54,7 @@ async def throttle(request: Request, name: str, *, limit: int, seconds: int) -> 
     try:
         async with house.redis.pipeline(transaction=True) as pipe:
             count, _, left = await pipe.incr(key).expire(key, seconds, nx=True).ttl(key).execute()
-    except (ConnectionError, OSError):
+    except (RedisError, OSError):
         return
     if count > limit:
         raise Throttled(name, retry_after=max(1, int(left)))

@@ -85,6 +85,8 @@ class HttpRefusal(FujieError):
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if isinstance(error.__cause__, FujieError):  # FastAPI takes whatever stops it from reading a body for a malformed one
+        return _answer(request, error.__cause__)
     return _answer(request, NotFound("route") if error.status_code == 404 else HttpRefusal(error))
 
 
@@ -97,6 +99,7 @@ def _answer(request: Request, error: FujieError) -> Response:
     page = getattr(request.app.state, "error_page", None)
     if page is not None and wants_page(request):
         response: Response = page(request, error)
+        response.headers.update(error.headers)
         return response
     return problem_response(request, error)
 

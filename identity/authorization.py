@@ -104,8 +104,8 @@ def require_return_address(client: Client, parameters: Mapping[str, str], repeat
 
 def read_request(client: Client, parameters: Mapping[str, str], repeated: frozenset[str], hinted: str | None) -> AuthorizationRequest:
     """The request, valid. ``hinted``: the subject of a genuine id_token_hint. Raises OAuthErrors that go to the client."""
-    if repeated or any(len(value) > LONGEST_VALUE for name, value in parameters.items() if name not in OURS):
-        raise RepeatedParameter if repeated else OAuthError("a value is too long")
+    if repeated or any(len(value) > LONGEST_VALUE or "\0" in value for name, value in parameters.items() if name not in OURS):
+        raise RepeatedParameter if repeated else OAuthError("a value is too long, or holds a NUL")
     for name, error in NOT_SUPPORTED.items():
         if name in parameters:
             raise error

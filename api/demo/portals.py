@@ -81,6 +81,7 @@ def _build(one: Portal, house: House) -> ASGIApp:
 
     app = portal(one.client_id, one.home, house.base_url, house.personal.subject("demo.portal", one.client_id).hex(), draw)
     app.state.house = house
+    app.router.redirect_slashes = False  # it would build an absolute address from the Host header
     return app
 
 

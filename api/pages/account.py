@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.pages.forms import Trouble, shown_again, trouble_of, typed
+from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import render
@@ -55,7 +55,7 @@ async def show_account(request: Request) -> Response:
 async def submit_real_name(request: Request) -> Response:
     """Bind the number if the registry agrees; else the form again, without the number."""
     present = require_login(request)
-    form = await request.form(max_files=0, max_fields=8)
+    form = await posted(request)
     sent = Sent(typed(form, "name"), typed(form, "code_type"))
     house = house_of(request)
     realname = with_registry(house.database, house.redis, house.clock, house.personal)

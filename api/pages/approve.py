@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.pages.forms import Trouble, trouble_of, typed
+from api.pages.forms import Trouble, posted, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.previews import DPI, preview
@@ -103,7 +103,7 @@ async def show_approval(request: Request) -> Response:
 async def submit_approval(request: Request) -> Response:
     """Stamp the document that was shown; a refusal shows the page again, as things stand now."""
     present, issuing, certificate_id = require_approver(request), house_of(request).issuing, _certificate_id(request)
-    form = await request.form(max_files=0, max_fields=8)
+    form = await posted(request)
     try:
         await stamp_awaiting(issuing, present.actor, certificate_id, typed(form, "document"))
     except NotAwaitingStamp:

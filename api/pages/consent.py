@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from api.pages.errors import error_page
-from api.pages.forms import typed
+from api.pages.forms import posted, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, translate
 from api.pages.rendering import render
@@ -52,7 +52,7 @@ async def show_consent(request: Request) -> Response:
 @page
 async def submit_consent(request: Request) -> Response:
     present = require_login(request)
-    form = await request.form(max_files=0, max_fields=8)
+    form = await posted(request)
     following = local_path(typed(form, "next", LONGEST_PATH), default="")
     asked = await _request_of(request, following)
     match typed(form, "decision"):

@@ -8,10 +8,20 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from api.pages.i18n import locale_of, public_sentence
-from keys.base.errors import FujieError
+from keys.base.errors import FujieError, InvalidInput
 
 LONGEST = 256
 NUMBER_LIKE = re.compile(r"[0-9]{15}")
+# No database takes a NUL, no page can be written with half a surrogate pair.
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class FormUnreadable(InvalidInput):
+    """The body is no form, or is in an encoding that does not decode it."""
+
+    code = "FORM_UNREADABLE"
+    status = 400
+    public = ("表单无法识别，请重新提交。", "The form cannot be read. Please send it again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +32,18 @@ class Trouble:
     text: str
 
 
+async def posted(request: Request) -> FormData:
+    """The fields of the form; files are refused. Raises FormUnreadable."""
+    try:
+        return await request.form(max_files=0, max_fields=16)
+    except (ValueError, LookupError) as error:  # the sender names the encoding of a multipart form, and may name any
+        raise FormUnreadable(type(error).__name__) from error
+
+
 def typed(form: FormData, name: str, longest: int = LONGEST) -> str:
-    """A text field; empty where it is missing, a file, longer than ``longest`` or holds a NUL, which no database takes."""
+    """A text field; empty where it is missing, a file, longer than ``longest`` or cannot be stored or shown."""
     value = form.get(name)
-    return value if isinstance(value, str) and len(value) <= longest and "\0" not in value else ""
+    return value if isinstance(value, str) and len(value) <= longest and not UNWRITABLE.search(value) else ""
 
 
 def shown_again(text: str) -> str:

@@ -59,7 +59,7 @@ def house_of(request: Request) -> House:
 def to_login(request: Request) -> Response:
     """Off to the log-in, and afterwards back here; after a form post, back to the page of the form."""
     path = request.url.path + (f"?{request.url.query}" if request.url.query and request.method in SAFE_METHODS else "")
-    return RedirectResponse(f"/login?next={quote(path, safe='')}", status_code=303)
+    return redirect(f"/login?next={quote(path, safe='')}")
 
 
 def redirect(address: str) -> Response:

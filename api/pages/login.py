@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.pages.forms import Trouble, shown_again, trouble_of, typed
+from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, translate
 from api.pages.rendering import render
@@ -67,7 +67,7 @@ async def show_login(request: Request) -> Response:
 
 @page
 async def submit_login(request: Request) -> Response:
-    form = await request.form(max_files=0, max_fields=16)
+    form = await posted(request)
     following = local_path(typed(form, "next", LONGEST_PATH) or request.query_params.get("next"))
     missing = {} if _continues(request, form) else _missing(request, form)
     if missing:
@@ -176,7 +176,7 @@ async def show_logout(request: Request) -> Response:
 @page
 async def submit_logout(request: Request) -> Response:
     """End the session and go where the portal's request, if there is one, leads; only registered addresses are outside."""
-    form = await request.form(max_files=0, max_fields=8)
+    form = await posted(request)
     following = local_path(typed(form, "next", LONGEST_PATH), default="")
     parameters = dict(parameters_of(following)) if following.partition("?")[0] == END_SESSION else {}
     response = redirect(await log_out_confirmed(provider_of(request), parameters, session_secret(request)))
