@@ -212,6 +212,8 @@ class EmbeddedPostgres:
         self._end_orphan()
         sockets = _socket_folder(self._folder / "socket", self._run_as)
         options = {"listen_addresses": "", "unix_socket_directories": str(sockets), "max_connections": "200", "shared_buffers": "128MB"}
+        # The detail of an error quotes rows, which hold names.
+        options["log_error_verbosity"] = "terse"
         if not self._durable:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]

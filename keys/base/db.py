@@ -55,6 +55,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=pool_size,
+            hide_parameters=True,  # an error that is logged names the statement, never the values: they are names and numbers
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
