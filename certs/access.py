@@ -1,10 +1,12 @@
 """Who may read or change a certificate. Pure; whoever may not is told that it does not exist."""
 
 from certs.records import Certificate
+from identity.numbers import normalise
 from keys.base.actor import Actor, ActorKind, Role
 
 STAFF = frozenset({Role.WINDOW_CLERK, Role.APPROVER, Role.SEAL_KEEPER, Role.AUDITOR})
 _MAY_CHANGE = frozenset({Role.APPROVER})
+_MAY_SUBMIT = frozenset({Role.WINDOW_CLERK, Role.APPROVER})
 _FOR_THE_ORGANISATION = frozenset({Role.LEGAL_REPRESENTATIVE, Role.AGENT})
 
 
@@ -28,6 +30,16 @@ def may_change(certificate: Certificate, actor: Actor) -> bool:
     if actor.kind is ActorKind.CLIENT:
         return _of_issuer(certificate, actor)
     return actor.kind is ActorKind.PERSON and bool(actor.roles & _MAY_CHANGE) and _of_issuer(certificate, actor)
+
+
+def may_submit(actor: Actor, issuer: str) -> bool:
+    """Who brings an approval of their own organisation: its clients, and through a portal its window clerks and approvers.
+
+    ``issuer``: its credit code. A client with the right to issue for another organisation is looked up by the caller.
+    """
+    if actor.organisation is None or normalise(actor.organisation) != issuer:
+        return False
+    return actor.kind is ActorKind.CLIENT or (actor.kind is ActorKind.PERSON and bool(actor.roles & _MAY_SUBMIT))
 
 
 def _of_issuer(certificate: Certificate, actor: Actor) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 from dataclasses import dataclass
 
+from certs.access import may_submit
 from certs.approvals import (
     Approval,
     HolderInput,
@@ -92,8 +93,7 @@ async def _issuer_of(session: AsyncSession, actor: Actor, approval: Approval) ->
     issuer = await get_organisation(session, uscc)
     if issuer is None or not issuer.active:
         raise UnknownIssuer
-    own = actor.organisation is not None and normalise(actor.organisation) == issuer.uscc
-    if not own and not (actor.kind is ActorKind.CLIENT and await may_issue_for(session, actor.id, issuer.uscc)):
+    if not may_submit(actor, issuer.uscc) and not (actor.kind is ActorKind.CLIENT and await may_issue_for(session, actor.id, issuer.uscc)):
         raise IssuerNotAllowed
     return issuer
 

@@ -175,7 +175,7 @@ class NotAwaitingStamp(Conflict):
 
 MAX_HOLDERS = 50
 _LENGTHS = {"approval_number": 64, "matter_code": 64, "certificate_type": 64, "seal": 64}
-_OPTIONAL_LENGTHS = {"approved_by": 64, "approved_at": 64, "window": 64}
+_OPTIONAL_LENGTHS = {"issuer": 64, "approved_by": 64, "approved_at": 64, "window": 64}
 _MAX_NAME = 200
 _MAX_CODE = 64
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})

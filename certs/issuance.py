@@ -92,9 +92,12 @@ async def _settle(issuing: Issuing, certificate_id: uuid.UUID) -> Outcome:
 
 
 async def _audit_refusal(issuing: Issuing, actor: Actor, approval: Approval, error: FujieError) -> None:
-    """A refusal outlives the rollback it leads to. The approval's number is hashed: it may say something about somebody."""
+    """A refusal outlives the rollback it leads to.
+
+    The approval's number enters as a keyed digest: it may be an ID number in the wrong place, and those are few enough to try.
+    """
     outcome = audit.Outcome.REFUSED if error.status < 500 else audit.Outcome.FAILED
-    details: dict[str, audit.JSON] = {"approval": audit.digest(approval.approval_number)}
+    details: dict[str, audit.JSON] = {"approval": issuing.personal.subject("certs.approval_number", approval.approval_number).hex()}
     event = Event("certs.issue.approve", "approval", outcome, actor, details, error.code)
     await audit.record_alone(issuing.database, issuing.clock.now(), event)
 

@@ -125,6 +125,7 @@ async def search(library: Library, actor: Actor, query: Search) -> Page:
     """
     reason, now = check_purpose(query.purpose), library.clock.now()
     index, cursor = _index(library.personal, query), _cursor(query.cursor)
+    _check_type(query.type_code)
     async with library.database.begin() as session:
         session.add(_access(library, actor, "search", reason, None))
         details: dict[str, JSON] = {"purpose": audit.digest(reason), "holder": index.hex()}
@@ -197,6 +198,11 @@ def _index(personal: PersonalData, query: Search) -> bytes:
     if not well_formed:
         raise InvalidInput("malformed holder code", errors=[{"field": "holder_code", "message": "not well-formed"}])
     return holder_index(personal, query.code_type, query.holder_code)
+
+
+def _check_type(type_code: str | None) -> None:
+    if type_code is not None and not is_clean(type_code):
+        raise InvalidInput("type", errors=[{"field": "type", "message": "not printable"}])
 
 
 def _cursor(cursor: str | None) -> uuid.UUID | None:
