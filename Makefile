@@ -45,6 +45,15 @@ check: .venv/.dev  ## ruff, mypy --strict, import contracts, lock files
 bench: .venv/.dev  ## every figure beside its peer; writes benchmarks/results.json
 	@$(PYTHON) -m benchmarks
 
+campaign: .venv/.dev  ## change every byte of a certificate, one at a time (about an hour)
+	@$(PYTHON) -m tests.attacks.campaign_bytes all
+
+kill-campaign: .venv/.dev  ## kill -9 the service at 50 random moments of issuing and look at what is left
+	@$(PYTHON) -m tests.attacks.campaign_kills --kills 50
+
+frames: .venv/.dev  ## draw the certificates' frames anew
+	@$(PYTHON) -m certs.guilloche
+
 lock: $(UV)  ## resolve the lock files anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra install -o $(LOCK)
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra install --extra test --extra check -c $(LOCK) -o $(DEVLOCK)

@@ -3,6 +3,7 @@
 import os
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -40,6 +41,14 @@ class Settings(BaseSettings):
             raise ValueError("FUJIE_DATABASE_URL must be a postgresql:// address")
         return f"postgresql+asyncpg://{rest}"
 
+    @field_validator("blob_url")
+    @classmethod
+    def _folder(cls, value: str) -> str:
+        """Files are kept in a folder; an S3 store is not written yet, and pretending would lose documents."""
+        if value and not value.startswith("file:"):
+            raise ValueError("FUJIE_BLOB_URL must be a file: address")
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _no_trailing_slash(cls, value: str) -> str:
@@ -53,6 +62,11 @@ class Settings(BaseSettings):
     @property
     def secure(self) -> bool:
         return self.issuer.startswith("https://")
+
+    @property
+    def blob_folder(self) -> Path:
+        """Where certificates' files are: the folder of ``FUJIE_BLOB_URL``, else one in the home."""
+        return Path(urlsplit(self.blob_url).path) if self.blob_url else self.home / "blobs"
 
     @property
     def trust_file(self) -> Path:

@@ -111,7 +111,7 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
         log_key = await establish_log(database, keystore, clock, settings.issuer.partition("://")[2] + "/log")
         async with database.begin() as session:
             await add_missing_types(session, clock.now(), shipped_types())
-        blobs = FolderBlobStore(settings.home / "blobs")
+        blobs = FolderBlobStore(settings.blob_folder)
         issuing = Issuing(
             database=database, keystore=keystore, clock=clock, workers=workers, blobs=blobs, personal=personal, base_url=settings.issuer
         )

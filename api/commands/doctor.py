@@ -11,8 +11,7 @@ from keys.custody import libcrypto
 
 
 def _home(chosen: Settings) -> str:
-    chosen.home.mkdir(parents=True, exist_ok=True)
-    return str(chosen.home)
+    return str(chosen.home) if chosen.home.exists() else f"{chosen.home} (not made yet)"
 
 
 def _key_file(chosen: Settings) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from api.commands.house import with_house
 from api.wiring import House
-from identity.organisations import Organisation, get_organisation, put_organisation
+from identity.organisations import KINDS, Organisation, get_organisation, put_organisation
 from keys.base.actor import SYSTEM
 from keys.base.errors import NotFound
 from keys.evidence.audit import Event, Outcome, record
@@ -35,7 +35,7 @@ def put(
     uscc: str,
     name: str,
     division: Annotated[str, typer.Option(help="GB/T 2260 division code, 6 digits")],
-    kind: Annotated[str, typer.Option(help="government, enterprise, institution or other")] = "other",
+    kind: Annotated[str, typer.Option(help=", ".join(KINDS))] = "other",
 ) -> None:
     """Add an organisation, or change its name, division or kind."""
 

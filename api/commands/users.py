@@ -37,7 +37,8 @@ def show(username: str) -> None:
         async with house.database.session() as session:
             return await _require(session, username)
 
-    print(orjson.dumps(asdict(with_house(journey)), default=sorted).decode())
+    shown = asdict(with_house(journey))
+    print(orjson.dumps(shown | {"id": str(shown["id"]), "roles": sorted(shown["roles"])}).decode())
 
 
 @app.command()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from keys.custody.store import Algorithm
 
 DOCUMENT_SIGNING = "1.3.6.1.5.5.7.3.36"  # id-kp-documentSigning, RFC 9336
+EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"  # id-kp-emailProtection: what NSS (pdfsig) and `openssl cms` ask of a signer
 
 SIGNING_USE = frozenset({"digital_signature", "non_repudiation"})
 AUTHORITY_USE = frozenset({"key_cert_sign", "crl_sign"})
@@ -56,7 +57,7 @@ PROFILES: dict[str, Profile] = {
     for profile in (
         Profile("root", Algorithm.P256, frozenset({"root"}), _ROOT_DAYS, AUTHORITY_USE, path_length=1),
         Profile("authority", Algorithm.P256, frozenset({"root"}), _AUTHORITY_DAYS, AUTHORITY_USE, path_length=0),
-        Profile("document-signer", Algorithm.P256, frozenset({"seal"}), _SIGNER_DAYS, SIGNING_USE, (DOCUMENT_SIGNING,)),
+        Profile("document-signer", Algorithm.P256, frozenset({"seal"}), _SIGNER_DAYS, SIGNING_USE, (DOCUMENT_SIGNING, EMAIL_PROTECTION)),
         Profile("root-sm", Algorithm.SM2, frozenset({"root-sm"}), _ROOT_DAYS, AUTHORITY_USE, path_length=1),
         Profile("authority-sm", Algorithm.SM2, frozenset({"root-sm"}), _AUTHORITY_DAYS, AUTHORITY_USE, path_length=0),
         Profile("seal-signer-sm", Algorithm.SM2, frozenset({"seal-sm"}), _SIGNER_DAYS, SIGNING_USE, (DOCUMENT_SIGNING,)),

@@ -57,6 +57,17 @@ def test_the_certificate_passes_our_own_verdict_and_other_readers(city: City) ->
     assert structure.returncode == 0, structure.stderr
 
 
+def test_a_reader_that_is_given_our_root_trusts_the_signer(city: City, tmp_path: Path) -> None:
+    certutil = require_command("certutil", "libnss3-tools")
+    pem = Path(city.demo["trust"]).read_text()
+    (tmp_path / "root.pem").write_text(pem[: pem.index("-----END CERTIFICATE-----") + 26])
+    subprocess.run([certutil, "-N", "-d", tmp_path, "--empty-password"], check=True)
+    subprocess.run([certutil, "-A", "-d", tmp_path, "-n", "root", "-t", "CT,C,C", "-a", "-i", tmp_path / "root.pem"], check=True)
+    pdfsig = require_command("pdfsig", "poppler-utils")
+    said = subprocess.run([pdfsig, "-nssdir", tmp_path, city.demo["certificate"]["pdf"]], capture_output=True, text=True, check=False)
+    assert "Certificate is Trusted." in said.stdout, said.stdout
+
+
 def test_the_printed_code_leads_to_a_page_that_says_valid(city: City, http: httpx2.Client) -> None:
     picture = pypdfium2.PdfDocument(city.demo["certificate"]["pdf"])[0].render(scale=200 / 72).to_pil()
     (code,) = zxingcpp.read_barcodes(picture)
