@@ -45,8 +45,9 @@ from tests.running import City, free_port
 
 SETTLE_SECONDS = 90.0
 GONE_SECONDS = 20.0
-WARM_SECONDS = 5.0
+WARM_SECONDS = 3.0
 READS_A_ROUND = 12
+COLD_SHARE = 1 / 3
 
 
 class Way(StrEnum):
@@ -84,7 +85,7 @@ class Campaign:
     tally: Tally = field(default_factory=Tally)
     kept: list[str] = field(default_factory=list)
     say: Callable[[str], None] = print
-    settle_share: float = 0.75
+    ways: tuple[Way, ...] = ()  # one after the other; by chance if there are none
     duration: float = 1.0
     files: Files = field(init=False)
     approver: Approver = field(init=False)
@@ -112,7 +113,7 @@ class Campaign:
 
     def round(self, number: int, *, settle: bool) -> None:
         """One kill and the examination after it."""
-        way = self.chance.choices(list(Way), (5, 3, 2))[0]
+        way = self.ways[(number - 1) % len(self.ways)] if self.ways else self.chance.choices(list(Way), (5, 3, 2))[0]
         self._keep_checkpoint()
         below = asyncio.run(self._strike(number, way))
         self._expect_gone(below)
@@ -123,12 +124,16 @@ class Campaign:
         asyncio.run(self._examine(number, way, settle=settle))
 
     async def _strike(self, number: int, way: Way) -> dict[int, str]:
-        """Let the clients ask and kill at a moment spread evenly over two issuings; every process that ran then."""
+        """Let the clients ask and kill at a moment spread evenly over two issuings; every process that ran then.
+
+        One time in three the count begins with the first request after the start, else when the house is at full work.
+        """
         assert self.city.process is not None
         await self._renew()
         load = self._load(number)
         running = asyncio.create_task(load.run())
-        while f"kill-{number}-1" not in self.ledger.sent and not running.done():
+        answered = len(self.ledger.seconds) + (0 if self.chance.random() < COLD_SHARE else load.clients)
+        while (f"kill-{number}-1" not in self.ledger.sent or len(self.ledger.seconds) < answered) and not running.done():
             await asyncio.sleep(0.002)
         await asyncio.sleep(self.chance.uniform(0, 2 * self.duration))
         if way is Way.WORKER:
@@ -184,7 +189,7 @@ class Campaign:
         self.tally.breaches += breaches
         mark = "✗ " + "; ".join(breaches[:3]) if breaches else "✓"
         self.say(
-            f"{number:4} {way:7} struck {dict(struck)}  issued {len(found.at('issued'))} {'settled' if settle else 'not settled'} {mark}"
+            f"{number:4} {way:7} struck {words(struck)}  issued {len(found.at('issued'))} {'settled' if settle else 'not settled'} {mark}"
         )
 
     def _classify(self, found: Snapshot, number: int) -> Counter[str]:
@@ -291,16 +296,21 @@ class Campaign:
         return debris(found, self.files)
 
 
+def words(counts: Counter[str]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in sorted(counts.items())) or "none"
+
+
 def summary(campaign: Campaign, left: Debris, found: Snapshot, seconds: float) -> str:
     tally, ledger = campaign.tally, campaign.ledger
     stages = Counter(row["stage"] for row in found.certificates)
+    unspent = sum(row["consumed_at"] is None for row in found.permits)
     return "\n".join(
         [
-            f"{tally.kills.total()} kills {dict(tally.kills)} in {seconds:.0f} s; settled and examined whole after {tally.settled}",
+            f"{tally.kills.total()} kills {words(tally.kills)} in {seconds:.0f} s; settled and examined whole after {tally.settled}",
             f"requests {len(ledger.sent)}: acknowledged 201 {len(ledger.issued)}, 202 {len(ledger.parked)}, stamped {len(ledger.stamped)}; "
-            f"other answers {dict(ledger.odd)}",
-            f"struck while open {dict(tally.struck)}; asked again {tally.retried}",
-            f"certificates {dict(stages)}; files judged TOTAL_PASSED {len(campaign.files.accepted)}; "
+            f"other answers {words(ledger.odd)}",
+            f"struck while open {words(tally.struck)}; asked again {tally.retried}; permits never spent {unspent}",
+            f"certificates {words(stages)}; files judged TOTAL_PASSED {len(campaign.files.accepted)}; "
             f"fetched {tally.file_reads}, keys replayed {tally.replays}, unissued asked for {tally.refused_reads}",
             f"left in the store: {left.orphans} orphans, {left.unfinished} unfinished, {left.damaged} damaged",
             f"restart {statistics.median(tally.start_seconds):.1f} s (median), {max(tally.start_seconds):.1f} s at most",
@@ -309,11 +319,20 @@ def summary(campaign: Campaign, left: Debris, found: Snapshot, seconds: float) -
     )
 
 
-def run(home: Path, kills: int, seed: int, *, web: int = 1, settle_share: float = 0.75, say: Callable[[str], None] = print) -> Campaign:
+def run(
+    home: Path,
+    kills: int,
+    seed: int,
+    *,
+    web: int = 1,
+    ways: tuple[Way, ...] = (),
+    settle_share: float = 0.75,
+    say: Callable[[str], None] = print,
+) -> Campaign:
     """The whole campaign in an empty ``home``; ``tally.breaches`` is empty if all held."""
     chance = random.Random(seed)
     city = City(home, free_port(), more={"FUJIE_WORKERS": str(web)})
-    campaign = Campaign(city, chance, settle_share=settle_share, say=say)
+    campaign = Campaign(city, chance, say=say, ways=ways)
     begun = time.monotonic()
     say(f"seed {seed}")
     try:
