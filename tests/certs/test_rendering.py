@@ -95,7 +95,7 @@ def test_jobs_results_and_refusals_can_be_sent_between_processes() -> None:
     assert refusal.extra == {"characters": ["\U0002ffff"]}
 
 
-@pytest.mark.parametrize(("type_code", "place"), [(FOOD, (221, 163)), (SEWAGE, (221, 163)), (ESTATE, (152, 246))])
+@pytest.mark.parametrize(("type_code", "place"), [(FOOD, (244, 163)), (SEWAGE, (244, 163)), (ESTATE, (162, 246))])
 def test_the_place_of_the_seal_is_told(type_code: str, place: tuple[float, float]) -> None:
     assert render(job(type_code)).seal_place == Placement(0, float(place[0]), float(place[1]))
 

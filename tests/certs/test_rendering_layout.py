@@ -19,6 +19,7 @@ from tests.render_jobs import ESTATE, FIELDS, FOOD, SEWAGE, TYPES, URL, job, str
 
 MM = 25.4 / 72
 FRAME_MM = 17.4
+RING_MM = 2.5
 LONG_FIELD = {FOOD: "住所", SEWAGE: "详细地址", ESTATE: "坐落"}
 STUBBORN = [
     "W" * 300,
@@ -75,7 +76,8 @@ def check_page(task: RenderJob) -> None:
         assert not overlaps(box, qr_box), (character, box)
         if reaches(box, seal["x_mm"], seal["y_mm"], seal["diameter_mm"] / 2):
             in_seal += character
-    assert set(in_seal) <= set(task.issuer + "2026年11月21日")
+        assert not reaches(box, seal["x_mm"], seal["y_mm"], seal["diameter_mm"] / 2 - RING_MM), "only the ring crosses a character"
+    assert {task.issuer[-1], "日"} <= set(in_seal) <= set(task.issuer + "2026年11月21日"), "the seal stands on issuer and date"
     below = body["y_mm"] + body["height_mm"]
     for _, box in found:
         assert not (box[1] < below < box[3]), "a line lies across the lower edge of the fields"
