@@ -37,6 +37,7 @@ from keys.evidence.audit import JSON, Event, Outcome, record
 
 BATCH = 500
 _MAX_FILE = 64 << 20
+_DOCUMENTS = (b"%PDF", b"PK\x03\x04")  # PDF, OFD
 _LOCK = 0x66756A6965  # of all imports into one database: "the first row is clean" needs one order
 
 
@@ -168,10 +169,15 @@ async def _attach(ingestion: Ingestion, request: Request, judged: _Judged) -> _J
 
 
 def _read_attached(folder: Path, name: str) -> bytes | None:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.stat().st_size > _MAX_FILE:
+    """The file beside or below the import file, if it is a document; a row can make nothing else of this machine a certificate."""
+    try:
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file() or path.stat().st_size > _MAX_FILE:
+            return None
+        data = path.read_bytes()
+    except (OSError, ValueError):  # any text may stand there: too long for a name, not to be read, …
         return None
-    return path.read_bytes()
+    return data if data.startswith(_DOCUMENTS) else None
 
 
 async def _store(ingestion: Ingestion, request: Request, import_id: uuid.UUID, batch: list[_Judged], tally: _Tally) -> None:

@@ -36,7 +36,7 @@ FLAGS: dict[str, tuple[str, str]] = {
     "number_in_text": ("文本中含公民身份号码，已遮盖。", "An ID number stood in a text and was masked."),
     "encoding": ("含无法识别的字符。", "Some characters could not be read."),
     "malformed_row": ("该行结构不完整。", "The row cannot be read."),
-    "file_missing": ("所附文件找不到。", "The attached file was not found."),
+    "file_missing": ("所附文件找不到，或不是 PDF、OFD 文件。", "The attached file was not found, or is neither PDF nor OFD."),
 }
 _DATE = re.compile(r"([0-9]{4})[-/.年]?([0-9]{1,2})[-/.月]?([0-9]{1,2})日?")
 _OPEN_END = frozenset({"长期", "永久", "无固定期限", "9999-12-31", "99991231"})

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from api.commands.house import with_house
 from api.commands.run import settings
@@ -78,7 +79,7 @@ async def _import(house: House, request: Request) -> Report:
 
 def _show(report: Report, file: Path) -> None:
     console = Console()
-    console.print(_headline(report, file))
+    console.print(_headline(report, file), markup=False)
     if not report.flag_counts:
         return
     table = Table(_say("标记", "Flag"), _say("行数", "Rows"), _say("含义", "Meaning"))
@@ -87,11 +88,11 @@ def _show(report: Report, file: Path) -> None:
     console.print(table)
     if not console.is_terminal:  # for a pipe: every row, whole, one a line
         for row in report.flagged:
-            print(row.line, row.identifier, ",".join(row.flags), sep="\t")
+            print(row.line, _visible(row.identifier), ",".join(row.flags), sep="\t")
         return
     shown = Table(_say("行", "Line"), _say("证照标识", "Identifier"), _say("标记", "Flags"))
     for row in report.flagged[:_SHOWN]:
-        shown.add_row(str(row.line), row.identifier, ", ".join(row.flags))
+        shown.add_row(str(row.line), Text(_visible(row.identifier)), ", ".join(row.flags))
     console.print(shown)
 
 
@@ -129,6 +130,11 @@ def _write_rows(path: Path, flagged: tuple[FlaggedRow, ...]) -> None:
         for row in flagged:
             meaning = " ".join(_sentence(flag) for flag in row.flags)
             writer.writerow([row.line, _harmless(row.identifier), " ".join(row.flags), meaning])
+
+
+def _visible(text: str) -> str:
+    """For a terminal, which obeys control characters."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _harmless(text: str) -> str:
