@@ -7,7 +7,7 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import DateTime, LargeBinary, and_, bindparam, or_, select, update
+from sqlalchemy import DateTime, LargeBinary, and_, bindparam, case, literal_column, or_, select, update
 
 from identity.oidc_models import ACCESS_TOKENS, ACCOUNTS, CLIENTS, GRANTS, SESSIONS
 from keys.base.actor import Actor, ActorKind, Role
@@ -79,11 +79,12 @@ class AccessToken:
 NOW = bindparam("now", type_=DateTime(timezone=True))
 # Named unlike any column: SQLAlchemy sets columns of an UPDATE from parameters that bear their names.
 SHOWN = bindparam("shown", type_=LargeBinary)
+LOGGED_IN = and_(SESSIONS.c.ended_at.is_(None), SESSIONS.c.expires_at > NOW)
 # Whether a grant, joined with its account and its session, still stands. A session forgotten by housekeeping is over.
 STANDING = and_(
     GRANTS.c.revoked_at.is_(None),
     ACCOUNTS.c.active,
-    or_(GRANTS.c.offline, and_(SESSIONS.c.ended_at.is_(None), SESSIONS.c.expires_at > NOW)),
+    or_(GRANTS.c.offline, LOGGED_IN),
 )
 GRANT_AND_PERSON = GRANTS.join(ACCOUNTS, ACCOUNTS.c.id == GRANTS.c.account_id).outerjoin(SESSIONS, SESSIONS.c.id == GRANTS.c.session_id)
 LIVE_TOKEN = (
@@ -95,7 +96,9 @@ LIVE_TOKEN = (
         ACCOUNTS.c.name.label("real_name"),
         ACCOUNTS.c.division.label("person_division"),
         ACCOUNTS.c.organisation.label("person_organisation"),
-        *GRANTS.c["auth_time", "acr", "authenticator_level"],
+        *GRANTS.c["auth_time", "acr"],
+        # An offline token outlives the log-in: with nobody at the browser it carries no factor, so nobody stamps with it.
+        case((LOGGED_IN, GRANTS.c.authenticator_level), else_=literal_column("0")).label("authenticator_level"),
     )
     .select_from(
         ACCESS_TOKENS.join(CLIENTS, CLIENTS.c.client_id == ACCESS_TOKENS.c.client_id).outerjoin(
