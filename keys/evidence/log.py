@@ -6,10 +6,12 @@ and two sequencers take turns.
 
 import datetime as dt
 import hashlib
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
-from sqlalchemy import func, select, update
+from sqlalchemy import BigInteger, Table, Uuid, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
@@ -22,6 +24,14 @@ from keys.evidence.notes import Checkpoint, VerifierKey, signature_line
 TILE = 256
 SEQUENCER_LOCK = 0x46554A4945_01
 BATCH = 10_000
+
+# All positions in one statement: one for each event costs a millisecond of CPU for each event.
+_PLACED = func.unnest(bindparam("ids", type_=ARRAY(Uuid))).table_valued("id", with_ordinality="place").render_derived(name="placed")
+_PLACE = (
+    update(cast(Table, AuditEvent.__table__))
+    .where(AuditEvent.id == _PLACED.c.id)
+    .values(position=bindparam("first", type_=BigInteger) + _PLACED.c.place - 1)
+)
 
 
 def entry_of(body: bytes) -> bytes:
@@ -79,7 +89,7 @@ async def sequence(database: Database, keystore: KeyStore, clock: Clock, *, batc
             return 0
         frontier = await _frontier(session)
         first = frontier.size
-        await session.execute(update(AuditEvent), [{"id": row.id, "position": first + i} for i, row in enumerate(waiting)])
+        await session.execute(_PLACE, {"first": first, "ids": [row.id for row in waiting]})
         for row in waiting:
             frontier.append(leaf_hash(entry_of(row.body)))
         await _store_full_tiles(session, first, frontier.size)
