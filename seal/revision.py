@@ -105,6 +105,9 @@ class _Base:
         self.root = reader.root_ref
         if reader.encrypted or "/AcroForm" in reader.root or "/Perms" in reader.root:
             raise NotStampable("encrypted, a form or already certified")
+        if reader.last_startxref is None:
+            raise NotStampable("no cross-reference table")
+        self.last_startxref = reader.last_startxref
 
     def page(self, index: int) -> tuple[generic.Reference, generic.DictionaryObject]:
         page = self.reader.find_page_for_modification(index)[0]
@@ -212,7 +215,7 @@ class _Assembly:
     def _trailer(self, size: int) -> bytes:
         trailer = self.base.reader.trailer
         kept = b"".join(key.encode() + b" " + _serial(trailer.raw_get(key)) for key in ("/Root", "/Info") if key in trailer)
-        return b"/Size %d%b/Prev %d%b" % (size, kept, self.base.reader.last_startxref, self._identifier())
+        return b"/Size %d%b/Prev %d%b" % (size, kept, self.base.last_startxref, self._identifier())
 
     def _identifier(self) -> bytes:
         """The first half stays; the second, which tells revisions apart, is derived from the base and the time (§14.4)."""

@@ -98,7 +98,7 @@ def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, material
         status = asyncio.run(_validated(signature, stamp, material.context()))
         unrevoked = _lacks_only_revocation(signature, stamp, material, status)
     except SignatureValidationError as error:
-        reason = error.ades_subindication.name if error.ades_subindication else "FORMAT_FAILURE"
+        reason = error.ades_subindication.standard_name if error.ades_subindication else "FORMAT_FAILURE"
         checks.append((open_question if reason in _INDETERMINATE else failed)("SIGNATURE", _short(error.failure_message), reason))
     else:
         checks += _findings(signature, status, is_last, unrevoked)
@@ -178,7 +178,7 @@ def _certification(signature: EmbeddedPdfSignature, status: Status) -> Check:
 
 
 def _trust(status: Status, unrevoked: bool) -> Iterator[Check]:
-    problem = status.trust_problem_indic.name if status.trust_problem_indic else None
+    problem = status.trust_problem_indic.standard_name if status.trust_problem_indic else None
     path = status.validation_path
     if status.revocation_details is not None:
         yield passed("CHAIN", _anchor(status))
