@@ -20,6 +20,7 @@ from certs.records import Certificate, Stage
 from certs.reservation import load_reserved
 from certs.sealing import permit, stamp_and_store
 from certs.stages import Issuing, Rendered, Reserved
+from certs.standing import check_reason
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.errors import Conflict, FujieError, NotFound
 from keys.evidence import audit
@@ -69,13 +70,26 @@ async def stamp_awaiting(issuing: Issuing, actor: Actor, certificate_id: uuid.UU
 
 
 async def decline_awaiting(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID, reason: str) -> None:
-    """Send it back: the certificate is void, its number stays taken. ``reason`` is audited as a digest."""
+    """Send it back: the certificate is void, its number stays taken, the approval may come again.
+
+    The reason goes out with the event to the business system; the audit log keeps its digest. Raises ``ReasonRequired``,
+    ``NotFound``, ``NotAwaitingStamp``, ``IssuingInProgress``.
+    """
+    try:
+        await _decline(issuing, actor, certificate_id, check_reason(reason))
+    except FujieError as error:
+        event = Event("certs.decline", f"certificate:{certificate_id}", audit.Outcome.REFUSED, actor, code=error.code)
+        await audit.record_alone(issuing.database, issuing.clock.now(), event)
+        raise
+
+
+async def _decline(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID, reason: str) -> None:
     certificate, row = await _find(issuing, actor, certificate_id)
     if row.stage != Stage.AWAITING_STAMP or Role.APPROVER not in actor.roles:
         raise NotAwaitingStamp
     reserved = await _claimed(issuing, certificate.id)
     details: dict[str, JSON] = {"reason": audit.digest(reason)}
-    await void(issuing, reserved, Declined(), actor, Stage.AWAITING_STAMP)
+    await void(issuing, reserved, Declined(), actor, Stage.AWAITING_STAMP, reason)
     event = Event("certs.decline", f"certificate:{certificate.id}", audit.Outcome.DONE, actor, details)
     await audit.record_alone(issuing.database, issuing.clock.now(), event)
 

@@ -67,8 +67,13 @@ async def park(issuing: Issuing, rendered: Rendered) -> Outcome:
     return outcome
 
 
-async def void(issuing: Issuing, reserved: Reserved, error: FujieError, actor: Actor, stage: Stage = Stage.RESERVED) -> None:
-    """Give up: the number stays taken and void, the caller's key is free again, the refusal stands in the audit."""
+async def void(
+    issuing: Issuing, reserved: Reserved, error: FujieError, actor: Actor, stage: Stage = Stage.RESERVED, reason: str = ""
+) -> None:
+    """Give up: the number stays taken and void, the caller's key is free again, the refusal stands in the audit.
+
+    ``reason`` is a person's: it goes out, so that whoever sent the approval learns of it.
+    """
     certificate, now = reserved.certificate, issuing.clock.now()
     async with issuing.database.begin() as session:
         await _close(session, reserved, stage, Stage.VOID, failure=error.code)
@@ -78,6 +83,8 @@ async def void(issuing: Issuing, reserved: Reserved, error: FujieError, actor: A
             .values(stage=Stage.VOID.value, status=Status.OTHER.value, verification_code=None)
         )
         await free_key(session, certificate.id)
+        if reason:
+            session.add(_sent_back(certificate, now, error.code, reason))
         outcome = audit.Outcome.REFUSED if error.status < 500 else audit.Outcome.FAILED
         await audit.record(session, now, _event("void", certificate, outcome, actor, {"identifier": certificate.identifier}, error.code))
 
@@ -103,6 +110,11 @@ def _history(certificate: Certificate, now: dt.datetime, actor: Actor) -> EventR
         id=new_id(), certificate_id=certificate.id, at=now, operation=Operation.ISSUE.value, from_status=None,
         to_status=Status.VALID.value, reason="", actor_kind=actor.kind.value, actor_id=actor.id, actor_name=actor.name,
     )  # fmt: skip
+
+
+def _sent_back(certificate: Certificate, now: dt.datetime, code: str, reason: str) -> OutboxRow:
+    payload = {"id": str(certificate.id), "identifier": certificate.identifier, "code": code, "reason": reason}
+    return OutboxRow(id=new_id(), topic="certificate.declined", subject=str(certificate.id), payload=payload, created_at=now)
 
 
 def _outgoing(certificate: Certificate, now: dt.datetime) -> OutboxRow:

@@ -5,13 +5,15 @@ A code that does not exist, is malformed, or belongs to a certificate not yet is
 """
 
 import datetime as dt
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from certs.library import ordered_fields
 from certs.lifecycle import Standing
-from certs.privacy import mask_fields
-from certs.reads import certificate_by_code, get_type
-from certs.records import Certificate
+from certs.privacy import hide_numbers, mask_fields
+from certs.reads import certificate_by_code, get_type, history
+from certs.records import Certificate, HistoryEntry
 from identity.numbers import mask_holder
 from keys.base.clock import civil_date
 from keys.base.db import Database
@@ -31,10 +33,19 @@ class ShownHolder:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """When the present status was given, and the issuer's reason with what is masked elsewhere masked here."""
+
+    at: dt.datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RecordReport:
     """The answer. ``certificate`` is for this process only (a picture may be drawn of its document); the rest may be shown.
 
-    ``fields`` and ``holders`` are masked; ``checked_at`` is the instant the answer holds for.
+    ``fields`` and ``holders`` are masked; ``checked_at`` is the instant the answer holds for. ``changed`` is the operation
+    that led to the present status, where the history tells it.
     """
 
     code: str
@@ -44,6 +55,7 @@ class RecordReport:
     type_name_en: str
     holders: tuple[ShownHolder, ...]
     fields: tuple[tuple[str, str], ...]
+    changed: Change | None = None
 
     def to_json(self) -> dict[str, object]:
         """The JSON of ``GET /api/v1/verify/{code}`` (CONTRACT.md)."""
@@ -86,6 +98,7 @@ async def record_by_code(database: Database, now: dt.datetime, code: str) -> Rec
     async with database.session() as session:
         found = await certificate_by_code(session, wanted if well_formed else "")
         kind = await get_type(session, found.type_code if found else "")
+        entries = await history(session, found.id if found else uuid.UUID(int=0))
     if found is None:
         return RecordReport(wanted if well_formed else "", Standing.UNKNOWN, now, None, "", (), ())
     shown = mask_fields(found.fields, kind)
@@ -97,7 +110,25 @@ async def record_by_code(database: Database, now: dt.datetime, code: str) -> Rec
         type_name_en=kind.name_en if kind else "",
         holders=tuple(ShownHolder(mask_holder(one.code_type, one.name), one.code_masked, one.code_type) for one in found.holders),
         fields=tuple((name, shown[name]) for name, _ in ordered_fields(found, kind)),
+        changed=_change(found, entries, shown),
     )
+
+
+def _change(found: Certificate, entries: tuple[HistoryEntry, ...], shown: Mapping[str, str]) -> Change | None:
+    """The last operation, if it gave the certificate the status it has."""
+    if not entries or entries[-1].to_status != found.status:
+        return None
+    return Change(entries[-1].at, _mask_reason(entries[-1].reason, found, shown))
+
+
+def _mask_reason(reason: str, found: Certificate, shown: Mapping[str, str]) -> str:
+    """A reason is free text: where it repeats a person's name or a masked field, it repeats it masked."""
+    names = {one.name: mask_holder(one.code_type, one.name) for one in found.holders}
+    values = {value: shown[name] for name, value in found.fields.items() if len(value) > 1}
+    for plain, masked in sorted((names | values).items(), key=lambda pair: -len(pair[0])):
+        if plain != masked:
+            reason = reason.replace(plain, masked)
+    return hide_numbers(reason)
 
 
 def _day(day: dt.date | None) -> str | None:

@@ -99,6 +99,21 @@ async def test_an_approver_can_send_it_back(city: Any, parked: Any) -> None:
     assert await refusal(awaiting_document(city.issuing, approver, parked.id)) == "NOT_AWAITING_STAMP"
     again = await approve(city.issuing, city.attended, city.approval(), "key")
     assert again.id != parked.id
+    async with city.issuing.database.session() as session:
+        told = await session.scalar(text("SELECT payload FROM certs.outbox WHERE topic = 'certificate.declined'"))
+        audited = await session.scalar(text("SELECT e::text FROM keys.audit_events e WHERE action = 'certs.decline'"))
+    assert told["reason"] == "资料不全"
+    assert told["code"] == "DECLINED_BY_APPROVER"
+    assert "资料不全" not in audited, "the audit keeps a digest"
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "长" * 201, "持证人 990100197003131003 不符"])
+async def test_nothing_is_sent_back_without_a_reason_that_may_be_kept(city: Any, parked: Any, reason: str) -> None:
+    assert await refusal(decline_awaiting(city.issuing, city.approver(ISSUER), parked.id, reason)) == "REASON_REQUIRED"
+    assert await stage(city) == "awaiting_stamp"
+    async with city.issuing.database.session() as session:
+        refused = text("SELECT count(*) FROM keys.audit_events WHERE action = 'certs.decline' AND outcome = 'refused'")
+        assert await session.scalar(refused) == 1
 
 
 async def test_the_sweeper_leaves_what_waits_for_a_person(city: Any, parked: Any, clock: Any) -> None:
