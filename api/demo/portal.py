@@ -52,5 +52,6 @@ def portal(name: str, home: str, issuer: str, session_key: str, draw: Draw) -> S
         Route(f"{home}/callback", callback),
         Route(f"{home}/logout", log_out, methods=["POST"]),
     ]
-    session = Middleware(SessionMiddleware, secret_key=session_key, session_cookie=name, path=home, same_site="lax")
+    secure = issuer.startswith("https:")
+    session = Middleware(SessionMiddleware, secret_key=session_key, session_cookie=name, path=home, same_site="lax", https_only=secure)
     return Starlette(routes=routes, middleware=[session])

@@ -19,6 +19,7 @@ from api.pages.spoken import holders_of, validity_of
 from api.session import Present, require_login
 from certs.approvals import NotAwaitingStamp
 from certs.issuance import AwaitingDocument, awaiting_document, stamp_awaiting
+from certs.library import Library, file_of
 from certs.pictures import picture
 from certs.reads import awaiting_stamp, get_certificate
 from certs.records import Certificate, Stage
@@ -31,6 +32,7 @@ from seal.policy import Answer, RuleAnswer
 from seal.reads import pictures_of
 
 GRANTING_RULE = "a_grant_covers_it"
+PURPOSE = "审批人员在页面查看已盖章证照"
 BEFORE = mark("This is the document that will be sealed. The seal is shown faintly where it will stand.")
 AFTER = mark("The certificate as it was sealed.")
 STAMPED = mark("Stamped and issued")
@@ -118,13 +120,14 @@ async def submit_approval(request: Request) -> Response:
 
 @page
 async def send_picture(request: Request) -> Response:
-    """What will be sealed, the seal faintly on it; once sealed, the certificate itself. For the issuer's approvers only."""
+    """What will be sealed, the seal faintly on it; once sealed, the certificate itself, logged as a fetch. For the issuer's approvers."""
     present, house = require_approver(request), house_of(request)
     try:
         document = await awaiting_document(house.issuing, present.actor, _certificate_id(request))
     except NotAwaitingStamp:
         certificate = await _issued(request)
-        pdf = await house.blobs.get(certificate.document_hash or b"")
+        library = Library(house.database, house.clock, house.blobs, house.personal)
+        pdf = await file_of(library, present.actor, certificate.id, PURPOSE)
         return picture_response(await house.workers.run(picture, pdf, 0, DPI))
     async with house.database.session() as session:
         seal = await pictures_of(session, document.certificate.seal_code or "")

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import zxingcpp
 from PIL import Image
+from sqlalchemy import text
 
 from api.wiring import House
 from certs.reads import get_certificate
@@ -78,6 +79,9 @@ async def test_an_approver_sees_what_will_be_sealed_and_why_stamps_and_it_stands
     assert status_of(after.text) == "issued"
     assert "<form" not in after.text
     assert image(await client.get(f"{address}/picture.png")).width > 800
+    async with house.database.session() as session:
+        fetched = await session.execute(text("SELECT kind, actor_id FROM certs.accesses WHERE certificate_id = :id"), {"id": waiting.id})
+    assert fetched.all() == [("file", str(approver.account.id))], "the sealed document is shown to nobody unrecorded"
     assert status_of((await client.get(f"/v/{waiting.verification_code}")).text) == "in_force"
 
 
