@@ -5,6 +5,7 @@ an extension that is critical and not understood here ends the path. Other PDFs 
 """
 
 import datetime as dt
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -181,6 +182,7 @@ def _read_crl(encoded: bytes) -> RevocationList:
     )
 
 
+@functools.lru_cache(maxsize=256)  # the same few certificates and lists stand behind every stamp a worker makes
 def signature_holds(public: bytes, algorithm: str, message: bytes, signature: bytes) -> bool:
     """Whether the key (SPKI DER) signed the message; False for any algorithm but ECDSA with SHA-2 and SM2 with SM3."""
     if algorithm == sm2.SM2_WITH_SM3:
