@@ -14,7 +14,7 @@ from keys.base.errors import FujieError
 class LoginRequired(FujieError):
     """The page is for people who are logged in; a browser is sent to the log-in instead of seeing this."""
 
-    code = "LOGIN_REQUIRED"
+    code = "NOT_LOGGED_IN"
     status = 401
     public = ("请先登录。", "Please log in first.")
 

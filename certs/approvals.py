@@ -128,7 +128,7 @@ class UnknownMatter(FujieError):
 class UnknownSeal(FujieError):
     """The issuer has no such seal."""
 
-    code = "SEAL_NOT_FOUND"
+    code = "UNKNOWN_SEAL"
     status = 422
     public = ("颁发机构没有这枚印章。", "The issuer has no such seal.")
 
