@@ -8,7 +8,7 @@ import pytest
 from tests.attacks.campaign_kills import Way, remove_home, run
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_killed_while_issuing_nothing_is_lost_doubled_or_half_done(tmp_path: Path) -> None:
     seed = random.randrange(1 << 30)
     try:
