@@ -20,8 +20,7 @@ BASE_URL = "http://testserver"
 @pytest.fixture
 async def client(database, keystore, clock):
     await establish(database, keystore, clock, BASE_URL)
-    app = FastAPI(openapi_url=None, routes=list(pki.routes))
-    problems.install(app)
+    app = FastAPI(openapi_url=None, routes=list(pki.routes), exception_handlers=problems.HANDLERS)
     app.state.house = SimpleNamespace(database=database, keystore=keystore, clock=clock)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=BASE_URL) as client:
         yield client

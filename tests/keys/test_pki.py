@@ -123,7 +123,7 @@ async def test_what_a_document_signer_says(pki, keystore, clock):
     others = (usage.value.key_cert_sign, usage.value.crl_sign, usage.value.key_encipherment, usage.value.data_encipherment)
     assert not any(others)
     extended = extensions.get_extension_for_class(x509.ExtendedKeyUsage)
-    assert [purpose.dotted_string for purpose in extended.value] == ["1.3.6.1.5.5.7.3.36"]
+    assert [purpose.dotted_string for purpose in extended.value] == ["1.3.6.1.5.5.7.3.36", "1.3.6.1.5.5.7.3.4"]
     assert not extended.critical
     constraints = extensions.get_extension_for_class(x509.BasicConstraints)
     assert constraints.critical
