@@ -57,6 +57,7 @@ def create_app(house: House) -> FastAPI:
         version="1",
         openapi_url=None,
         redirect_slashes=False,  # it would build an absolute address from the Host header
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # looked for at every request; ours is api.metrics
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,

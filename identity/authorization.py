@@ -5,7 +5,6 @@ A request is read (:func:`read_request`), then :func:`next_step` says what is mi
 
 import datetime as dt
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -87,9 +86,15 @@ class Step(Enum):
 
 def single_values(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], frozenset[str]]:
     """The parameters, and the names that came more than once (RFC 6749 §3.1: they MUST NOT). An empty value is no value."""
-    given = [(name, value) for name, value in pairs if value]
-    counts = Counter(name for name, _ in given)
-    return dict(given), frozenset(name for name, count in counts.items() if count > 1)
+    given: dict[str, str] = {}
+    repeated = set()
+    for name, value in pairs:
+        if not value:
+            continue
+        if name in given:
+            repeated.add(name)
+        given[name] = value
+    return given, frozenset(repeated)
 
 
 def require_return_address(client: Client, parameters: Mapping[str, str], repeated: frozenset[str]) -> str:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from authlib.oidc.core.util import create_half_hash
 
+from identity.reads import NameEvidence
 from identity.tokens import Person
 from keys.evidence.audit import JSON
 
 ID_TOKEN_LIFETIME = dt.timedelta(minutes=10)
 # Our levels 0–4 are a table of our own, drawn from GB/T 40651-2021.
 TRUST_FRAMEWORK = "cn_gbt_40651"
+RECORD_TYPES = {"registry": "population_register"}
 CLAIMS = (
     *("iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"),
     *("name", "updated_at", "identity_assurance_level", "verified_claims"),
@@ -54,8 +56,8 @@ def id_token_claims(issuer: str, client_id: str, now: dt.datetime, login: Authen
     return claims
 
 
-def userinfo_claims(person: Person, scopes: frozenset[str]) -> dict[str, JSON]:
-    """What the scopes of the token release (OpenID Connect Core 1.0 §5.4)."""
+def userinfo_claims(person: Person, scopes: frozenset[str], evidence: NameEvidence | None = None) -> dict[str, JSON]:
+    """What the scopes of the token release (OpenID Connect Core 1.0 §5.4); ``evidence`` is what the name was verified by."""
     claims: dict[str, JSON] = {"sub": str(person.account_id)}
     if "profile" in scopes:
         claims["name"] = person.real_name or person.display_name
@@ -63,13 +65,24 @@ def userinfo_claims(person: Person, scopes: frozenset[str]) -> dict[str, JSON]:
     if "real_name" in scopes:
         claims["identity_assurance_level"] = person.identity_level
         if person.real_name is not None:
-            claims["verified_claims"] = _verified(person.real_name, person.identity_level)
+            claims["verified_claims"] = _verified(person.real_name, person.identity_level, evidence)
     return claims
 
 
-def _verified(name: str, level: int) -> JSON:
-    """The name as it was verified (OpenID Connect for Identity Assurance 1.0 §5)."""
+def _verified(name: str, level: int, evidence: NameEvidence | None) -> JSON:
+    """The name as it was verified (OpenID Identity Assurance schema definition 1.0 §5); never the number it was checked with."""
+    verification: dict[str, JSON] = {"trust_framework": TRUST_FRAMEWORK, "assurance_level": str(level)}
+    if evidence is not None:
+        time = evidence.checked_at.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        verification |= {"time": time, "evidence": [_record(source, time) for source in evidence.sources]}
+    return {"verification": verification, "claims": {"name": name}}
+
+
+def _record(source: str, time: str) -> JSON:
+    """An electronic record that agreed (§5.4.4.2), compared by its data (``check_method``: ``data``)."""
     return {
-        "verification": {"trust_framework": TRUST_FRAMEWORK, "assurance_level": str(level)},
-        "claims": {"name": name},
+        "type": "electronic_record",
+        "check_details": [{"check_method": "data", "organization": source}],
+        "time": time,
+        "record": {"type": RECORD_TYPES.get(source, source), "source": {"name": source}},
     }

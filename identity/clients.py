@@ -6,6 +6,7 @@ Two secrets are valid while one replaces the other.
 
 import datetime as dt
 import hmac
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,22 @@ ID_TOKEN_ALGORITHMS = ("ES256", "RS256")
 CONFORMANCE_PROFILES = ("oidcc-basic",)
 SECRET_OVERLAP = dt.timedelta(days=14)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+# The addresses of the loopback interface as literals: ``localhost`` is a name, and may lead elsewhere (RFC 8252 §8.3).
+_LOOPBACK_ADDRESS = re.compile(r"http://(127\.0\.0\.1|\[::1\])(?::([0-9]{1,5}))?((?:[/?][\x21-\x7e]*)?)")
+
+
+def without_loopback_port(uri: str) -> tuple[str, str] | None:
+    """Host, and path with query, of an http address of the loopback interface; None for every other address.
+
+    >>> without_loopback_port("http://127.0.0.1:51004/callback?x=1")
+    ('127.0.0.1', '/callback?x=1')
+    """
+    parts = _LOOPBACK_ADDRESS.fullmatch(uri)
+    if parts is None or not 0 < int(parts[2] or 80) < 65_536:
+        return None
+    return parts[1], parts[3]
 
 
 class ClientNotFound(NotFound):
@@ -101,8 +118,11 @@ class Client(ClientMixin):  # type: ignore[misc]  # Authlib is untyped
         return " ".join(word for word in (scope or "").split() if word in self.scopes)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Simple string comparison (RFC 9700 §2.1), loopback ports included."""
-        return redirect_uri in self.redirect_uris
+        """Simple string comparison (RFC 9700 §2.1); a public client on loopback may listen on any port (RFC 8252 §7.3)."""
+        if redirect_uri in self.redirect_uris:
+            return True
+        anywhere = without_loopback_port(redirect_uri) if self.public else None
+        return anywhere is not None and anywhere in map(without_loopback_port, self.redirect_uris)
 
     def check_client_secret(self, client_secret: str) -> bool:
         presented = fingerprint(client_secret)

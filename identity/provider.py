@@ -80,7 +80,8 @@ def metadata(issuer: str) -> dict[str, Any]:
         "claims_supported": list(CLAIMS),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "ui_locales_supported": ["zh-CN", "en"],
-        "claims_parameter_supported": True,
+        # It may demand an acr or a subject (authorization._demands); no claim is released by it, so it is not promised.
+        "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "require_request_uri_registration": False,

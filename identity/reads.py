@@ -1,18 +1,22 @@
 """Named selects of the package."""
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from identity.models import AccountRow, BindingRow, IdentityEvidenceRow, LegalPersonRow, OrganisationRow
 from identity.organisations import Organisation
 from identity.people import Account, get_account
 from identity.realname import binding_context, evidence_entry
+from identity.realname_sources import Outcome
 from keys.base.actor import Role
 from keys.base.db import AsyncSession
+from keys.base.hot import Hot, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,32 @@ async def evidence_of(session: AsyncSession, account_id: uuid.UUID, limit: int =
     query = select(IdentityEvidenceRow).where(IdentityEvidenceRow.account_id == account_id)
     rows = await session.scalars(query.order_by(IdentityEvidenceRow.checked_at.desc(), IdentityEvidenceRow.id.desc()).limit(limit))
     return [evidence_entry(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class NameEvidence:
+    """The check that a real name rests on: the sources that agreed, and when."""
+
+    sources: tuple[str, ...]
+    checked_at: dt.datetime
+
+
+_AGREED = Statement(
+    select(
+        func.array_agg(aggregate_order_by(IdentityEvidenceRow.source, IdentityEvidenceRow.source)).label("sources"),
+        func.max(IdentityEvidenceRow.checked_at).label("checked_at"),
+    )
+    .where(IdentityEvidenceRow.account_id == bindparam("account_id"), IdentityEvidenceRow.outcome == Outcome.MATCH.value)
+    .group_by(IdentityEvidenceRow.check_id)
+    .order_by(func.max(IdentityEvidenceRow.level).desc(), func.max(IdentityEvidenceRow.checked_at).desc())
+    .limit(1)
+)
+
+
+async def name_evidence(hot: Hot, account_id: uuid.UUID) -> NameEvidence | None:
+    """What the person's verified name rests on: of the checks that reached the highest level, the newest."""
+    row = await hot.row(_AGREED, {"account_id": account_id})
+    return NameEvidence(tuple(row["sources"]), row["checked_at"]) if row else None
 
 
 async def organisations_in(session: AsyncSession, division: str) -> Sequence[Organisation]:

@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request
 
 from api.pages.guard import house_of, origin_of
-from identity.clients import get_client
+from identity.clients import get_client, without_loopback_port
 from identity.oauth_validation import CLIENT_ID
 
 LONGEST_PATH = 8192
@@ -33,9 +33,14 @@ def parameters_of(path: str) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(path).query)
 
 
-def source_of(uri: str) -> str:
-    """The origin of a registered address as a CSP source; of a private-use scheme, the scheme."""
+def source_of(uri: str, any_port: bool = False) -> str:
+    """The origin of a registered address as a CSP source; of a private-use scheme, the scheme.
+
+    ``any_port``: of a client that may listen on any port of the loopback interface.
+    """
     scheme = urlsplit(uri).scheme
+    if any_port and (loopback := without_loopback_port(uri)):
+        return f"http://{loopback[0]}:*"
     return origin_of(uri) if scheme in {"http", "https"} else f"{scheme}:"
 
 
@@ -47,7 +52,10 @@ async def form_targets(request: Request, path: str) -> tuple[str, ...]:
     house = house_of(request)
     async with house.database.session() as session:
         client = await get_client(session, house.clock.now(), client_id)
-    return tuple(sorted({source_of(uri) for uri in client.redirect_uris | client.post_logout_redirect_uris})) if client else ()
+    if client is None:
+        return ()
+    back = {source_of(uri, client.public) for uri in client.redirect_uris}
+    return tuple(sorted(back.union(map(source_of, client.post_logout_redirect_uris))))
 
 
 def _client_id(path: str) -> str | None:

@@ -19,6 +19,7 @@ from identity.introspection import introspect, revoke
 from identity.logout import log_out_for_client
 from identity.oidc_errors import OAuthError, RepeatedParameter
 from identity.provider import Provider, metadata, open_provider
+from identity.reads import name_evidence
 from identity.tokens import find_access_token
 from keys.base.errors import FujieError
 
@@ -84,7 +85,7 @@ async def _pairs(request: Request) -> list[tuple[str, str]]:
     if request.method == "POST":
         return await _form(request)
     try:
-        return parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+        return parse_qsl(request.scope["query_string"].decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
         raise OAuthError("not a query") from None
 
@@ -164,7 +165,9 @@ async def userinfo(request: Request) -> Response:
     if found.person is None or "openid" not in found.scopes:
         challenge = {"WWW-Authenticate": f'{REALM}, error="insufficient_scope", scope="openid"'}
         return _json({"error": "insufficient_scope", "code": "INSUFFICIENT_SCOPE"}, 403, headers | challenge)
-    return _json(userinfo_claims(found.person, found.scopes), headers=headers)
+    named = "real_name" in found.scopes and found.person.real_name is not None
+    evidence = await name_evidence(provider.hot, found.person.account_id) if named else None
+    return _json(userinfo_claims(found.person, found.scopes, evidence), headers=headers)
 
 
 async def logout(request: Request) -> Response:

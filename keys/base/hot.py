@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import Delete, Insert, Select, Update
+from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 Record = Mapping[str, Any]
@@ -32,8 +32,8 @@ class Statement:
 
     __slots__ = ("_fixed", "_names", "sql")
 
-    def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
-        compiled = statement.compile(dialect=_DIALECT)
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled: Any = statement.compile(dialect=_DIALECT)
         self.sql = str(compiled)
         self._names = tuple(compiled.positiontup or ())
         binds = {name: compiled.binds[name] for name in self._names}
