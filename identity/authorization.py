@@ -247,6 +247,4 @@ def with_parameters(address: str, parameters: Mapping[str, str | None]) -> str:
 
 def error_address(redirect_uri: str, state: str | None, issuer: str, error: OAuthError) -> str:
     """Where a refusal is sent (RFC 6749 §4.1.2.1, with ``iss`` of RFC 9207)."""
-    return with_parameters(
-        redirect_uri, {"error": error.error, "error_description": error.description, "state": state, "iss": issuer}
-    )
+    return with_parameters(redirect_uri, {"error": error.error, "error_description": error.description, "state": state, "iss": issuer})

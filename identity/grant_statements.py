@@ -159,9 +159,7 @@ def _storing(done: CTE, *others: CTE, grant: ColumnElement[Any] | None = None, w
 
 def _inserted(table: Table, name: str, columns: tuple[str, ...], done: CTE, grant: ColumnElement[Any] | None) -> CTE:
     """The insertion of one token; its values are the parameters ``<name>_<column>``."""
-    values: dict[str, ColumnElement[Any]] = {
-        column: bindparam(f"{name}_{column}", type_=table.c[column].type) for column in columns
-    }
+    values: dict[str, ColumnElement[Any]] = {column: bindparam(f"{name}_{column}", type_=table.c[column].type) for column in columns}
     if grant is not None:
         values["grant_id"] = grant
     return insert(table).from_select(list(values), select(*values.values()).select_from(done)).cte(name)

@@ -71,9 +71,7 @@ async def answer_token_request(provider: Provider, parameters: Parameters, autho
 
 
 @asynccontextmanager
-async def refusals_recorded(
-    provider: Provider, now: dt.datetime, parameters: Parameters, authorization: str | None
-) -> AsyncIterator[None]:
+async def refusals_recorded(provider: Provider, now: dt.datetime, parameters: Parameters, authorization: str | None) -> AsyncIterator[None]:
     """Write down a refusal in a transaction of its own, and revoke the grant whose code or refresh token was used twice."""
     try:
         yield

@@ -79,9 +79,7 @@ def _asked_about(live_token: Select[Any]) -> Statement:
 ACCESS_QUERY, REFRESH_QUERY = _asked_about(LIVE_TOKEN), _asked_about(LIVE_REFRESH_TOKEN)
 
 
-def _described(
-    provider: Provider, client_id: str, scopes: Any, issued_at: dt.datetime, expires_at: dt.datetime
-) -> dict[str, JSON]:
+def _described(provider: Provider, client_id: str, scopes: Any, issued_at: dt.datetime, expires_at: dt.datetime) -> dict[str, JSON]:
     return {
         "active": True,
         "iss": provider.issuer,
@@ -108,9 +106,7 @@ async def revoke(provider: Provider, parameters: Mapping[str, str], authorizatio
 
 async def _revoke_family(session: AsyncSession, now: dt.datetime, client: Client, token: str) -> str | None:
     query = select(GRANTS.c.id).join(REFRESH_TOKENS, REFRESH_TOKENS.c.grant_id == GRANTS.c.id)
-    grant_id = await session.scalar(
-        query.where(REFRESH_TOKENS.c.token_hash == fingerprint(token), GRANTS.c.client_id == client.client_id)
-    )
+    grant_id = await session.scalar(query.where(REFRESH_TOKENS.c.token_hash == fingerprint(token), GRANTS.c.client_id == client.client_id))
     if grant_id is None or not await revoke_grant(session, now, grant_id, "revoked by its client"):
         return None
     return f"grant:{grant_id}"

@@ -126,9 +126,7 @@ class _Attempt:
         return audit.Event(f"identity.login.{step}", f"username:{known['username']}", outcome, actor, known | details, code)
 
 
-async def log_in(
-    login: LogIn, username: str, password: str, otp: str | None, remote: str, previous_secret: str | None = None
-) -> LoggedIn:
+async def log_in(login: LogIn, username: str, password: str, otp: str | None, remote: str, previous_secret: str | None = None) -> LoggedIn:
     """See the module's steps. ``remote`` is the client's address; ``previous_secret`` the cookie it came with.
 
     Raises BadCredentials, SecondFactorDue, SecondFactorNotEnrolled, BadSecondFactor, Throttled.
@@ -147,9 +145,7 @@ async def log_in(
     return await _open(attempt, account, strength, charges, previous_secret)
 
 
-async def finish_second_factor(
-    login: LogIn, pending: str, otp: str, remote: str, previous_secret: str | None = None
-) -> LoggedIn:
+async def finish_second_factor(login: LogIn, pending: str, otp: str, remote: str, previous_secret: str | None = None) -> LoggedIn:
     """Completes a half log-in with the code. Raises LoginExpired, BadSecondFactor, Throttled."""
     now = login.clock.now()
     account, credential = await _half_login(login, now, pending)

@@ -114,9 +114,7 @@ async def _read_hint(provider: Provider, now: dt.datetime, token: str | None) ->
     return claims
 
 
-async def _client(
-    session: AsyncSession, now: dt.datetime, parameters: Mapping[str, str], hint: dict[str, Any] | None
-) -> Client | None:
+async def _client(session: AsyncSession, now: dt.datetime, parameters: Mapping[str, str], hint: dict[str, Any] | None) -> Client | None:
     """The client that asks. §2: client_id, when given beside the hint, MUST be the hint's audience."""
     named = parameters.get("client_id")
     if hint is not None and named not in {None, hint.get("aud")}:

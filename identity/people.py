@@ -160,8 +160,7 @@ def _require_valid(new: NewAccount, username: str) -> None:
         "display_name": not 0 < len(new.display_name.strip()) <= 64
         or not new.display_name.isprintable()
         or _holds_number(new.display_name),
-        "organisation": new.organisation is not None
-        and not numbers.check(numbers.CodeType.USCC, new.organisation).well_formed,
+        "organisation": new.organisation is not None and not numbers.check(numbers.CodeType.USCC, new.organisation).well_formed,
         "roles": not new.roles,
     }
     errors = [{"field": field, "message": "not well-formed"} for field, found in faults.items() if found]

@@ -226,9 +226,7 @@ def _facts(answers: Answers) -> frozenset[Fact]:
     return frozenset(fact for fact, shown in facts.items() if shown)
 
 
-async def _bind(
-    session: AsyncSession, realname: RealName, now: dt.datetime, account_id: uuid.UUID, claim: Claim, answers: Answers
-) -> None:
+async def _bind(session: AsyncSession, realname: RealName, now: dt.datetime, account_id: uuid.UUID, claim: Claim, answers: Answers) -> None:
     """One number, one account, held by the table's keys; a repeated check of the same number never lowers the level."""
     account = await session.scalar(select(AccountRow).where(AccountRow.id == account_id).with_for_update())
     if account is None or not account.active:

@@ -121,9 +121,7 @@ class RegistrySource:
         return Answer(Outcome.MATCH if same else Outcome.NAME_DIFFERS, flags=tuple(row.flags))
 
 
-async def load_population(
-    session: AsyncSession, now: dt.datetime, personal: PersonalData, rows: Iterable[Mapping[str, str]]
-) -> int:
+async def load_population(session: AsyncSession, now: dt.datetime, personal: PersonalData, rows: Iterable[Mapping[str, str]]) -> int:
     """Loads people into the population registry; the number of them.
 
     A row has ``id_number``, ``name``, perhaps ``mobile`` and ``code_type`` (default resident ID). A number whose form is
@@ -161,9 +159,7 @@ def population_context(index: bytes) -> str:
     return f"identity.population:{index.hex()}"
 
 
-async def load_legal_persons(
-    session: AsyncSession, now: dt.datetime, personal: PersonalData, rows: Iterable[Mapping[str, str]]
-) -> int:
+async def load_legal_persons(session: AsyncSession, now: dt.datetime, personal: PersonalData, rows: Iterable[Mapping[str, str]]) -> int:
     """Loads organisations into the legal-person registry; the number of them.
 
     A row has ``uscc`` and ``name``, perhaps ``status`` (``active``) and ``representative`` (a resident ID number, kept as

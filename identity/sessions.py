@@ -129,10 +129,7 @@ async def end_sessions_of(session_db: AsyncSession, now: dt.datetime, account_id
 
 async def _end(session_db: AsyncSession, now: dt.datetime, reason: str, which: ColumnElement[bool]) -> int:
     ended = await session_db.scalars(
-        update(SessionRow)
-        .where(which, SessionRow.ended_at.is_(None))
-        .values(ended_at=now, end_reason=reason)
-        .returning(SessionRow.id)
+        update(SessionRow).where(which, SessionRow.ended_at.is_(None)).values(ended_at=now, end_reason=reason).returning(SessionRow.id)
     )
     return len(ended.all())
 

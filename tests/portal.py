@@ -100,9 +100,7 @@ class City:
             "code_challenge_method": "S256",
         }
         parameters |= changes
-        return await self.browser.get(
-            "/oauth/authorize", params={name: value for name, value in parameters.items() if value is not None}
-        )
+        return await self.browser.get("/oauth/authorize", params={name: value for name, value in parameters.items() if value is not None})
 
     async def code(self, client: Client, verifier: str = "v" * 43, **changes: str | None) -> str:
         response = await self.authorize(client, verifier, **changes)
