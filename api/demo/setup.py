@@ -88,12 +88,12 @@ async def establish_demo(house: House, console: Console) -> None:
 
 
 def _warn_of_another_address(house: House, console: Console) -> None:
-    """Certificates, revocation lists and the portals' clients name the address this home was made for."""
+    """Certificates and revocation lists name the address this home was made for."""
     made_for = json.loads(demo_file(house).read_text(encoding="utf-8"))["base_url"]
     if made_for != house.base_url:
         console.print(
-            f"[yellow]此数据目录为 {made_for} 而建，门户登录与二维码仍指向该地址。 This home was made for {made_for}: "
-            "the portals' log-in and the QR codes still lead there.[/]"
+            f"[yellow]此数据目录为 {made_for} 而建，已签发证照的二维码与吊销列表仍指向该地址。 This home was made for {made_for}: "
+            "the QR codes and revocation lists of what was issued still lead there.[/]"
         )
 
 
