@@ -1,6 +1,11 @@
-"""The names of checks and verdicts in words, Chinese and English, for people at a terminal or in a browser."""
+"""Checks and verdicts in words, Chinese and English, for people at a terminal or in a browser.
 
-from seal.verdict import Indication, Outcome
+What a check found out in detail is one English sentence for those who look closer; what it means is said here.
+"""
+
+from collections.abc import Iterable
+
+from seal.verdict import Check, Indication, Outcome, Verdict
 
 INDICATIONS: dict[Indication, tuple[str, str]] = {
     Indication.TOTAL_PASSED: ("验证通过", "Genuine: every check passed"),
@@ -53,9 +58,103 @@ CHECKS: dict[str, tuple[str, str]] = {
 }
 
 
+# What a check that failed means, for the reader of the document. True of every way in which that check can fail.
+FAILURES: dict[str, tuple[str, str]] = {
+    "FORMAT": ("文件的结构不合规范", "The file is not in the form it must have"),
+    "COVERAGE": ("用印之后有人在文件中添加了内容", "Something was added to this document after it was sealed"),
+    "DOCMDP": ("文件没有锁定，或用印后被改动", "The document was not locked, or was changed after it was sealed"),
+    "CMS_FORM": ("签名数据的形式不合规范，可能被人动过", "The signature data are not in their proper form and may have been tampered with"),
+    "DATA_HASH": ("文件在用印后被改动", "This document was changed after it was sealed"),
+    "SIGNATURE": ("数字签名不成立，可能是伪造的", "The digital signature does not hold: it may be forged"),
+    "CHAIN": ("签名证书不符合要求", "The signer's certificate is not fit for this"),
+    "REVOCATION": ("签名证书已被吊销", "The signer's certificate was revoked"),
+    "SEAL_FORMAT": ("电子印章的数据不合规范", "The electronic seal is not in its proper form"),
+    "SEAL_SIGNATURE": ("制章签名不成立，印章可能是伪造的", "The seal maker's signature does not hold: the seal may be forged"),
+    "SEAL_MADE_TIME": ("印章不是在制章者证书的有效期内制作的", "The seal was made outside the validity of its maker's certificate"),
+    "MAKER_KEY_USAGE": ("制章者证书不得用于签名", "The seal maker's certificate is not one for signatures"),
+    "MAKER_EXPIRED": ("制章者证书已过期", "The seal maker's certificate had expired"),
+    "MAKER_REVOKED": ("制章者证书已被吊销", "The seal maker's certificate was revoked"),
+    "SEAL_NOT_YET_VALID": ("用印时印章尚未生效", "The seal was not yet valid when it stamped"),
+    "SEAL_EXPIRED": ("用印时印章已过有效期", "The seal had expired when it stamped"),
+    "SEAL_TIME_ORDER": ("用印时间早于制章时间", "The stamp is older than the seal it was made with"),
+    "STAMP_FORMAT": ("电子签章的数据不合规范", "The electronic stamp is not in its proper form"),
+    "STAMP_SIGNATURE": ("签章签名不成立，可能是伪造的", "The stamp's signature does not hold: it may be forged"),
+    "SIGNATURE_ENCODING": ("签名值的编码不合规范", "The signature value is not encoded as it must be"),
+    "SIGNER_NOT_AUTHORISED": ("印章没有授权给该签章者", "The seal does not authorise whoever stamped"),
+    "SIGNER_KEY_USAGE": ("签章者证书不得用于签名", "The stamp signer's certificate is not one for signatures"),
+    "STAMP_TIME_INVALID": ("签章时间不在有效期内", "The time of stamping is outside the validity"),
+    "SIGNER_REVOKED": ("签章者证书已被吊销", "The stamp signer's certificate was revoked"),
+    "SEAL_SUSPENDED": ("用印时印章处于停用状态", "The seal was not in use when it stamped"),
+    "SEAL_CANCELLED": ("用印时印章已经注销", "The seal had been cancelled when it stamped"),
+}
+
+# What a question left open means.
+OPEN_QUESTIONS: dict[str, tuple[str, str]] = {
+    "FORMAT": ("这种签名不在本系统的检查范围内", "Signatures of this kind are not judged here"),
+    "DATA_HASH": ("缺少被盖章的原文，无法比对", "What was stamped is not at hand, so it cannot be compared"),
+    "CHAIN": ("无法确认签名者：其证书不能追溯到受信任的机构，或已超出有效期",
+              "Who signed cannot be confirmed: the certificate leads to no authority trusted here, or is out of its validity"),
+    "REVOCATION": ("无法确认签名证书是否已被吊销", "Whether the signer's certificate was revoked cannot be told"),
+    "TIMESTAMP": ("没有可信时间证明签名的时刻", "No trusted time proves when it was signed"),
+    "RECORD": ("请向签发机关查询记录", "Ask the issuer for the record"),
+    "MAKER_CHAIN": ("无法确认制章者", "Who made the seal cannot be confirmed"),
+    "MAKER_REVOKED": ("无法确认制章者证书是否已被吊销", "Whether the seal maker's certificate was revoked cannot be told"),
+    "SIGNER_CHAIN": ("无法确认签章者", "Who stamped cannot be confirmed"),
+    "SIGNER_REVOKED": ("无法确认签章者证书是否已被吊销", "Whether the stamp signer's certificate was revoked cannot be told"),
+}  # fmt: skip
+
+# What a sub-indication means (ETSI EN 319 102-1 table 6), where no check says it more plainly.
+REASONS: dict[str, tuple[str, str]] = {
+    "FORMAT_FAILURE": ("文件或签名的形式不合规范", "The file or its signature is not in the form it must have"),
+    "HASH_FAILURE": FAILURES["DATA_HASH"],
+    "SIG_CRYPTO_FAILURE": ("签名不成立，可能是伪造的", "The signature does not hold: it may be forged"),
+    "REVOKED": ("签名所用的证书在签名之前已被吊销", "A certificate behind the signature was revoked before it signed"),
+    "REVOKED_NO_POE": ("签名所用的证书已被吊销，不能证明签名在先",
+                       "A certificate behind the signature was revoked, and nothing proves that the signature came first"),
+    "NO_CERTIFICATE_CHAIN_FOUND": OPEN_QUESTIONS["CHAIN"],
+    "CHAIN_CONSTRAINTS_FAILURE": ("签名所用的证书不符合要求", "A certificate behind the signature is not fit for this"),
+    "SIG_CONSTRAINTS_FAILURE": ("印章当时不得这样使用", "The seal could not be used in this way at that time"),
+    "NOT_YET_VALID": ("签名时证书或印章尚未生效", "A certificate or the seal was not yet valid"),
+    "OUT_OF_BOUNDS_NO_POE": ("签名所用的证书已过有效期", "A certificate behind the signature is out of its validity"),
+    "TRY_LATER": ("暂时无法确认证书是否已被吊销", "Whether a certificate was revoked cannot be told at present"),
+    "NO_POE": OPEN_QUESTIONS["TIMESTAMP"],
+    "GENERIC": OPEN_QUESTIONS["FORMAT"],
+    "SIGNED_DATA_NOT_FOUND": ("只有声明，没有可供核验的原文", "It is a claim only: what was signed is not at hand"),
+}  # fmt: skip
+
+_MEANINGS = {Outcome.FAILED: FAILURES, Outcome.INDETERMINATE: OPEN_QUESTIONS}
+
+
 def words(pair: tuple[str, str], language: str) -> str:
     return pair[0] if language == "zh" else pair[1]
 
 
 def check_words(name: str, language: str) -> str:
     return words(CHECKS.get(name, (name, name)), language)
+
+
+def meaning(check: Check, language: str) -> str:
+    """What a check that did not pass means, in a plain sentence without its full stop; empty where there is no more to say."""
+    pair = _MEANINGS.get(check.outcome, {}).get(check.name)
+    return words(pair, language) if pair else ""
+
+
+def reason(verdict: Verdict, language: str) -> str:
+    """The one plain sentence, without its full stop, on why a file did not pass; empty where it did or nothing was signed.
+
+    The check that decided says it best; where it is not among those explained, the sub-indication does.
+    """
+    if verdict.sub_indication is None or verdict.indication in (Indication.TOTAL_PASSED, Indication.UNREADABLE):
+        return ""
+    listed = [check for signature in verdict.signatures for check in signature.checks if signature.indication == verdict.indication]
+    for check in _likeliest([*verdict.checks, *listed], verdict.sub_indication):
+        if said := meaning(check, language):
+            return said
+    pair = REASONS.get(verdict.sub_indication)
+    return words(pair, language) if pair else ""
+
+
+def _likeliest(checks: Iterable[Check], sub_indication: str) -> list[Check]:
+    """Those checks that can have led to the sub-indication: those that failed first."""
+    suspects = [check for check in checks if check.outcome in _MEANINGS and check.meaning() == sub_indication]
+    return sorted(suspects, key=lambda check: check.outcome is not Outcome.FAILED)

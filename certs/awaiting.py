@@ -72,7 +72,7 @@ async def stamp_awaiting(issuing: Issuing, actor: Actor, certificate_id: uuid.UU
 async def decline_awaiting(issuing: Issuing, actor: Actor, certificate_id: uuid.UUID, reason: str) -> None:
     """Send it back: the certificate is void, its number stays taken, the approval may come again.
 
-    The reason goes out with the event to the business system; the audit log keeps its digest. Raises ``ReasonRequired``,
+    The reason stands in the outgoing event, for the business system; the audit log keeps its digest. Raises ``ReasonRequired``,
     ``NotFound``, ``NotAwaitingStamp``, ``IssuingInProgress``.
     """
     try:

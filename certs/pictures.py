@@ -41,6 +41,11 @@ def picture(pdf: bytes, page: int = 0, dpi: int = 110) -> bytes:
             image = _draw(pdf, page, dpi / 72)
         except pypdfium2.PdfiumError as error:
             raise PictureFailed(str(error)) from error
+    return as_png(image)
+
+
+def as_png(image: Image.Image) -> bytes:
+    """The picture in few colours."""
     buffer = io.BytesIO()
     image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, "PNG")
     return buffer.getvalue()

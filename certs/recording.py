@@ -72,7 +72,7 @@ async def void(
 ) -> None:
     """Give up: the number stays taken and void, the caller's key is free again, the refusal stands in the audit.
 
-    ``reason`` is a person's: it goes out, so that whoever sent the approval learns of it.
+    ``reason`` is a person's: it stands in the outgoing event, for whoever sent the approval.
     """
     certificate, now = reserved.certificate, issuing.clock.now()
     async with issuing.database.begin() as session:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from certs.library import ordered_fields
-from certs.lifecycle import Standing
+from certs.lifecycle import Standing, Status
 from certs.privacy import hide_numbers, mask_fields
 from certs.reads import certificate_by_code, get_type, history
 from certs.records import Certificate, HistoryEntry
@@ -115,8 +115,8 @@ async def record_by_code(database: Database, now: dt.datetime, code: str) -> Rec
 
 
 def _change(found: Certificate, entries: tuple[HistoryEntry, ...], shown: Mapping[str, str]) -> Change | None:
-    """The last operation, if it gave the certificate the status it has."""
-    if not entries or entries[-1].to_status != found.status:
+    """The last operation, if it took the certificate out of force."""
+    if not entries or found.status is Status.VALID or entries[-1].to_status != found.status:
         return None
     return Change(entries[-1].at, _mask_reason(entries[-1].reason, found, shown))
 

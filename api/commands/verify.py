@@ -15,7 +15,8 @@ from rich.text import Text
 from api.commands.run import settings
 from api.masking import masked_metadata
 from api.settings import language
-from api.verdict_words import INDICATIONS, OUTCOMES, check_words, words
+from api.verdict_words import INDICATIONS, OUTCOMES, check_words, meaning, words
+from api.verdict_words import reason as reason_of
 from keys.base.clock import CHINA_STANDARD_TIME, SystemClock
 from seal.extraction import extract_stamp
 from seal.sandbox import CORE, FileTooLarge, verify_file
@@ -127,8 +128,10 @@ def _plain(text: str) -> str:
 def _print(console: Console, file: str, verdict: Verdict, tongue: str) -> None:
     """The verdict first, then who and when, then whatever did not simply pass."""
     headline = Text(words(INDICATIONS[verdict.indication], tongue), style=f"bold {_COLOURS.get(verdict.indication, 'default')}")
-    reason = f"  {verdict.sub_indication}" if verdict.sub_indication else ""
-    console.print(Text.assemble(headline, (reason, "dim"), f"  {_plain(file)}" if file else ""))
+    code = f"  {verdict.sub_indication}" if verdict.sub_indication else ""
+    console.print(Text.assemble(headline, (code, "dim"), f"  {_plain(file)}" if file else ""))
+    if said := reason_of(verdict, tongue):
+        console.print(Text(f"  {said}{'。' if tongue == 'zh' else '.'}", style="bold"))
     for signature in verdict.signatures:
         _print_signature(console, signature, tongue)
     for check in verdict.checks:
@@ -153,7 +156,8 @@ def _print_signature(console: Console, signature: SignatureVerdict, tongue: str)
 
 def _print_check(console: Console, check: Check, tongue: str) -> None:
     style = {Outcome.FAILED: "red", Outcome.INDETERMINATE: "yellow"}.get(check.outcome, "dim")
-    line = f"  {_MARKS[check.outcome]} {check_words(check.name, tongue)}: {words(OUTCOMES[check.outcome], tongue)}"
+    said = meaning(check, tongue)
+    line = f"  {_MARKS[check.outcome]} {said or f'{check_words(check.name, tongue)}: {words(OUTCOMES[check.outcome], tongue)}'}"
     console.print(Text.assemble((line, style), (f"  {_plain(check.detail)}" if check.detail else "", "dim"), (f"  [{check.name}]", "dim")))
 
 

@@ -12,7 +12,7 @@ from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import render
 from api.pages.words import CODE_TYPES, LEVELS, METHODS, REAL_NAME_OUTCOMES, STATUS_TAGS
 from api.session import Present, require_login
-from certs.reads import certificates_held
+from certs.reads import all_types, certificates_held
 from certs.records import Certificate
 from identity.numbers import FLAGS
 from identity.people import holder_index_of
@@ -104,6 +104,8 @@ async def _account(
         index = await holder_index_of(session, present.account.id)
         held = (await certificates_held(session, index)).items if index else ()
         sessions = await sessions_of(session, now, present.account.id)
+        kinds = await all_types(session) if held and locale != CHINESE else {}
+    english = {code: kind.name_en for code, kind in kinds.items()}
     level = present.account.identity_level
     return render(
         request,
@@ -114,7 +116,7 @@ async def _account(
         level=level,
         level_words=translate(locale, LEVELS[level]),
         identity=_identity(present),
-        certificates=[_certificate(one, locale, one.standing(civil_date(now))) for one in held],
+        certificates=[_certificate(one, locale, one.standing(civil_date(now)), english.get(one.type_code, "")) for one in held],
         sessions=[_session(one, present, locale) for one in sessions],
         name=shown_again(sent.name),
         code_type=sent.code_type,
@@ -129,10 +131,11 @@ def _identity(present: Present) -> dict[str, str] | None:
     return {"name": account.name, "number": account.number_masked} if account.name and account.number_masked else None
 
 
-def _certificate(certificate: Certificate, locale: str, standing: str) -> dict[str, str]:
+def _certificate(certificate: Certificate, locale: str, standing: str, english: str) -> dict[str, str]:
     tone, label = STATUS_TAGS[standing]
     return {
-        "title": certificate.type_name,
+        "title": english or certificate.type_name,
+        "printed_title": certificate.type_name if english else "",
         "number": certificate.number,
         "issuer": certificate.issuer_name,
         "href": f"/v/{certificate.verification_code}" if certificate.verification_code else "",

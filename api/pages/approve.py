@@ -1,4 +1,4 @@
-"""Stamp and issue: what waits for an approver, what exactly would be sealed, and by what authority.
+"""Stamp and issue, or send back: what waits for an approver, what exactly would be sealed, and by what authority.
 
 The form names the hash of the document that was shown; a document that changed since is not stamped.
 """
@@ -10,19 +10,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.pages.forms import Trouble, posted, trouble_of, typed
+from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
-from api.pages.previews import DPI, preview
+from api.pages.previews import SHARP, preview
 from api.pages.rendering import protect, render
 from api.pages.spoken import holders_of, validity_of
 from api.session import Present, require_login
 from certs.approvals import NotAwaitingStamp
-from certs.issuance import AwaitingDocument, awaiting_document, stamp_awaiting
+from certs.issuance import AwaitingDocument, awaiting_document, decline_awaiting, stamp_awaiting
 from certs.library import Library, file_of
 from certs.pictures import picture
-from certs.reads import awaiting_stamp, get_certificate
+from certs.reads import all_types, awaiting_stamp, get_certificate, get_type
 from certs.records import Certificate, Stage
+from certs.standing import ReasonRequired
 from identity.organisations import get_organisation
 from keys.base.actor import Role
 from keys.base.errors import Forbidden, FujieError, NotFound
@@ -37,6 +38,20 @@ BEFORE = mark("This is the document that will be sealed. The seal is shown faint
 AFTER = mark("The certificate as it was sealed.")
 STAMPED = mark("Stamped and issued")
 STAMPED_TEXT = mark("The certificate is in force; its holder finds it under their account.")
+SENT_BACK = mark("Sent back, not stamped. Its number stays taken; the business system may send a corrected approval.")
+DECLINE = "decline"
+LONGEST_REASON = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """What is wrong: with the stamp (``stamp``), or beside the field of the reason."""
+
+    stamp: Trouble | None = None
+    reason: Trouble | None = None
+
+
+NO_ERRORS = Errors()
 
 
 class ApproversOnly(Forbidden):
@@ -53,7 +68,7 @@ class Rule:
     tone: str
     title: str
     code: str
-    text: str = ""
+    detail: str = ""
 
 
 def require_approver(request: Request) -> Present:
@@ -78,17 +93,20 @@ async def show_approvals(request: Request) -> Response:
     async with house.database.session() as session:
         waiting = await awaiting_stamp(session, [uscc])
         organisation = await get_organisation(session, uscc)
+        kinds = await all_types(session)
+    english = {code: kind.name_en for code, kind in kinds.items() if locale != CHINESE}
     items = [
         {
             "id": str(one.id),
-            "title": one.type_name,
+            "title": english.get(one.type_code) or one.type_name,
             "holders": ("、" if locale == CHINESE else ", ").join(holder.name for holder in one.holders),
             "number": one.number,
             "received": moment(one.created_at, locale),
         }
         for one in waiting
     ]
-    return render(request, "approvals.html", items=items, organisation=organisation.name if organisation else uscc)
+    done = translate(locale, SENT_BACK) if request.query_params.get("done") == "sent-back" else ""
+    return render(request, "approvals.html", items=items, done=done, organisation=organisation.name if organisation else uscc)
 
 
 @page
@@ -103,9 +121,11 @@ async def show_approval(request: Request) -> Response:
 
 @page
 async def submit_approval(request: Request) -> Response:
-    """Stamp the document that was shown; a refusal shows the page again, as things stand now."""
+    """Stamp the document that was shown, or send it back; a refusal shows the page again, as things stand now."""
     present, issuing, certificate_id = require_approver(request), house_of(request).issuing, _certificate_id(request)
     form = await posted(request)
+    if typed(form, "decision") == DECLINE:
+        return await _send_back(request, present, certificate_id, typed(form, "reason", LONGEST_REASON))
     try:
         await stamp_awaiting(issuing, present.actor, certificate_id, typed(form, "document"))
     except NotAwaitingStamp:
@@ -114,8 +134,18 @@ async def submit_approval(request: Request) -> Response:
         if isinstance(error, NotFound) or error.status >= 500:
             raise
         document = await awaiting_document(issuing, present.actor, certificate_id)
-        return await _waiting(request, present, document, error.status, trouble_of(request, error))
+        return await _waiting(request, present, document, error.status, Errors(stamp=trouble_of(request, error)))
     return redirect(f"/approve/{certificate_id}")
+
+
+async def _send_back(request: Request, present: Present, certificate_id: uuid.UUID, reason: str) -> Response:
+    issuing = house_of(request).issuing
+    try:
+        await decline_awaiting(issuing, present.actor, certificate_id, reason)
+    except ReasonRequired as error:
+        document = await awaiting_document(issuing, present.actor, certificate_id)
+        return await _waiting(request, present, document, error.status, Errors(reason=trouble_of(request, error)), reason)
+    return redirect("/approve?done=sent-back")
 
 
 @page
@@ -128,7 +158,7 @@ async def send_picture(request: Request) -> Response:
         certificate = await _issued(request)
         library = Library(house.database, house.clock, house.blobs, house.personal)
         pdf = await file_of(library, present.actor, certificate.id, PURPOSE)
-        return picture_response(await house.workers.run(picture, pdf, 0, DPI))
+        return picture_response(await house.workers.run(picture, pdf, 0, SHARP))
     async with house.database.session() as session:
         seal = await pictures_of(session, document.certificate.seal_code or "")
     return picture_response(await house.workers.run(preview, document.pdf, document.seal_place, seal))
@@ -151,11 +181,11 @@ async def _stamped(request: Request) -> Response:
     certificate, locale = await _issued(request), locale_of(request)
     view = await _view(request, certificate, AFTER)
     result = {"tone": "good", "headline": translate(locale, STAMPED), "text": translate(locale, STAMPED_TEXT)}
-    return render(request, "approval.html", view=view | {"result": result, "status": "issued"}, trouble=None)
+    return render(request, "approval.html", view=view | {"result": result, "status": "issued"}, errors=NO_ERRORS, reason="")
 
 
 async def _waiting(
-    request: Request, present: Present, document: AwaitingDocument, status: int = 200, trouble: Trouble | None = None
+    request: Request, present: Present, document: AwaitingDocument, status: int = 200, errors: Errors = NO_ERRORS, reason: str = ""
 ) -> Response:
     certificate, house, locale = document.certificate, house_of(request), locale_of(request)
     use = UseRequest(
@@ -174,7 +204,7 @@ async def _waiting(
         "rules": sorted((_rule(answer, locale) for answer in answers), key=lambda rule: rule.tone != "bad"),
         "allowed": all(_tone(answer) == "good" for answer in answers),
     }
-    return render(request, "approval.html", status=status, view=view, trouble=trouble)
+    return render(request, "approval.html", status=status, view=view, errors=errors, reason=shown_again(reason))
 
 
 def _tone(answer: RuleAnswer) -> str:
@@ -191,9 +221,12 @@ async def _view(request: Request, certificate: Certificate, picture_text: str) -
     locale = locale_of(request)
     async with house_of(request).database.session() as session:
         matter = await get_matter(session, certificate.matter_code or "")
+        kind = await get_type(session, certificate.type_code)
+    english = kind.name_en if kind and locale != CHINESE else ""
     return {
         "id": str(certificate.id),
-        "title": certificate.type_name,
+        "title": english or certificate.type_name,
+        "printed_title": certificate.type_name if english else "",
         "number": certificate.number,
         "matter": matter.name if matter else certificate.matter_code,
         "holders": holders_of(certificate),

@@ -9,13 +9,14 @@ import io
 from PIL import Image
 
 from certs.fonts import REQUIRED_FONTS, FontSet
-from certs.pictures import picture
+from certs.pictures import as_png, picture
 from certs.rendering import RenderJob, render
 from certs.verification import RecordReport
 from seal.placement import Placement
 from seal.reads import SealPictures
 
 DPI = 110
+SHARP = 200  # what an approver reads before it is sealed: the small print too
 FAINT = 0.45
 FULL = 1.0
 MILLIMETRES = 25.4
@@ -23,13 +24,13 @@ MILLIMETRES = 25.4
 
 def preview(pdf: bytes, place: Placement, seal: SealPictures) -> bytes:
     """The document that will be sealed, and faintly on it the seal where it will stand; PNG. Raises PictureFailed."""
-    return _sealed(pdf, place, seal, FAINT)
+    return _sealed(pdf, place, seal, FAINT, SHARP)
 
 
 def redrawn(job: RenderJob, seal: SealPictures, fonts: FontSet = REQUIRED_FONTS) -> bytes:
     """The certificate as the public record tells it, people's names covered; PNG. Raises what ``render`` raises."""
     made = render(job, fonts)
-    return _sealed(made.pdf, made.seal_place, seal, FULL)
+    return _sealed(made.pdf, made.seal_place, seal, FULL, DPI)
 
 
 def public_job(report: RecordReport, base_url: str) -> RenderJob | None:
@@ -56,17 +57,15 @@ def public_job(report: RecordReport, base_url: str) -> RenderJob | None:
     )
 
 
-def _sealed(pdf: bytes, place: Placement, seal: SealPictures, strength: float) -> bytes:
-    page = Image.open(io.BytesIO(picture(pdf, place.page, DPI))).convert("RGBA")
-    size = _pixels(seal.width_mm), _pixels(seal.height_mm)
+def _sealed(pdf: bytes, place: Placement, seal: SealPictures, strength: float, dpi: int) -> bytes:
+    page = Image.open(io.BytesIO(picture(pdf, place.page, dpi))).convert("RGBA")
+    size = _pixels(seal.width_mm, dpi), _pixels(seal.height_mm, dpi)
     impression = Image.open(io.BytesIO(seal.png)).convert("RGBA").resize(size, Image.Resampling.LANCZOS)
     impression.putalpha(impression.getchannel("A").point([round(level * strength) for level in range(256)]))
     layer = Image.new("RGBA", page.size)
-    layer.paste(impression, (_pixels(place.x_mm) - size[0] // 2, _pixels(place.y_mm) - size[1] // 2))
-    buffer = io.BytesIO()
-    Image.alpha_composite(page, layer).convert("RGB").save(buffer, "PNG")
-    return buffer.getvalue()
+    layer.paste(impression, (_pixels(place.x_mm, dpi) - size[0] // 2, _pixels(place.y_mm, dpi) - size[1] // 2))
+    return as_png(Image.alpha_composite(page, layer).convert("RGB"))
 
 
-def _pixels(millimetres: float) -> int:
-    return round(millimetres / MILLIMETRES * DPI)
+def _pixels(millimetres: float, dpi: int) -> int:
+    return round(millimetres / MILLIMETRES * dpi)

@@ -1,6 +1,7 @@
 """From a template to a response: escaping, language, assets and the headers every page carries."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
@@ -8,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -20,6 +22,8 @@ ASSETS = {path.name: path.read_bytes() for path in sorted((HERE / "assets").iter
 MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 VERSIONS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in ASSETS.items()}
 YEAR = 31_536_000
+DATE = re.compile(r"([0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日|[0-9]{1,2} [A-Z][a-z]+ [0-9]{4})")
+UNBROKEN = Markup('<span class="date">{}</span>')
 
 
 def asset(name: str) -> str:
@@ -30,6 +34,11 @@ def asset(name: str) -> str:
 def group(code: str) -> str:
     """A code in groups of four, as people read it aloud."""
     return "-".join(code[start : start + 4] for start in range(0, len(code), 4))
+
+
+def dates(text: str) -> Markup:
+    """A text in which no date is broken across lines."""
+    return Markup("").join(UNBROKEN.format(part) if place % 2 else part for place, part in enumerate(DATE.split(text)))
 
 
 def _environment(locale: str) -> Environment:
@@ -44,7 +53,8 @@ def _environment(locale: str) -> Environment:
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_translations(i18n.CATALOGUES[locale], newstyle=True)  # type: ignore[attr-defined]
     environment.globals |= {"asset": asset, "locale": locale, "lang": i18n.TAGS[locale]}
-    environment.filters |= {"day": partial(i18n.day, locale=locale), "moment": partial(i18n.moment, locale=locale), "group": group}
+    spoken = {"day": partial(i18n.day, locale=locale), "moment": partial(i18n.moment, locale=locale)}
+    environment.filters |= spoken | {"group": group, "dates": dates}
     return environment
 
 

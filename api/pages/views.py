@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from api.pages.i18n import CHINESE, day, moment, translate
-from api.pages.spoken import validity_of
+from api.pages.spoken import story_of, title_of, validity_of
 from api.pages.words import (
     FILES,
     INDICATIONS,
@@ -14,9 +14,10 @@ from api.pages.words import (
     RECORDS,
     STATUS_TAGS,
     UNCLEAR_RECORD,
+    WHOM_TO_ASK,
     Answer,
 )
-from api.verdict_words import check_words
+from api.verdict_words import check_words, meaning, reason
 from certs.lifecycle import Standing
 from certs.verification import RecordReport, ShownHolder
 from seal.verdict import Check, Indication, SignatureVerdict, Verdict
@@ -31,6 +32,7 @@ class RecordView:
     tone: str
     headline: str
     sentence: str
+    story: str
     code: str
     answered_at: str
     title: str = ""
@@ -48,10 +50,13 @@ class RecordView:
 
 @dataclass(frozen=True, slots=True)
 class CheckView:
+    """A check: what it asks, or where it did not pass what that means; ``detail`` is the technical sentence, in English."""
+
     tone: str
     title: str
-    text: str
+    detail: str
     code: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class FileView:
     tone: str
     headline: str
     sentence: str
+    story: str
     file: str
     checked_at: str
     record: str = ""
@@ -99,6 +105,7 @@ def record_view(report: RecordReport, locale: str, picture: str = "", whole: boo
         tone=answer.tone,
         headline=answer.headline,
         sentence=answer.sentence,
+        story=story_of(report, locale),
         code=report.code,
         answered_at=moment(report.checked_at, locale),
     )
@@ -120,26 +127,29 @@ def record_view(report: RecordReport, locale: str, picture: str = "", whole: boo
     )
 
 
-def title_of(chinese: str, english: str, locale: str) -> str:
-    """The certificate's name as it is printed; for readers of English with its English name behind."""
-    return chinese if locale == CHINESE or not english else f"{chinese} · {english}"
-
-
 def _holder(holder: ShownHolder) -> str:
     return f"{holder.name}（{holder.code}）" if holder.code else holder.name
+
+
+def _what_is_wrong(verdict: Verdict, locale: str) -> str:
+    """The one plain sentence on why a file did not pass; empty where there is none."""
+    said = reason(verdict, _language(locale))
+    return said and said + ("。" if locale == CHINESE else ".")
 
 
 def file_view(
     name: str, verdict: Verdict, checked_at: str, locale: str, record: RecordReport | None = None, *, asked: str = ""
 ) -> FileView:
     """``record``: the issuer's record of the certificate in the file; ``asked``: the code whose page the file was given to."""
-    answer = FILES[verdict.indication].within(locale)
+    answer, wrong = FILES[verdict.indication].within(locale), _what_is_wrong(verdict, locale)
+    altered = wrong and verdict.indication is Indication.TOTAL_FAILED
     view = FileView(
         indication=verdict.indication.value,
         sub_indication=verdict.sub_indication or "",
         tone=answer.tone,
         headline=answer.headline,
-        sentence=answer.sentence,
+        sentence=translate(locale, WHOM_TO_ASK) if altered else answer.sentence,
+        story=wrong,
         file=name,
         checked_at=checked_at,
         signatures=tuple(_signature(one, locale) for one in verdict.signatures),
@@ -153,15 +163,15 @@ def _with_record(view: FileView, record: RecordReport | None, locale: str, asked
     if record is None or record.certificate is None:
         return replace(view, record_notice=translate(locale, NOT_ISSUED_HERE))
     standing = translate(locale, STATUS_TAGS[record.status][1])
-    known = replace(
-        view, status=record.status.value, record=f"{record.certificate.type_name} · {standing}", record_link=f"/v/{record.code}"
-    )
+    title = title_of(record.certificate.type_name, record.type_name_en, locale)
+    known = replace(view, status=record.status.value, record=f"{title} · {standing}", record_link=f"/v/{record.code}")
     if asked and asked != record.code:
         return replace(known, tone="bad", record_notice=translate(locale, OTHER_CERTIFICATE))
     if record.status is Standing.IN_FORCE:
         return known
     answer = record_answer(record).within(locale)
-    return replace(known, tone=answer.tone, headline=translate(locale, NOT_IN_FORCE), sentence=answer.sentence)
+    headline = translate(locale, NOT_IN_FORCE)
+    return replace(known, tone=answer.tone, headline=headline, sentence=answer.sentence, story=story_of(record, locale))
 
 
 def _signature(verdict: SignatureVerdict, locale: str) -> SignatureView:
@@ -178,8 +188,13 @@ def _signature(verdict: SignatureVerdict, locale: str) -> SignatureView:
 
 
 def _checks(checks: tuple[Check, ...], locale: str) -> tuple[CheckView, ...]:
-    language = "zh" if locale == CHINESE else "en"
-    return tuple(
-        CheckView(OUTCOMES[one.outcome], check_words(one.name, language), one.detail if one.outcome != "PASSED" else "", one.name)
-        for one in checks
-    )
+    return tuple(_check(one, _language(locale)) for one in checks)
+
+
+def _check(check: Check, language: str) -> CheckView:
+    title = meaning(check, language) or check_words(check.name, language)
+    return CheckView(OUTCOMES[check.outcome], title, check.detail if check.outcome != "PASSED" else "", check.name)
+
+
+def _language(locale: str) -> str:
+    return "zh" if locale == CHINESE else "en"

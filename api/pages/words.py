@@ -17,6 +17,8 @@ class Answer:
         return Answer(self.tone, translate(locale, self.headline), translate(locale, self.sentence))
 
 
+NO_LONGER = mark("The record is genuine, but the certificate is no longer in force. Do not rely on it.")
+
 RECORDS = {
     "in_force": Answer(
         "good",
@@ -31,19 +33,34 @@ RECORDS = {
     "suspended": Answer(
         "wait", mark("Suspended"), mark("The record is genuine, but the issuer has suspended the certificate. Do not rely on it for now.")
     ),
-    "revoked": Answer("bad", mark("Revoked"), mark("The record is genuine, but the certificate was revoked. It is not in force.")),
-    "cancelled": Answer("bad", mark("Cancelled"), mark("The record is genuine, but the certificate was cancelled. It is not in force.")),
-    "expired": Answer("bad", mark("Expired"), mark("The record is genuine, but its period of validity has ended.")),
+    "revoked": Answer("bad", mark("Revoked"), NO_LONGER),
+    "cancelled": Answer("bad", mark("Cancelled"), NO_LONGER),
+    "expired": Answer("bad", mark("Expired"), NO_LONGER),
     "superseded": Answer(
         "wait",
         mark("Replaced by a newer one"),
-        mark("The record is genuine, but a newer certificate has taken its place. Ask for that one."),
+        mark("The record is genuine, but it is no longer the current one. Ask for the newer certificate and verify that."),
     ),
     "unknown": Answer("mute", mark("No such record"), mark("No certificate was issued here under this code.")),
 }
 UNCLEAR_RECORD = Answer(
     "mute", mark("The record does not say"), mark("The record exists, but its status is not one we can vouch for. Ask the issuer.")
 )
+
+# What happened to a certificate that is not in force, and when; with the issuer's reason where there is one to tell.
+STORIES = {
+    "not_yet_valid": mark("It is valid from %(day)s."),
+    "suspended": mark("It has been suspended since %(day)s."),
+    "revoked": mark("It was valid once and was revoked on %(day)s."),
+    "cancelled": mark("It was valid once and was cancelled on %(day)s."),
+    "expired": mark("It was valid until %(day)s."),
+    "superseded": mark("It was valid once; on %(day)s a newer certificate took its place."),
+}
+STORIES_WITH_REASON = {
+    "suspended": mark("It has been suspended since %(day)s. The issuer's reason: “%(reason)s”."),
+    "revoked": mark("It was valid once and was revoked on %(day)s. The issuer's reason: “%(reason)s”."),
+    "cancelled": mark("It was valid once and was cancelled on %(day)s. The issuer's reason: “%(reason)s”."),
+}
 
 STATUS_TAGS = {
     "in_force": ("good", mark("In force")),
@@ -65,7 +82,7 @@ FILES = {
     "INDETERMINATE": Answer(
         "wait",
         mark("Not enough to say"),
-        mark("Nothing false was found, but something needed for a firm answer is missing. The list below says what."),
+        mark("Something needed for a firm answer is missing or does not hold. The list below says what."),
     ),
     "TOTAL_FAILED": Answer(
         "bad",
@@ -78,6 +95,7 @@ FILES = {
     "UNREADABLE": Answer("bad", mark("This file cannot be read"), mark("It is damaged, or not a PDF, OFD or seal file.")),
 }
 
+WHOM_TO_ASK = mark("Ask whoever gave it to you for the original, or ask its issuer.")
 OUTCOMES = {"PASSED": "good", "NOTICE": "mute", "INDETERMINATE": "wait", "FAILED": "bad"}
 NOT_IN_FORCE = mark("The file is genuine, but the certificate does not stand")
 NOT_ISSUED_HERE = mark("Its record is not held here, so nothing is said about whether it still stands. Ask its issuer.")

@@ -72,7 +72,7 @@ async def test_an_approver_sees_what_will_be_sealed_and_why_stamps_and_it_stands
     assert status_of(page.text) == "awaiting_stamp"
     for words in ("The matter suits this kind of seal.", "This use is covered by a grant.", "The person logged in with two factors."):
         assert words in page.text
-    assert image(await client.get(f"{address}/picture.png")).width > 800
+    assert image(await client.get(f"{address}/picture.png")).width > 2000, "sharp enough to read the small print"
     stamped = await client.post(address, data={"document": field_value(page.text, "document")})
     assert (stamped.status_code, stamped.headers["location"]) == (303, address)
     after = await client.get(address)
@@ -104,6 +104,44 @@ async def test_without_a_grant_there_is_no_button_and_a_forged_post_changes_noth
         row = await get_certificate(session, waiting.id)
     assert row is not None
     assert row.stage is Stage.AWAITING_STAMP
+
+
+async def test_an_approver_sends_back_with_a_reason(house: House, seals: dict[str, str], client: httpx2.AsyncClient) -> None:
+    waiting = await send_approval(house)
+    await (await add_approver(house, seals)).log_in(house, client)
+    address = f"/approve/{waiting.id}"
+    refused = await client.post(address, data={"decision": "decline", "reason": " "})
+    assert (refused.status_code, data_codes(refused.text)) == (422, ["REASON_REQUIRED"])
+    assert '<details class="aside" open>' in refused.text
+    number = await client.post(address, data={"decision": "decline", "reason": f"持证人 {NUMBER} 不符"})
+    assert data_codes(number.text) == ["REASON_REQUIRED"]
+    assert NUMBER not in number.text, "not even in the field it was typed in"
+    assert status_of((await client.get(address)).text) == "awaiting_stamp"
+    done = await client.post(address, data={"decision": "decline", "reason": "经营场所与现场核查不符"})
+    assert (done.status_code, done.headers["location"]) == (303, "/approve?done=sent-back")
+    page = await client.get("/approve?done=sent-back")
+    assert "Sent back, not stamped." in page.text
+    assert str(waiting.id) not in page.text
+    assert "已退回，未用印。" in (await client.get("/approve?done=sent-back&lang=zh")).text
+    assert (await client.get(address)).status_code == 409
+    async with house.database.session() as session:
+        row = await get_certificate(session, waiting.id)
+        audited = await session.scalar(text("SELECT count(*) FROM keys.audit_events WHERE action = 'certs.decline'"))
+    assert row is not None
+    assert row.stage is Stage.VOID
+    assert audited == 3, "two refusals and the decision"
+
+
+async def test_types_have_english_names_for_readers_of_english(house: House, seals: dict[str, str], client: httpx2.AsyncClient) -> None:
+    waiting = await send_approval(house, 1)
+    await (await add_approver(house, seals, 1)).log_in(house, client)
+    page = (await client.get(f"/approve/{waiting.id}")).text
+    assert "<h1>Food business licence</h1>" in page
+    assert '<p class="lead" lang="zh-CN">食品经营许可证</p>' in page
+    assert "<strong>Food business licence</strong>" in (await client.get("/approve")).text
+    chinese = (await client.get(f"/approve/{waiting.id}?lang=zh")).text
+    assert "<h1>食品经营许可证</h1>" in chinese
+    assert "Food business licence" not in chinese
 
 
 async def test_a_document_that_changed_is_not_stamped(house: House, seals: dict[str, str], client: httpx2.AsyncClient) -> None:
@@ -176,7 +214,11 @@ async def test_people_are_masked_for_strangers_and_whole_for_the_holder(
     await log_in_at(client, "xiaoming")
     assert (await client.get(f"{address}/picture.png")).content == stranger, "an account without a real name is a stranger"
     await client.post("/account/real-name", data={"name": NAME, "code": NUMBER, "code_type": "111"})
-    assert "不动产登记证明" in (await client.get("/account")).text
+    account = (await client.get("/account")).text
+    assert "<strong>Real estate registration proof</strong>" in account
+    assert "不动产登记证明" in account
+    assert "Real estate" not in (await client.get("/account?lang=zh")).text
+    await client.get("/account?lang=en")
     assert "you see it in full" in (await client.get(address)).text
     own = (await client.get(f"{address}/picture.png")).content
     assert own != stranger
@@ -220,6 +262,24 @@ async def test_the_full_check_of_a_file(house: House, seals: dict[str, str], cli
     assert 'data-indication="TOTAL_PASSED"' not in bad.text
     assert "Do not rely on this file" in bad.text or "Not enough to say" in bad.text or "cannot be read" in bad.text
     assert "<b>permit" not in bad.text
+
+
+async def test_what_is_wrong_with_a_file_is_said_in_plain_words(house: House, seals: dict[str, str], client: httpx2.AsyncClient) -> None:
+    issued = await send_approval(house, unattended=True)
+    async with house.database.session() as session:
+        certificate = await get_certificate(session, issued.id)
+    assert certificate is not None
+    pdf = await house.blobs.get(certificate.document_hash or b"")
+    changed, longer = pdf.replace(b"/Title", b"/Titlf", 1), pdf + b"\n%more\n"
+    for content, english, chinese in (
+        (changed, "This document was changed after it was sealed.", "文件在用印后被改动。"),
+        (longer, "Something was added to this document after it was sealed.", "用印之后有人在文件中添加了内容。"),
+    ):
+        page = await client.post("/verify?lang=en", files={"file": ("permit.pdf", content, "application/pdf")})
+        assert f'<p class="story">{english}</p>' in page.text
+        page = await client.post("/verify?lang=zh", files={"file": ("permit.pdf", content, "application/pdf")})
+        assert f'<p class="story">{chinese}</p>' in page.text
+        assert '<p class="soft small detail" lang="en">' in page.text, "the technical sentence stays, small"
 
 
 async def test_a_genuine_file_of_a_revoked_certificate_is_not_called_good(

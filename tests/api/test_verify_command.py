@@ -114,6 +114,8 @@ def test_people_read_it_in_their_language(files: Path) -> None:
     assert english.returncode == 1
     assert "Not genuine" in english.stdout
     assert "[DATA_HASH]" in english.stdout
+    assert "This document was changed after it was sealed." in english.stdout
+    assert "文件在用印后被改动。" in fujie(files, "verify", "changed.pdf", *AT, language="zh_CN.UTF-8").stdout
 
 
 def test_terminals_are_not_commanded_by_names(files: Path) -> None:

@@ -197,7 +197,7 @@ async def test_consent_leads_to_a_client_of_another_origin_and_the_policy_allows
         await page.wait_for_url("**/consent?next=*")
         response = await page.reload()
         assert response is not None
-        assert f"form-action 'self' http://127.0.0.1:{port};" in response.headers["content-security-policy"]
+        assert "form-action 'self' http://127.0.0.1:*;" in response.headers["content-security-policy"]
         await page.click("button[value=allow]")
         await page.wait_for_url(f"{callback}?*")
         assert await page.inner_text("body") == "code"
