@@ -35,7 +35,7 @@ THING = {
     "name": "卫思远 \N{SNOWMAN} 'quoted'",
     "octets": bytes(range(256)),
     "at": dt.datetime(2026, 11, 21, 2, 0, 0, 123456, tzinfo=dt.UTC),
-    "document": {"list": ["甲", 1, None, True, 1.5], "empty": {}, "text": "\"\\\n"},
+    "document": {"list": ["甲", 1, None, True, 1.5], "empty": {}, "text": '"\\\n'},
     "count": -5,
 }
 
