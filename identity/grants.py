@@ -109,11 +109,11 @@ class Asked:
 async def exchange_code(asked: Asked) -> Answer:
     """RFC 6749 §4.1.3: the code is bound to the client, the redirect address and the verifier; it works once."""
     found, code = await fetch_code(asked.provider.hot, asked.now, asked.client_id, asked.parameters.get("code", ""))
-    client = authenticate(found, asked.parameters, asked.authorization)
+    client, request = authenticate(found, asked.parameters, asked.authorization)
     if "code" not in asked.parameters:
         raise OAuthError("no code")
     code = usable_code(client, code, asked.now)
-    validate_code_exchange(client, code.spendable, asked.parameters, asked.authorization)
+    validate_code_exchange(request, code.spendable)
     issue = _issue(client, code, asked.now, code.scopes)
     answer = await _answer(asked, client, code, issue, code.nonce)
     if not await spend_code(asked.provider.hot, asked.now, issue, _event(client, issue)):
@@ -140,9 +140,9 @@ async def refresh(asked: Asked) -> Answer:
     if presented is None:
         raise OAuthError("no refresh token")
     found, token = await fetch_refresh_token(asked.provider.hot, asked.now, asked.client_id, presented)
-    client = authenticate(found, asked.parameters, asked.authorization)
+    client, request = authenticate(found, asked.parameters, asked.authorization)
     token = usable_refresh_token(client, token, asked.now)
-    validate_refresh(client, token.spendable, asked.parameters, asked.authorization)
+    validate_refresh(request, token.spendable)
     issue = _issue(client, token, asked.now, tuple(asked.parameters.get("scope", "").split()) or token.scopes)
     issue = issue.with_refresh_token(successor_of(presented, issue.salt))
     answer = await _answer(asked, client, token, issue, None)

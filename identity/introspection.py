@@ -30,7 +30,7 @@ async def introspect(provider: Provider, parameters: Mapping[str, str], authoriz
     now = provider.clock.now()
 
     async def attempt(known: KnownClient | None) -> dict[str, JSON] | None:
-        client = authenticate(known.client if known else None, parameters, authorization)
+        client, _ = authenticate(known.client if known else None, parameters, authorization)
         # RFC 7662 §2.1: the endpoint needs authorization, and a public client has shown nothing.
         if client.public:
             raise ClientAuthenticationFailed("a public client")
@@ -136,4 +136,5 @@ def _token(parameters: Mapping[str, str]) -> str:
 
 async def _authenticated(session: AsyncSession, now: dt.datetime, parameters: Mapping[str, str], authorization: str | None) -> Client:
     client_id = client_id_of(parameters, authorization)
-    return authenticate(await get_client(session, now, client_id), parameters, authorization)
+    client, _ = authenticate(await get_client(session, now, client_id), parameters, authorization)
+    return client

@@ -40,7 +40,12 @@ CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Request(OAuth2Request):  # type: ignore[misc]  # Authlib is untyped
-    """A request as values. Its address is not the real one: behind a proxy Authlib would refuse plain http with a 500."""
+    """A request as values. Its address is not the real one: behind a proxy Authlib would refuse plain http with a 500.
+
+    ``proven`` is the client that authenticated itself with it.
+    """
+
+    proven: Client | None = None
 
     def __init__(self, method: str, parameters: Mapping[str, str], authorization: str | None = None) -> None:
         super().__init__(method, "https://localhost/", headers={"Authorization": authorization} if authorization else {})
@@ -61,6 +66,12 @@ class Server(AuthorizationServer):  # type: ignore[misc]
 
     def query_client(self, client_id: str) -> Client | None:
         return self.client if self.client is not None and self.client.client_id == client_id else None
+
+    def authenticate_client(self, request: Request, methods: list[str], endpoint: str = "token") -> Client:
+        """Authenticate once: a grant that asks again is given who proved itself before, by one of its own methods."""
+        if request.proven is None or request.auth_method not in methods:
+            request.proven = super().authenticate_client(request, methods, endpoint)
+        return request.proven
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens."""
@@ -193,32 +204,29 @@ def _basic_client_id(authorization: str) -> str:
     return str(client_id)
 
 
-def authenticate(client: Client | None, parameters: Mapping[str, str], authorization: str | None) -> Client:
-    """The client, if it is who it says (endpoints without a grant). Raises ClientAuthenticationFailed."""
+def authenticate(client: Client | None, parameters: Mapping[str, str], authorization: str | None) -> tuple[Client, Request]:
+    """The client, if it is who it says, and the request that proves it. Raises ClientAuthenticationFailed."""
     request = Request("POST", parameters, authorization)
     try:
-        known: Client = Server(client).authenticate_client(request, AUTH_METHODS)
+        return Server(client).authenticate_client(request, AUTH_METHODS), request
     except OAuth2Error as error:
         raise ClientAuthenticationFailed from error
-    return known
 
 
-def validate_code_exchange(
-    client: Client | None, code: Spendable | None, parameters: Mapping[str, str], authorization: str | None
-) -> Client:
+def validate_code_exchange(request: Request, code: Spendable | None) -> Client:
     """The authenticated client of a code request whose redirect address and verifier match.
 
     Raises CodeUnknown for another client's code too, CodeRedirectMismatch, PkceFailed and other OAuthErrors.
     """
-    grant = CodeGrant(Request("POST", parameters, authorization), Server(client))
+    grant = CodeGrant(request, Server(request.proven))
     grant.code = code
     StrictCodeChallenge(required=True)(grant)
     return _validated(grant)
 
 
-def validate_refresh(client: Client | None, token: Spendable | None, parameters: Mapping[str, str], authorization: str | None) -> Client:
+def validate_refresh(request: Request, token: Spendable | None) -> Client:
     """The authenticated client of a refresh request within its scope. Raises RefreshTokenUnknown and other OAuthErrors."""
-    grant = RefreshGrant(Request("POST", parameters, authorization), Server(client))
+    grant = RefreshGrant(request, Server(request.proven))
     grant.token = token
     return _validated(grant)
 
