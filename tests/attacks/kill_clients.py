@@ -191,14 +191,15 @@ class Load:
 
     async def _unsealed(self, certificate: str) -> str:
         """The hash that the approver's page would show."""
+        query = "SELECT unsealed_hash FROM certs.issuings WHERE certificate_id = $1::text::uuid"
         try:
             connection = await asyncpg.connect(self.database_url)
-        except (asyncpg.PostgresError, OSError) as error:
+            try:
+                found = await connection.fetchval(query, certificate)
+            finally:
+                connection.terminate()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:  # the blow struck just now
             raise httpx2.TransportError("the database is gone") from error
-        try:
-            found = await connection.fetchval("SELECT unsealed_hash FROM certs.issuings WHERE certificate_id = $1::text::uuid", certificate)
-        finally:
-            connection.terminate()
         return bytes(found).hex()
 
 
