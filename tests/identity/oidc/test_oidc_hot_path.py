@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from api.pages.returning import source_of
 from identity import tokens
 from identity.clients import NewClient, rotate_secret, without_loopback_port
 from identity.people import set_identity
@@ -182,6 +183,13 @@ async def test_nothing_but_the_port_may_differ(city: City, uri: str) -> None:
     client, _ = await city.ready(public=True)
     answer = await city.authorize(client, redirect_uri=uri)
     assert (answer.status_code, answer.json()["code"]) == (400, "REDIRECT_URI_MISMATCH")
+
+
+def test_a_form_may_end_at_any_port_of_such_a_client() -> None:
+    assert source_of("http://127.0.0.1:9999/callback", any_port=True) == "http://127.0.0.1:*"
+    assert source_of("http://127.0.0.1:9999/callback") == "http://127.0.0.1:9999"
+    assert source_of("https://portal.example/callback", any_port=True) == "https://portal.example"
+    assert source_of("cn.gov.app:/callback", any_port=True) == "cn.gov.app:"
 
 
 async def test_a_confidential_client_keeps_its_port(city: City) -> None:
