@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from keys.base.errors import FujieError, Throttled
 
-KILOBYTE, MEGABYTE = 1024, 1024 * 1024
+MEGABYTE = 1024 * 1024
 
 
 class TooLarge(FujieError):

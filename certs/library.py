@@ -144,18 +144,6 @@ async def catalogue_of(library: Library) -> dict[str, CertificateType]:
         return await all_types(session)
 
 
-async def certificates_of(session: AsyncSession, holder: bytes, cursor: uuid.UUID | None = None) -> Page:
-    """The certificates of the holder with that blind index: a person's own page."""
-    return await certificates_held(session, holder, cursor=cursor)
-
-
-async def document_behind_code(library: Library, certificate: Certificate) -> bytes | None:
-    """The sealed PDF of a record that was found by its verification code, to draw its picture; never handed out as it is."""
-    if certificate.document_hash is None:
-        return None
-    return await library.blobs.get(certificate.document_hash)
-
-
 def ordered_fields(certificate: Certificate, kind: CertificateType | None) -> tuple[tuple[str, str], ...]:
     """The fields in the type's order; those of an imported record as they come."""
     if kind is None or certificate.flags or not kind.fields:

@@ -1,8 +1,7 @@
 """Commands that need the house: they use the running instance's servers, or start the embedded ones for a while."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from api import logs
@@ -23,12 +22,3 @@ def with_house(journey: Callable[[House], Awaitable[T]]) -> T:
 
     with shared_servers(chosen) as addresses:
         return asyncio.run(opened())
-
-
-@asynccontextmanager
-async def opened_house() -> AsyncIterator[House]:
-    """The same as an asynchronous context manager."""
-    chosen = settings()
-    with shared_servers(chosen) as addresses:
-        async with open_house(chosen, addresses) as house:
-            yield house
