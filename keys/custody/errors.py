@@ -73,3 +73,15 @@ class KeyNotFound(NotFound):
 
     code = "KEY_NOT_FOUND"
     public = ("没有找到所需的密钥。", "The key was not found.")
+
+
+class KeyStoreUnavailable(FujieError):
+    """The device that keeps the keys does not answer: gone, locked or restarting. It may come back; nothing was done."""
+
+    code = "KEY_STORE_UNAVAILABLE"
+    status = 503
+    public = ("密钥设备暂时不可用，请稍后再试。", "The key device is not available at present. Please try again shortly.")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "2"}

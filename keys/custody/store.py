@@ -18,6 +18,8 @@ class Algorithm(StrEnum):
     SM2 = "SM2"
     AES256 = "AES_256_GCM"
     HMAC = "HMAC_SHA256"
+    SM4 = "SM4_GCM"
+    HMAC_SM3 = "HMAC_SM3"
 
 
 class Purpose(StrEnum):
@@ -30,6 +32,8 @@ class Purpose(StrEnum):
     TIME = "time"
     LOG = "log"
     PERSONAL_DATA = "personal_data"
+    STATUS = "status"
+    TRUST = "trust"
 
 
 @dataclass(frozen=True, slots=True)
