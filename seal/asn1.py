@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from asn1crypto import cms, core, tsp
 
+from keys.base import der
 from keys.base.errors import FujieError
-from seal import der
 from seal.asn1_build import SealContent, assemble_seal, assemble_ses_signature, build_seal_info, build_tbs_sign
 from seal.asn1_structures import (
     CERTIFICATES,

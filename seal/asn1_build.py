@@ -8,7 +8,7 @@ SEQUENCE{r, s}; a raw r‖s is never written.
 import datetime as dt
 from dataclasses import dataclass
 
-from seal import der
+from keys.base import der
 from seal.asn1_structures import CERTIFICATES, SM2_WITH_SM3
 
 WRITTEN_VERSIONS = (5, 4)

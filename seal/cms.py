@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from asn1crypto.x509 import Certificate
 
-from seal import der
+from keys.base import der
 from seal.asn1_structures import SES_ATTRIBUTE
 
 _SET, _IMPLICIT_0 = 0x31, 0xA0

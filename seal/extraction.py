@@ -4,8 +4,8 @@ import re
 
 from asn1crypto import cms
 
+from keys.base import der
 from keys.base.errors import FujieError
-from seal import der
 from seal.asn1_structures import SES_ATTRIBUTE
 
 _BYTE_RANGE = re.compile(rb"/ByteRange\s*\[\s*0\s+(\d{1,10})\s+(\d{1,10})\s+\d{1,10}\s*\]")

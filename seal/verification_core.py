@@ -12,7 +12,7 @@ from PIL import Image
 from pyhanko.pdf_utils.reader import PdfFileReader
 from zxingcpp import BarcodeFormat, BarcodeFormats, read_barcodes
 
-from seal import der
+from keys.base import der
 from seal.signature_dictionary import recognise
 from seal.trust import Trust
 from seal.verdict import (

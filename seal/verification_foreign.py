@@ -22,7 +22,7 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import DocumentTimestampStatus, PdfSignatureStatus, SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
-from seal import der
+from keys.base import der
 from seal.extraction import first_value
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, open_question, passed, summed_up, unsigned

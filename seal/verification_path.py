@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from keys.base import der
 from keys.custody import sm2
-from seal import der
 
 MAX_DEPTH = 4
 MAX_CANDIDATES = 16

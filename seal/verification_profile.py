@@ -24,7 +24,7 @@ from asn1crypto import cms as cms_structures
 from cryptography.hazmat.primitives import hashes
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from seal import der
+from keys.base import der
 from seal.asn1_structures import SES_ATTRIBUTE
 from seal.cms import Signed
 from seal.extraction import first_value

@@ -12,9 +12,9 @@ from asn1crypto import cms, core
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 
+from keys.base import der
 from keys.custody import sm2
 from keys.pki.material import ValidationMaterial
-from seal import der
 from seal.asn1 import parse_ses_signature
 from seal.trust import Trust
 from seal.verdict import Indication, Outcome, Verdict

@@ -7,8 +7,9 @@ from asn1crypto import core
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keys.base import der
 from keys.base.errors import FujieError
-from seal import asn1, der
+from seal import asn1
 
 NOON = dt.datetime(2026, 11, 21, 4, 0, tzinfo=dt.UTC)
 INSTANTS = st.datetimes(dt.datetime(1951, 1, 1), dt.datetime(2099, 1, 1), timezones=st.just(dt.UTC)).map(lambda t: t.replace(microsecond=0))
