@@ -15,6 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("api.commands.users:app", "accounts: show, create, unlock, close"),
     "org": ("api.commands.organisations:app", "organisations: show, put"),
     "keys": ("api.commands.keys:app", "signing keys and authorities: list"),
+    "backup": ("api.commands.backup:backup", "write the database and the files to a folder"),
+    "restore": ("api.commands.backup:restore", "load a backup into an empty home"),
     "doctor": ("api.commands.doctor:doctor", "look whether everything that must be there is there"),
 }
 

