@@ -14,6 +14,7 @@ from keys.custody import sm2
 from keys.custody.errors import PublicKeyInvalid
 from keys.custody.store import Algorithm
 from keys.pki.errors import PublicKeyUnsuitable, SubjectUnsuitable
+from keys.pki.partitions import list_url, partition_of
 from keys.pki.profiles import Profile
 
 SIGNATURE_ALGORITHMS: dict[Algorithm, str] = {Algorithm.P256: "sha256_ecdsa", Algorithm.SM2: sm2.SM2_WITH_SM3}
@@ -153,8 +154,9 @@ def certificate_url(issuer: Issuer) -> str:
     return f"{issuer.base_url}/pki/{issuer.authority}.crt"
 
 
-def crl_url(issuer: Issuer) -> str:
-    return f"{issuer.base_url}/pki/{issuer.authority}.crl"
+def distribution_point(issuer: Issuer, serial: int) -> str:
+    """Where the revocation list is that a certificate of this serial number would be on: its partition's, or the full one."""
+    return list_url(issuer.base_url, issuer.authority, partition_of(issuer.authority, serial))
 
 
 def _extensions(facts: CertificateFacts, issuer: Issuer) -> list[dict[str, object]]:
@@ -164,7 +166,10 @@ def _extensions(facts: CertificateFacts, issuer: Issuer) -> list[dict[str, objec
         _extension("key_usage", set(profile.key_usage), critical=True),
         _extension("key_identifier", own),
         _extension("authority_key_identifier", {"key_identifier": issuer.key_identifier}),
-        _extension("crl_distribution_points", [{"distribution_point": x509.DistributionPointName("full_name", [_url(crl_url(issuer))])}]),
+        _extension(
+            "crl_distribution_points",
+            [{"distribution_point": x509.DistributionPointName("full_name", [_url(distribution_point(issuer, facts.serial))])}],
+        ),
     ]
     if profile.extended_key_usage:
         extensions.append(_extension("extended_key_usage", list(profile.extended_key_usage)))
