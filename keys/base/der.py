@@ -80,11 +80,17 @@ def _children(parent: Element) -> list[Element]:
     return children
 
 
-def read(data: bytes) -> Element:
-    """The one DER value ``data`` is, every constructed value within it checked. Raises :class:`NotDer`."""
+def outermost(data: bytes) -> Element:
+    """The one value ``data`` is; what stands within it is checked when its members are taken. Raises :class:`NotDer`."""
     root = _element(data, 0, len(data))
     if root.end != len(data):
         raise NotDer(f"{len(data) - root.end} octets after the value")
+    return root
+
+
+def read(data: bytes) -> Element:
+    """The one DER value ``data`` is, every constructed value within it checked. Raises :class:`NotDer`."""
+    root = outermost(data)
     pending = [(root, 0)]
     while pending:
         element, depth = pending.pop()

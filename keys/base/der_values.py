@@ -42,7 +42,7 @@ def integer(element: Element, tag: int = INTEGER) -> int:
     value = element.value
     if element.tag != tag or not value:
         raise NotDer("no INTEGER")
-    if len(value) > 1 and (value[0] == 0 and value[1] < 0x80 or value[0] == 0xFF and value[1] >= 0x80):
+    if len(value) > 1 and ((value[0] == 0 and value[1] < 0x80) or (value[0] == 0xFF and value[1] >= 0x80)):
         raise NotDer("INTEGER not minimal")
     return int.from_bytes(value, signed=True)
 
