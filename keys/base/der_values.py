@@ -8,7 +8,7 @@ from keys.base.der import BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, 
 BOOLEAN, NULL, ENUMERATED, UTC_TIME, GENERALIZED_TIME, SET = 0x01, 0x05, 0x0A, 0x17, 0x18, 0x31
 _UTC = re.compile(rb"\d{12}Z")
 _GENERALIZED = re.compile(rb"\d{14}Z")
-_MOST_ARC_OCTETS = 16
+_MOST_ARC_OCTETS = 19  # 128 bits: a UUID under 2.25 (X.667)
 
 
 def children(element: Element) -> list[Element]:
