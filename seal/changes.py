@@ -18,8 +18,8 @@ from keys.base.db import AsyncSession, Database
 from keys.base.errors import Conflict, Forbidden, FujieError
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
-from keys.pki.crl import RevocationReason, revoke
 from keys.pki.reads import certificate_ends
+from keys.pki.status import RevocationReason, revoke
 from seal.divisions import covers
 from seal.lifecycle import MOVES, Move, Status, target
 from seal.models import MadeSealRow, SealRow, StatusChangeRow

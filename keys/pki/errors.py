@@ -57,3 +57,38 @@ class ReasonUnknown(InvalidInput):
 
     code = "REVOCATION_REASON_UNKNOWN"
     public = ("吊销原因不正确。", "The reason for revocation is not a known one.")
+
+
+class StatusMoveNotAllowed(Conflict):
+    """The certificate's status has no such move (resume of one that is not on hold, hold of an expired one); ``extra`` names both."""
+
+    code = "CERTIFICATE_MOVE_NOT_ALLOWED"
+    public = ("该数字证书当前状态不允许此操作。", "The present status of this public-key certificate does not allow this.")
+
+
+class InvalidityDateUnsuitable(InvalidInput):
+    """The invalidity date of a revocation lies after the revocation itself."""
+
+    code = "INVALIDITY_DATE_UNSUITABLE"
+    public = ("失效日期应不晚于吊销时间。", "The invalidity date must not be after the revocation.")
+
+
+class AuthorityExpired(FujieError):
+    """The authority, or one above it, has ended: whatever it signed now would verify nowhere."""
+
+    code = "AUTHORITY_EXPIRED"
+    public = ("该证书颁发机构的证书已到期。", "The authority's own certificate has expired.")
+
+
+class AuthorityRevoked(FujieError):
+    """The authority, or one above it, was revoked."""
+
+    code = "AUTHORITY_REVOKED"
+    public = ("该证书颁发机构的证书已被吊销。", "The authority's own certificate has been revoked.")
+
+
+class KeyCertifiedBefore(Conflict):
+    """The public key was certified before, or is an authority's own. The same subject renews its certificate instead."""
+
+    code = "PUBLIC_KEY_CERTIFIED_BEFORE"
+    public = ("该公钥此前已签发过证书，请更换密钥，或办理续期。", "This key was certified before. Use a new key, or renew the certificate.")

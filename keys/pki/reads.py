@@ -15,20 +15,28 @@ from keys.custody.store import StoredKey
 from keys.models import AuthorityRow, CertificateRow, StoredKeyRow
 from keys.pki.certificate import Issuer
 from keys.pki.errors import AuthorityUnknown, CertificateUnknown
+from keys.pki.status_lifecycle import Standing
+from keys.pki.status_models import CertificateStatusChangeRow
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority: its certificate (DER), its key and what it writes into what it signs."""
+    """A certificate authority: its certificate (DER), its key and what it writes into what it signs.
+
+    ``external_chain``: what others issued above it, their root last; empty where its parent is ours or it is a root.
+    """
 
     name: str
     parent: str
+    profile: str
     certificate: bytes
     key: StoredKey
     issuer: Issuer
+    external_chain: tuple[bytes, ...] = ()
 
     @property
     def is_root(self) -> bool:
+        """Nobody of ours stands above it."""
         return self.parent == self.name
 
 
@@ -44,6 +52,7 @@ class CertificateEnds:
 
 class CertificateStatus(StrEnum):
     GOOD = "good"
+    ON_HOLD = "on_hold"
     REVOKED = "revoked"
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"
@@ -52,7 +61,7 @@ class CertificateStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A certificate's status at an instant; ``revoked_at`` and ``reason`` only where it was revoked by then."""
+    """A certificate's status at an instant; ``revoked_at`` and ``reason`` only where it was revoked or on hold then."""
 
     status: CertificateStatus
     revoked_at: dt.datetime | None = None
@@ -85,7 +94,8 @@ async def get_authorities(session: AsyncSession) -> Mapping[str, Authority]:
 
 def _authority(row: AuthorityRow, key: StoredKey) -> Authority:
     subject = certificate_ends(row.certificate).subject
-    return Authority(row.name, row.parent, row.certificate, key, Issuer(row.name, key.algorithm, subject, row.key_identifier, row.base_url))
+    issuer = Issuer(row.name, key.algorithm, subject, row.key_identifier, row.base_url)
+    return Authority(row.name, row.parent, row.profile, row.certificate, key, issuer, tuple(row.external_chain))
 
 
 async def get_authority(session: AsyncSession, name: str) -> Authority:
@@ -120,18 +130,25 @@ def chain_above(authorities: Mapping[str, Authority], authority: Authority) -> t
     return tuple(chain)
 
 
-_STATUS = select(CertificateRow.not_before, CertificateRow.not_after, CertificateRow.revoked_at, CertificateRow.revocation_reason).where(
-    CertificateRow.certificate != b""
-)
+def certificates_above(authorities: Mapping[str, Authority], authority: Authority) -> tuple[bytes, ...]:
+    """The authority's certificate, then those above it up to the root, ours or somebody else's, DER."""
+    chain = chain_above(authorities, authority)
+    return (*(above.certificate for above in chain), *chain[-1].external_chain)
+
+
+_SIGNED = select(CertificateRow.not_before, CertificateRow.not_after).where(CertificateRow.certificate != b"")
+_CHANGES = select(CertificateStatusChangeRow).order_by(CertificateStatusChangeRow.number.desc()).limit(1)
 
 
 async def status_at(session: AsyncSession, serial: int, instant: dt.datetime) -> StatusReport:
-    """What the status of the certificate with this serial number was at ``instant``."""
-    row = (await session.execute(_STATUS.where(CertificateRow.serial == serial_text(serial)))).one_or_none()
+    """What the status of the certificate with this serial number was at ``instant``, by its history."""
+    row = (await session.execute(_SIGNED.where(CertificateRow.serial == serial_text(serial)))).one_or_none()
     if row is None:
         return StatusReport(CertificateStatus.UNKNOWN)
-    if row.revoked_at is not None and row.revoked_at <= instant:
-        return StatusReport(CertificateStatus.REVOKED, row.revoked_at, row.revocation_reason)
+    change = CertificateStatusChangeRow
+    last = await session.scalar(_CHANGES.where(change.serial == serial_text(serial), change.at <= instant))
+    if last is not None and last.status != Standing.GOOD:
+        return StatusReport(CertificateStatus(last.status), last.revoked_at, last.reason)
     if instant < row.not_before:
         return StatusReport(CertificateStatus.NOT_YET_VALID)
     return StatusReport(CertificateStatus.EXPIRED if instant > row.not_after else CertificateStatus.GOOD)

@@ -11,8 +11,8 @@ from api import problems
 from api.routes import pki
 from keys.custody.store import Algorithm, Purpose
 from keys.pki.authority import Subject, authority_certificate, establish, issue
-from keys.pki.crl import revoke
 from keys.pki.profiles import DEMONSTRATION_AUTHORITIES
+from keys.pki.status import revoke
 
 BASE_URL = "http://testserver"
 

@@ -19,7 +19,7 @@ from keys.base.db import Database
 from keys.base.errors import FujieError
 from keys.custody.store import KeyStore
 from keys.pki.authority import establish, trust_bundle
-from keys.pki.crl import revoke
+from keys.pki.status import revoke
 from seal.changes import cancel_seal, suspend_seal
 from seal.making import SealOrder, make_seal
 from seal.material import SealMaterial, load_material

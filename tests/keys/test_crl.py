@@ -15,10 +15,11 @@ from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, Purpose
 from keys.models import AuthorityRow, CrlRow
 from keys.pki.authority import IssuedCertificate, Subject, authority_certificate, issue
-from keys.pki.crl import RevocationReason, current_crl, revoke
+from keys.pki.crl import current_crl
 from keys.pki.material import validation_material
 from keys.pki.profiles import DEMONSTRATION_AUTHORITIES
 from keys.pki.reads import CertificateStatus, StatusReport, status_at
+from keys.pki.status import RevocationReason, revoke
 
 SUBJECT = Subject("测试印章", "某某市水务局", "11990100MB0000001X", "990100")
 

@@ -4,7 +4,8 @@ import datetime as dt
 import hashlib
 
 from keys.pki.authority import authority_certificate
-from keys.pki.crl import current_crl, revoke
+from keys.pki.crl import current_crl
+from keys.pki.status import revoke
 from seal.material import SealMaterial, load_material
 from seal.permits import Permit, consume_permit, request_permit
 from seal.sandbox import averify
