@@ -2,6 +2,12 @@
 
 from typing import Protocol
 
+from keys.base.clock import Clock
+from keys.base.db import Database
+from keys.custody.store import KeyStore
+from keys.time.authority import TimestampAuthority
+from keys.time.token import Promise
+
 
 class TimestampSource(Protocol):
     """Makes time stamps. ``LocalTimestampSource`` asks our own authority, ``HttpTimestampSource`` another one."""
@@ -14,3 +20,13 @@ class TimestampSource(Protocol):
         ``TimestampInvalid`` (what was answered is no time stamp of this digest).
         """
         ...
+
+
+class LocalTimestampSource:
+    """Our own authority, asked without a detour over HTTP. ``clock`` is the guard (``keys.time.guard``)."""
+
+    def __init__(self, database: Database, keystore: KeyStore, clock: Clock, promise: Promise | None = None) -> None:
+        self.authority = TimestampAuthority(database, keystore, clock, promise)
+
+    async def stamp(self, digest: bytes, algorithm: str = "sha256") -> bytes:
+        return await self.authority.stamp(digest, algorithm)
