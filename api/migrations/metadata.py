@@ -3,12 +3,23 @@
 import certs.models
 import identity.models
 import identity.oidc_models
+import keys.ceremony.models
 import keys.evidence.models
+import keys.installation_models
 import keys.models
 import keys.pki.status_models
 import keys.time.models
+import keys.trust.models
 import seal.models
 
 ALL = (keys.models.Base.metadata, identity.models.Base.metadata, seal.models.Base.metadata, certs.models.Base.metadata)
-MORE_TABLES = (keys.evidence.models, keys.pki.status_models, keys.time.models, identity.oidc_models)
+MORE_TABLES = (
+    keys.ceremony.models,
+    keys.evidence.models,
+    keys.pki.status_models,
+    keys.time.models,
+    keys.trust.models,
+    keys.installation_models,
+    identity.oidc_models,
+)
 """Modules that add tables to a base of their package."""

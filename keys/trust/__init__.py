@@ -1,0 +1,1 @@
+"""Whom we trust beside ourselves: authorities of others, approved by two people, and the signed list of them all."""
