@@ -6,7 +6,6 @@ are made afresh until ``demo.json`` is written, because only their hashes are ke
 
 import datetime as dt
 import json
-import os
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.console import Console
 from api.demo import city
 from api.demo.portals import register_portals
 from api.demo.story import tell
+from api.files import write_private
 from api.wiring import House
 from certs.reads import grant_issuing
 from identity.clients import NewClient, create_client, get_client, rotate_secret
@@ -55,16 +55,6 @@ class Secrets:
 
 def demo_file(house: House) -> Path:
     return house.settings.home / "demo.json"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Whole or not at all, readable by the owner only."""
-    part = path.with_name(path.name + ".part")
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    part.replace(path)
 
 
 async def establish_demo(house: House, console: Console) -> None:
