@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from keys.pki.authority import authority_certificate
-from keys.pki.crl import current_crl
+from keys.pki.crl import current_crl, current_partition
 from keys.pki.errors import AuthorityUnknown
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
@@ -37,7 +37,17 @@ async def revocation_list(request: Request) -> Response:
     return Response(found, media_type="application/pkix-crl", headers={"Cache-Control": "public, max-age=300"})
 
 
+async def partition(request: Request) -> Response:
+    """``GET /pki/{authority}/{partition}.crl``: the list that the authority's certificates name, where it has partitions."""
+    house = request.app.state.house
+    number: int = request.path_params["partition"]
+    async with house.database.begin() as session:
+        found = await current_partition(session, house.keystore, house.clock.now(), _authority(request), number)
+    return Response(found, media_type="application/pkix-crl", headers={"Cache-Control": "public, max-age=300"})
+
+
 routes: list[BaseRoute] = [
     Route("/pki/{authority}.crt", certificate),
     Route("/pki/{authority}.crl", revocation_list),
+    Route("/pki/{authority}/{partition:int}.crl", partition),
 ]

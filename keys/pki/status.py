@@ -77,7 +77,7 @@ async def revoke(
 async def suspend(session: AsyncSession, now: dt.datetime, serial: int, actor: Actor = SYSTEM) -> None:
     """Puts the certificate on hold: revoked to everybody who asks, until it is resumed or revoked for good.
 
-    Raises ``CertificateUnknown``, ``AlreadyRevoked`` or ``StatusMoveNotAllowed`` (on hold, unsigned or expired).
+    Raises ``CertificateUnknown``, ``AlreadyRevoked`` or ``StatusMoveNotAllowed`` (on hold or expired).
     """
     await _move(session, now, serial, Move.SUSPEND, actor, HOLD)
 
@@ -101,7 +101,7 @@ async def _move(
 ) -> None:
     """Lock → check the table of moves → update on the old count → history → the list's entry → audit."""
     row = await _locked(session, serial)
-    old = standing(signed=row.certificate != b"", reason=row.revocation_reason)
+    old = standing(row.revocation_reason)
     new = target(old, move, expired=now > row.not_after)
     at = max(now.replace(microsecond=0), await _last_change(session, row))  # a history does not run backwards
     # X.509 §9.5.3: a hold that becomes final keeps the date from which the certificate was not to be trusted
@@ -111,7 +111,7 @@ async def _move(
     session.add(_history(row, change, actor))
     await _list(session, row, change)
     details = {"authority": row.authority, "from": str(old), "to": str(new), "reason": reason}
-    await record(session, now, Event(f"keys.pki.{move}", f"x509:{row.serial}", Outcome.DONE, actor, details))
+    await record(session, now, Event(f"keys.pki.{move}", f"pki-certificate:{row.serial}", Outcome.DONE, actor, details))
 
 
 async def _locked(session: AsyncSession, serial: int) -> CertificateRow:
@@ -206,6 +206,6 @@ async def _refusals_audited(database: Database, clock: Clock, move: Move, serial
     try:
         yield
     except FujieError as error:
-        subject = f"x509:{serial_text(serial)[:48]}"
+        subject = f"pki-certificate:{serial_text(serial)[:48]}"
         await record_alone(database, clock.now(), Event(f"keys.pki.{move}", subject, Outcome.REFUSED, actor, code=error.code))
         raise

@@ -13,10 +13,9 @@ from keys.pki.errors import AlreadyRevoked, ReasonUnknown, StatusMoveNotAllowed
 class Standing(StrEnum):
     """What the register says of a certificate, whatever its dates.
 
-    ``RESERVED``: the serial number is written down, the certificate is not signed yet, or a crash came between.
+    A serial number that was reserved and never became a certificate has no standing: nobody ever saw one of that number.
     """
 
-    RESERVED = "reserved"
     GOOD = "good"
     ON_HOLD = "on_hold"
     REVOKED = "revoked"
@@ -68,15 +67,15 @@ class Rule:
 MOVES: Mapping[Move, Rule] = {
     Move.SUSPEND: Rule(frozenset({Standing.GOOD}), Standing.ON_HOLD, until_expiry=True),
     Move.RESUME: Rule(frozenset({Standing.ON_HOLD}), Standing.GOOD),
-    Move.REVOKE: Rule(frozenset({Standing.RESERVED, Standing.GOOD, Standing.ON_HOLD}), Standing.REVOKED),
+    Move.REVOKE: Rule(frozenset({Standing.GOOD, Standing.ON_HOLD}), Standing.REVOKED),
 }
 
 
-def standing(*, signed: bool, reason: str | None) -> Standing:
-    """The standing that a certificate's row tells: whether it is signed, and the reason that is stated of it."""
-    if reason is not None:
-        return Standing.ON_HOLD if reason == HOLD else Standing.REVOKED
-    return Standing.GOOD if signed else Standing.RESERVED
+def standing(reason: str | None) -> Standing:
+    """The standing that a certificate's row tells by the reason that is stated of it."""
+    if reason is None:
+        return Standing.GOOD
+    return Standing.ON_HOLD if reason == HOLD else Standing.REVOKED
 
 
 def target(old: Standing, move: Move, *, expired: bool) -> Standing:
