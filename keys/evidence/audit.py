@@ -15,7 +15,8 @@ import orjson
 from sqlalchemy import CTE, FromClause, Table, bindparam, insert, select
 
 from keys.base.actor import Actor
-from keys.base.db import AsyncSession, Database
+from keys.base.db import AsyncSession, Database, beside
+from keys.base.hot import Statement
 from keys.base.ids import new_id
 from keys.evidence.models import AuditEvent
 
@@ -109,6 +110,14 @@ def recorded(done: FromClause) -> CTE:
 def parameters(now: dt.datetime, event: Event) -> dict[str, Any]:
     """The values of :func:`recorded`."""
     return {f"audit_{name}": value for name, value in _row(now, event).items()}
+
+
+_ALONE = Statement(insert(_EVENTS).values({name: bindparam(f"audit_{name}", type_=_EVENTS.c[name].type) for name in _COLUMNS}))
+
+
+async def record_beside(session: AsyncSession, now: dt.datetime, event: Event) -> None:
+    """Write the event in a transaction of its own, for steps that are given a session and not the database."""
+    await beside(session).row(_ALONE, parameters(now, event))
 
 
 async def record_alone(database: Database, now: dt.datetime, event: Event) -> None:

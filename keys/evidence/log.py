@@ -1,11 +1,10 @@
 """The sequencer: gives committed events their place in the Merkle log and signs a checkpoint.
 
 One transaction under one advisory lock: positions, full tiles and the checkpoint appear together or not at all,
-and two sequencers take turns.
+and two sequencers take turns. Nothing is signed that was not read back from PostgreSQL.
 """
 
 import datetime as dt
-import hashlib
 from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -15,13 +14,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
+from keys.custody import sm2
 from keys.custody.reads import load_key, store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
-from keys.evidence.merkle import HASH_SIZE, Frontier, leaf_hash, root_of
+from keys.evidence.halts import LogDamaged, halt, refuse_if_halted
+from keys.evidence.merkle import Frontier, root_of, split_hashes
 from keys.evidence.models import AuditEvent, LogCheckpoint, LogIdentity, LogTile
-from keys.evidence.notes import Checkpoint, VerifierKey, signature_line
+from keys.evidence.notes import Checkpoint, Kind, MalformedNote, VerifierKey, open_checkpoint, signature_line
+from keys.evidence.stored import bodies, entries, latest_checkpoint, stored_frontier, tile_hashes
+from keys.evidence.tiles import TILE, entry_of, leaf_hashes
 
-TILE = 256
 SEQUENCER_LOCK = 0x46554A4945_01
 BATCH = 10_000
 
@@ -34,67 +36,87 @@ _PLACE = (
 )
 
 
-def entry_of(body: bytes) -> bytes:
-    """What the log publishes of an event: the SHA-256 of its body, a commitment that tells nobody what happened.
-
-    The log is open to everyone, and who logged in when, at which portal, is personal data even without a name. Nobody can
-    guess a body: it holds the event's identifier, 74 random bits that are shown nowhere else. Whoever is given a body (an
-    auditor, the person it is about) proves with it what the log holds.
-    """
-    return hashlib.sha256(body).digest()
-
-
-async def establish_log(database: Database, keystore: KeyStore, clock: Clock, origin: str) -> VerifierKey:
-    """Make the log's name and key if there is none; answer its verifier key."""
+async def establish_log(
+    database: Database, keystore: KeyStore, clock: Clock, origin: str, algorithm: Algorithm = Algorithm.ED25519
+) -> VerifierKey:
+    """Make the log's name and key (Ed25519 or SM2) if there is none; answer its verifier key."""
     async with database.begin() as session:
         await session.execute(select(func.pg_advisory_xact_lock(SEQUENCER_LOCK)))
         if (identity := await session.scalar(select(LogIdentity))) is None:
-            key = keystore.generate(Algorithm.ED25519, Purpose.LOG)
+            key = keystore.generate(algorithm, Purpose.LOG)
             await store_key(session, key, clock.now())
             session.add(identity := LogIdentity(origin=origin, key_id=key.id, created_at=clock.now()))
-        return _verifier(identity.origin, await load_key(session, identity.key_id))
+        return verifier_of(identity.origin, await load_key(session, identity.key_id))
 
 
-def _verifier(origin: str, key: StoredKey) -> VerifierKey:
+def verifier_of(name: str, key: StoredKey, *, cosigner: bool = False) -> VerifierKey:
+    """The verifier key of a stored Ed25519 or SM2 key, for checkpoints or for cosignatures."""
+    if key.algorithm is Algorithm.SM2:
+        return VerifierKey(name, sm2.public_point(key.public), Kind.SM2_COSIGNATURE if cosigner else Kind.SM2)
     public = load_der_public_key(key.public)
     if not isinstance(public, Ed25519PublicKey):
-        raise TypeError("the log's key must be Ed25519")
-    return VerifierKey(origin, public.public_bytes(Encoding.Raw, PublicFormat.Raw))
+        raise TypeError("the log's key must be Ed25519 or SM2")
+    return VerifierKey(name, public.public_bytes(Encoding.Raw, PublicFormat.Raw), Kind.COSIGNATURE if cosigner else Kind.ED25519)
 
 
 async def log_key(session: AsyncSession) -> tuple[VerifierKey, StoredKey]:
     """The log's verifier key and the reference of its signing key; the log must be established."""
     identity = (await session.scalars(select(LogIdentity))).one()
     key = await load_key(session, identity.key_id)
-    return _verifier(identity.origin, key), key
-
-
-async def latest_checkpoint(session: AsyncSession) -> LogCheckpoint | None:
-    return await session.scalar(select(LogCheckpoint).order_by(LogCheckpoint.size.desc()).limit(1))
+    return verifier_of(identity.origin, key), key
 
 
 async def sequence(database: Database, keystore: KeyStore, clock: Clock, *, batch: int = BATCH) -> int:
     """Append up to ``batch`` waiting events and sign a checkpoint; how many were appended.
 
-    1. take the lock  2. read the waiting events, oldest first  3. place them  4. store full tiles  5. sign
+    1. take the lock; a halted log stays halted     2. choose the waiting events, oldest first
+    3. recompute the last root from stored bytes: it must be the signed one     4. place the events
+    5. read the placed events back and grow by what was read     6. store the tiles that became full, read them back
+    7. recompute the new root from stored bytes: it must be the grown one     8. sign it
+
+    Raises LogDamaged, once, where stored bytes differ (the log is then halted), and LogHalted from then on.
     """
-    async with database.begin() as session:
-        await session.execute(select(func.pg_advisory_xact_lock(SEQUENCER_LOCK)))
-        waiting = (
-            await session.execute(
-                select(AuditEvent.id, AuditEvent.body).where(AuditEvent.position.is_(None)).order_by(AuditEvent.id).limit(batch)
-            )
-        ).all()
-        if not waiting:
-            return 0
-        frontier = await _frontier(session)
-        first = frontier.size
-        await session.execute(_PLACE, {"first": first, "ids": [row.id for row in waiting]})
-        for row in waiting:
-            frontier.append(leaf_hash(entry_of(row.body)))
-        await _store_full_tiles(session, first, frontier.size)
-        await _sign(session, keystore, clock.now(), frontier)
-        return len(waiting)
+    try:
+        async with database.begin() as session:
+            return await _sequence(session, keystore, clock, batch)
+    except LogDamaged as error:
+        await halt(database, clock.now(), error.detail)
+        raise
+
+
+async def _sequence(session: AsyncSession, keystore: KeyStore, clock: Clock, batch: int) -> int:
+    await session.execute(select(func.pg_advisory_xact_lock(SEQUENCER_LOCK)))
+    await refuse_if_halted(session)
+    chosen = select(AuditEvent.id).where(AuditEvent.position.is_(None)).order_by(AuditEvent.id).limit(batch)
+    waiting = (await session.scalars(chosen)).all()
+    if not waiting:
+        return 0
+    verifier, key = await log_key(session)
+    frontier = await _signed_frontier(session, verifier)
+    first = frontier.size
+    await session.execute(_PLACE, {"first": first, "ids": waiting})
+    for leaf in split_hashes(leaf_hashes(await bodies(session, first, len(waiting)))):
+        frontier.add(leaf)
+    await _store_full_tiles(session, first, frontier.size)
+    if (await stored_frontier(session, frontier.size)).nodes != frontier.nodes:
+        raise LogDamaged(f"size {frontier.size}: the root of what was stored is not that of what was appended")
+    _sign(session, keystore, clock.now(), verifier, key, frontier)
+    return len(waiting)
+
+
+async def _signed_frontier(session: AsyncSession, verifier: VerifierKey) -> Frontier:
+    """The frontier at the newest checkpoint, from stored bytes; LogDamaged unless its root is the signed one."""
+    last = await latest_checkpoint(session)
+    if last is None:
+        return Frontier()
+    try:
+        signed = open_checkpoint(last.note, verifier)
+    except MalformedNote as error:
+        raise LogDamaged(f"checkpoint of size {last.size}: its signature is wrong") from error
+    frontier = await stored_frontier(session, last.size)
+    if signed != Checkpoint(verifier.name, last.size, last.root) or frontier.root() != signed.root:
+        raise LogDamaged(f"checkpoint of size {last.size}: the root of what is stored is not the signed one")
+    return frontier
 
 
 async def sequence_all(database: Database, keystore: KeyStore, clock: Clock) -> int:
@@ -108,44 +130,43 @@ async def sequence_all(database: Database, keystore: KeyStore, clock: Clock) -> 
     return total + count
 
 
-async def _frontier(session: AsyncSession) -> Frontier:
-    last = await latest_checkpoint(session)
-    return Frontier() if last is None else Frontier.from_bytes(last.size, last.frontier)
-
-
-async def _sign(session: AsyncSession, keystore: KeyStore, now: dt.datetime, frontier: Frontier) -> None:
-    verifier, key = await log_key(session)
+def _sign(session: AsyncSession, keystore: KeyStore, now: dt.datetime, verifier: VerifierKey, key: StoredKey, frontier: Frontier) -> None:
     checkpoint = Checkpoint(verifier.name, frontier.size, frontier.root())
     signature = keystore.sign(key, checkpoint.body().encode(), Purpose.LOG)
     note = f"{checkpoint.body()}\n{signature_line(verifier, signature)}"
-    session.add(LogCheckpoint(size=frontier.size, root=checkpoint.root, frontier=frontier.to_bytes(), note=note, created_at=now))
+    session.add(LogCheckpoint(size=frontier.size, root=checkpoint.root, note=note, created_at=now))
 
 
 async def _store_full_tiles(session: AsyncSession, old_size: int, new_size: int) -> None:
-    """Store every tile, at every level, that became full between the two sizes."""
+    """Store every tile, at every level, that became full between the two sizes; LogDamaged if another is read back."""
     level, old, new = 0, old_size, new_size
     while new // TILE > old // TILE:
+        made = []
         for index in range(old // TILE, new // TILE):
-            session.add(LogTile(level=level, index=index, hashes=await tile_hashes(session, level, index, TILE)))
+            hashes = await tile_hashes(session, level, index, TILE)
+            made.append(LogTile(level=level, index=index, hashes=hashes, root=root_of(split_hashes(hashes))))
+        session.add_all(made)
         await session.flush()
+        await _read_back(session, level, made)
         level, old, new = level + 1, old // TILE, new // TILE
 
 
-async def tile_hashes(session: AsyncSession, level: int, index: int, width: int) -> bytes:
-    """``width`` hashes of a tile, computed from entries (level 0) or from the tiles below it."""
-    if level == 0:
-        return b"".join(leaf_hash(entry) for entry in await entries(session, index * TILE, width))
-    below = (
-        await session.scalars(
-            select(LogTile.hashes)
-            .where(LogTile.level == level - 1, LogTile.index >= index * TILE, LogTile.index < index * TILE + width)
-            .order_by(LogTile.index)
-        )
-    ).all()
-    return b"".join(root_of([tile[i : i + HASH_SIZE] for i in range(0, len(tile), HASH_SIZE)]) for tile in below)
+async def _read_back(session: AsyncSession, level: int, made: list[LogTile]) -> None:
+    statement = select(LogTile.index, LogTile.hashes, LogTile.root).where(LogTile.level == level, LogTile.index >= made[0].index)
+    stored = [tuple(row) for row in await session.execute(statement.order_by(LogTile.index))]
+    if stored != [(tile.index, tile.hashes, tile.root) for tile in made]:
+        raise LogDamaged(f"tiles from {made[0].index} of level {level}: what was stored is not what was computed")
 
 
-async def entries(session: AsyncSession, first: int, count: int) -> list[bytes]:
-    """The entries at positions ``first`` … ``first + count - 1``, 32 octets each."""
-    statement = select(AuditEvent.body).where(AuditEvent.position >= first, AuditEvent.position < first + count)
-    return [entry_of(body) for body in await session.scalars(statement.order_by(AuditEvent.position))]
+__all__ = [
+    "BATCH",
+    "TILE",
+    "entries",
+    "entry_of",
+    "establish_log",
+    "latest_checkpoint",
+    "log_key",
+    "sequence",
+    "sequence_all",
+    "tile_hashes",
+]

@@ -1,20 +1,36 @@
-"""Merkle tree hashes and proofs of RFC 9162 (§2.1), as pure functions over 32-octet hashes."""
+"""Merkle tree hashes and proofs of RFC 9162 (§2.1), as pure functions over 32-octet hashes.
+
+A *node* ``(level, index)`` is the hash of the perfect subtree over the leaves ``index·2^level … (index+1)·2^level − 1``.
+Every subtree of a proof is made of a few nodes, so a proof reads some twenty nodes of a tree of a million leaves.
+"""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 HASH_SIZE = 32
 
+Node: TypeAlias = tuple[int, int]
+NodeReader: TypeAlias = Callable[[int, int], bytes]
+"""``(level, index)`` → the node's hash."""
+
+_sha256 = hashlib.sha256
+
 
 def leaf_hash(entry: bytes) -> bytes:
     """``SHA-256(0x00 ‖ entry)`` (RFC 9162 §2.1.1)."""
-    return hashlib.sha256(b"\x00" + entry).digest()
+    return _sha256(b"\x00" + entry).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """``SHA-256(0x01 ‖ left ‖ right)`` (RFC 9162 §2.1.1)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    return _sha256(b"\x01" + left + right).digest()
+
+
+def split_hashes(data: bytes) -> list[bytes]:
+    """The 32-octet hashes that stand one behind the other in ``data``."""
+    return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
 
 
 class Frontier:
@@ -28,38 +44,105 @@ class Frontier:
         if len(self.nodes) != size.bit_count():
             raise ValueError("a frontier has one node for each set bit of its size")
 
-    @classmethod
-    def from_bytes(cls, size: int, data: bytes) -> "Frontier":
-        return cls(size, [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)])
+    def copy(self) -> "Frontier":
+        return Frontier(self.size, self.nodes)
 
-    def to_bytes(self) -> bytes:
-        return b"".join(self.nodes)
-
-    def append(self, leaf: bytes) -> None:
-        """Add one leaf hash."""
-        node, size = leaf, self.size
+    def add(self, node: bytes, level: int = 0) -> None:
+        """Add the perfect subtree ``node`` of 2^level leaves (0: one leaf hash); no smaller subtree may stand at the end."""
+        size = self.size >> level
+        if size << level != self.size:
+            raise ValueError("a perfect subtree begins at a multiple of its width")
         while size & 1:
             node = node_hash(self.nodes.pop(), node)
             size >>= 1
         self.nodes.append(node)
-        self.size += 1
+        self.size += 1 << level
 
     def root(self) -> bytes:
         """The Merkle tree hash of all leaves so far."""
-        if not self.nodes:
-            return EMPTY_ROOT
-        node = self.nodes[-1]
-        for left in reversed(self.nodes[:-1]):
-            node = node_hash(left, node)
-        return node
+        return fold(self.nodes)
+
+
+class MerkleTree:
+    """A whole tree in memory: every node of every level, 64 octets a leaf."""
+
+    __slots__ = ("_levels", "size")
+
+    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
+        self._levels: list[bytearray] = [bytearray()]
+        self.size = 0
+        for leaf in leaves:
+            self.append(leaf)
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash, and every node it completes."""
+        levels, size, level = self._levels, self.size, 0
+        below = levels[0]
+        below += leaf
+        while size & 1:
+            node = _sha256(b"\x01" + below[-64:]).digest()
+            level += 1
+            if level == len(levels):
+                levels.append(bytearray())
+            below = levels[level]
+            below += node
+            size >>= 1
+        self.size += 1
+
+    def node(self, level: int, index: int) -> bytes:
+        """The node's hash; the subtree must be complete."""
+        found = bytes(self._levels[level][index * HASH_SIZE : (index + 1) * HASH_SIZE])
+        if len(found) != HASH_SIZE:
+            raise ValueError("no such node")
+        return found
+
+    def root(self, size: int | None = None) -> bytes:
+        """The Merkle tree hash of the first ``size`` leaves (default: all)."""
+        return subtree_hash((0, self.size if size is None else size), self.node)
+
+    def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
+        """The audit path of leaf ``index`` in the tree of the first ``size`` leaves (RFC 9162 §2.1.3.1)."""
+        return [subtree_hash(one, self.node) for one in inclusion_path(index, self.size if size is None else size)]
+
+    def consistency_proof(self, old: int, size: int | None = None) -> list[bytes]:
+        """The proof that the first ``old`` leaves are a prefix of the first ``size`` (RFC 9162 §2.1.4.1)."""
+        return [subtree_hash(one, self.node) for one in consistency_path(old, self.size if size is None else size)]
+
+
+def fold(nodes: Sequence[bytes]) -> bytes:
+    """The Merkle tree hash over the perfect subtrees ``nodes``, largest first."""
+    if not nodes:
+        return EMPTY_ROOT
+    node = nodes[-1]
+    for left in reversed(nodes[:-1]):
+        node = node_hash(left, node)
+    return node
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """The Merkle tree hash of leaf hashes."""
-    frontier = Frontier()
-    for leaf in leaves:
-        frontier.append(leaf)
-    return frontier.root()
+    level = list(leaves)
+    while len(level) > 1:
+        above = [_sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+        if len(level) % 2:
+            above.append(level[-1])  # a last node without a neighbour rises as it is
+        level = above
+    return level[0] if level else EMPTY_ROOT
+
+
+def perfect_nodes(begin: int, end: int) -> list[Node]:
+    """The nodes that make up the leaves ``begin`` … ``end - 1`` of a subtree of RFC 9162, largest first."""
+    nodes = []
+    while begin < end:
+        level = (end - begin).bit_length() - 1
+        nodes.append((level, begin >> level))
+        begin += 1 << level
+    return nodes
+
+
+def subtree_hash(leaves: tuple[int, int], node: NodeReader) -> bytes:
+    """The hash of the subtree over the leaves from the first number up to, not including, the second."""
+    return fold([node(level, index) for level, index in perfect_nodes(*leaves)])
 
 
 def _split(size: int) -> int:
@@ -67,32 +150,38 @@ def _split(size: int) -> int:
     return 1 << (size - 1).bit_length() - 1
 
 
-def inclusion_proof(index: int, leaves: Sequence[bytes]) -> list[bytes]:
-    """The audit path of leaf ``index`` (RFC 9162 §2.1.3.1), nearest sibling first."""
-    if not 0 <= index < len(leaves):
+def inclusion_path(index: int, size: int) -> list[tuple[int, int]]:
+    """The subtrees whose hashes are the audit path of leaf ``index`` (RFC 9162 §2.1.3.1), nearest sibling first."""
+    if not 0 <= index < size:
         raise ValueError("no such leaf")
-    if len(leaves) == 1:
-        return []
-    k = _split(len(leaves))
-    if index < k:
-        return [*inclusion_proof(index, leaves[:k]), root_of(leaves[k:])]
-    return [*inclusion_proof(index - k, leaves[k:]), root_of(leaves[:k])]
+    path, begin, end = [], 0, size
+    while end - begin > 1:
+        middle = begin + _split(end - begin)
+        if index < middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((begin, middle))
+            begin = middle
+    return path[::-1]
 
 
-def consistency_proof(size: int, leaves: Sequence[bytes]) -> list[bytes]:
-    """The proof that the first ``size`` leaves are a prefix (RFC 9162 §2.1.4.1)."""
-    if not 0 < size <= len(leaves):
+def consistency_path(old: int, size: int) -> list[tuple[int, int]]:
+    """The subtrees whose hashes prove that the first ``old`` leaves are a prefix (RFC 9162 §2.1.4.1)."""
+    if not 0 < old <= size:
         raise ValueError("the earlier size must lie within the tree")
-    return _subproof(size, leaves, complete=True)
-
-
-def _subproof(size: int, leaves: Sequence[bytes], *, complete: bool) -> list[bytes]:
-    if size == len(leaves):
-        return [] if complete else [root_of(leaves)]
-    k = _split(len(leaves))
-    if size <= k:
-        return [*_subproof(size, leaves[:k], complete=complete), root_of(leaves[k:])]
-    return [*_subproof(size - k, leaves[k:], complete=False), root_of(leaves[:k])]
+    path, begin, end = [], 0, size
+    while old != end:
+        middle = begin + _split(end - begin)
+        if old <= middle:
+            path.append((middle, end))
+            end = middle
+        else:
+            path.append((begin, middle))
+            begin = middle
+    if begin:  # else the old tree is itself a node the verifier has
+        path.append((begin, end))
+    return path[::-1]
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:

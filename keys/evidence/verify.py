@@ -1,123 +1,148 @@
-"""``fujie audit verify``: recompute the log from its stored entries and compare every signed checkpoint.
+"""``fujie audit verify``: recompute the whole log from what PostgreSQL stores, and compare everything signed and kept with it.
 
-1. entries stand at 0, 1, 2, … without gap     2. each row's columns say what its signed body says
-3. at every checkpoint the recomputed root is the signed one   4. nothing stands beyond the last checkpoint
-5. a checkpoint kept elsewhere (``kept``) is one of this log's: nobody rewrote or cut what it covered
+What :mod:`keys.evidence.recheck` says, and of the database besides: each row's columns say what its signed body says, each
+checkpoint's row is that of its note, each tile's root is that of its hashes, each anchor is over its checkpoint.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Sequence
 
 import orjson
 from sqlalchemy import func, select
 
 from keys.base.db import AsyncSession, Database
-from keys.evidence.log import entry_of, log_key
-from keys.evidence.merkle import Frontier, leaf_hash
-from keys.evidence.models import AuditEvent, LogCheckpoint
-from keys.evidence.notes import Checkpoint, MalformedNote, VerifierKey, open_checkpoint
+from keys.evidence.anchors import anchor_problem
+from keys.evidence.log import log_key
+from keys.evidence.merkle import HASH_SIZE
+from keys.evidence.models import AuditEvent, LogAnchor, LogCheckpoint, LogCosignature, LogTile, LogWitness
+from keys.evidence.notes import MalformedNote, Note, SignatureLine, VerifierKey, line_verifies
+from keys.evidence.recheck import AuditReport, Recheck
+from keys.evidence.tiles import TILE, leaf_hashes
 
-PAGE = 5_000
-
-
-@dataclass(slots=True)
-class AuditReport:
-    """What was recomputed; the log is whole exactly if ``problems`` is empty. ``waiting`` events have no place yet."""
-
-    entries: int = 0
-    checkpoints: int = 0
-    waiting: int = 0
-    root: bytes = b""
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def whole(self) -> bool:
-        return not self.problems
+TILES = 16
+"""Tiles read at once: 4,096 events."""
 
 
-async def verify_log(database: Database, *, kept: Sequence[str] = ()) -> AuditReport:
-    """Recompute the whole log; ``kept`` are checkpoint notes from outside. Reads in pages, in one snapshot."""
-    report = AuditReport()
+async def verify_log(database: Database, *, kept: Sequence[str] = (), pause: float = 0.0) -> AuditReport:
+    """Recompute the whole log; ``kept`` are checkpoint notes from outside. Reads in pages, in one snapshot.
+
+    ``pause``: seconds of rest after each 4,096 events, for the pass in the background.
+    """
     async with database.session() as session:
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         verifier, _ = await log_key(session)
-        signed = await _signed_roots(session, verifier, report)
-        outside = _kept_roots(kept, verifier, report)
-        frontier = Frontier()
-        async for row in _rows(session):
-            _check_row(row, frontier.size, report)
-            frontier.append(leaf_hash(entry_of(row.body)))
-            _check_root(frontier, signed, "checkpoint", report)
-            _check_root(frontier, outside, "kept checkpoint", report)
-        report.entries, report.root = frontier.size, frontier.root()
-        report.problems += [f"checkpoint of size {size}: the log is shorter" for size in signed]
-        report.problems += [f"kept checkpoint of size {size}: the log is shorter" for size in outside]
-        last = await session.scalar(select(func.max(LogCheckpoint.size))) or 0
-        if last < frontier.size:
-            report.problems.append(f"entries {last} to {frontier.size - 1}: no checkpoint covers them")
+        check = Recheck(verifier, kept)
+        last = await session.scalar(select(func.max(AuditEvent.position)))
+        end = 0 if last is None else last + 1
+        beyond = await session.scalar(select(func.max(LogCheckpoint.size))) or 0
+        for first in range(0, end, TILE * TILES):
+            await _check_page(session, check, first, min(end, first + TILE * TILES))
+            await asyncio.sleep(pause)
+        if await session.scalar(select(func.count()).where(AuditEvent.position < 0)):
+            check.report.add("entries before the first: they have no place")
+        if beyond > end:
+            check.report.add(f"checkpoint of size {beyond}: the log is shorter")
+        await _check_upper_tiles(session, check)
+        await _check_cosignatures(session, check.report)
+        await _check_anchors(session, check.report)
+        report = check.finish()
         report.waiting = await session.scalar(select(func.count()).where(AuditEvent.position.is_(None))) or 0
     return report
 
 
-async def _rows(session: AsyncSession) -> AsyncIterator[AuditEvent]:
-    last = -1
-    while True:
-        statement = select(AuditEvent).where(AuditEvent.position > last).order_by(AuditEvent.position).limit(PAGE)
-        page = (await session.scalars(statement)).all()
-        if not page:
-            return
-        for row in page:
-            yield row
-            last = row.position if row.position is not None else last
-        session.expunge_all()
+async def _check_page(session: AsyncSession, check: Recheck, first: int, end: int) -> None:
+    named = (AuditEvent.id, AuditEvent.action, AuditEvent.object, AuditEvent.actor_id, AuditEvent.outcome)
+    statement = select(AuditEvent.position, *named, AuditEvent.body).where(AuditEvent.position >= first, AuditEvent.position < end)
+    rows = (await session.execute(statement.order_by(AuditEvent.position))).all()
+    tiles = await _level_0(session, first, end)
+    notes = await _notes(session, check, first, end)
+    parts: dict[int, list[tuple[int, bytes]]] = {}
+    for position, *columns, body in rows:
+        if _said(body) != [str(column) for column in columns]:
+            check.report.add(f"entry {position}: its columns differ from its body")
+        parts.setdefault((position or 0) // TILE, []).append((position or 0, body))
+    for start in range(first, end, TILE):
+        wanted, part = min(TILE, end - start), parts.get(start // TILE, [])
+        stored = tiles.get(start // TILE)
+        if [position for position, _ in part] != list(range(start, start + wanted)):
+            check.report.add(f"entries {start} to {start + wanted - 1}: {len(part)} of {wanted} are there, each once")
+            hashes = stored if stored is not None and len(stored) == wanted * HASH_SIZE else bytes(wanted * HASH_SIZE)
+        else:
+            hashes = leaf_hashes([body for _, body in part])
+        check.tile(hashes, stored, notes.get(start // TILE, []))
 
 
-def _check_row(row: AuditEvent, expected: int, report: AuditReport) -> None:
-    if row.position != expected:
-        report.problems.append(f"entry {expected}: missing (found {row.position})")
+def _said(body: bytes) -> list[str]:
+    """What a body says stands in its row's columns."""
     try:
-        body = orjson.loads(row.body)
-        same = (body["id"], body["action"], body["object"], body["outcome"], body["actor"]["id"]) == (
-            str(row.id),
-            row.action,
-            row.object,
-            row.outcome,
-            row.actor_id,
-        )
+        said = orjson.loads(body)
+        return [said["id"], said["action"], said["object"], said["actor"]["id"], said["outcome"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        same = False
-    if not same:
-        report.problems.append(f"entry {row.position}: its columns differ from its body")
+        return []
 
 
-async def _signed_roots(session: AsyncSession, verifier: VerifierKey, report: AuditReport) -> dict[int, bytes]:
-    roots: dict[int, bytes] = {}
-    for row in await session.scalars(select(LogCheckpoint).order_by(LogCheckpoint.size)):
-        report.checkpoints += 1
+async def _level_0(session: AsyncSession, first: int, end: int) -> dict[int, bytes]:
+    """The stored tiles of a page; what is stored beyond the last entry is looked for as well."""
+    statement = select(LogTile.index, LogTile.hashes).where(LogTile.level == 0, LogTile.index >= first // TILE, LogTile.index * TILE < end)
+    return {one[0]: one[1] for one in await session.execute(statement)}
+
+
+async def _notes(session: AsyncSession, check: Recheck, first: int, end: int) -> dict[int, list[str]]:
+    """The checkpoints that end in each tile of a page."""
+    found: dict[int, list[str]] = {}
+    statement = select(LogCheckpoint.size, LogCheckpoint.root, LogCheckpoint.note)
+    for row in await session.execute(statement.where(LogCheckpoint.size > first, LogCheckpoint.size <= end).order_by(LogCheckpoint.size)):
+        found.setdefault((row.size - 1) // TILE, []).append(row.note)
         try:
-            checkpoint = open_checkpoint(row.note, verifier)
+            checkpoint = check.arithmetic.open(row.note, check.verifier)
         except MalformedNote:
-            report.problems.append(f"checkpoint of size {row.size}: its signature is wrong")
+            continue  # said where the note is looked at
+        if (checkpoint.size, checkpoint.root) != (row.size, row.root):
+            check.report.add(f"checkpoint of size {row.size}: its row differs from its note")
+    return found
+
+
+async def _check_upper_tiles(session: AsyncSession, check: Recheck) -> None:
+    statement = select(LogTile.level, LogTile.index, LogTile.hashes, LogTile.root).order_by(LogTile.level, LogTile.index)
+    async for level, index, hashes, root in await session.stream(statement):
+        if level:
+            check.stored_tile(level, index, hashes, root)
             continue
-        if checkpoint != Checkpoint(verifier.name, row.size, row.root):
-            report.problems.append(f"checkpoint of size {row.size}: its row differs from its note")
-        roots[checkpoint.size] = checkpoint.root
-    return roots
+        if check.arithmetic.tile_root(hashes) != root:
+            check.report.add(f"tile {index} of level 0: its root is not that of its hashes")
+        if (index + 1) * TILE > check.size:
+            check.report.add(f"tile {index} of level 0: it should not be there")
 
 
-def _kept_roots(kept: Sequence[str], verifier: VerifierKey, report: AuditReport) -> dict[int, bytes]:
-    roots: dict[int, bytes] = {}
-    for note in kept:
-        try:
-            checkpoint = open_checkpoint(note, verifier)
-        except MalformedNote:
-            report.problems.append("a kept checkpoint is not signed by this log")
-            continue
-        roots[checkpoint.size] = checkpoint.root
-    return roots
+async def _check_cosignatures(session: AsyncSession, report: AuditReport) -> None:
+    keys = {row.name: VerifierKey.parse(row.vkey) for row in await session.execute(select(LogWitness.name, LogWitness.vkey))}
+    statement = select(LogCosignature.size, LogCosignature.witness, LogCosignature.line, LogCheckpoint.note)
+    statement = statement.join(LogCheckpoint, LogCheckpoint.size == LogCosignature.size, isouter=True)
+    for row in await session.execute(statement):
+        report.cosignatures += 1
+        if row.note is None:
+            report.add(f"cosignature by {row.witness} of size {row.size}: its checkpoint is gone")
+        elif row.witness not in keys:
+            report.notices.append(f"cosignature by {row.witness} of size {row.size}: the witness is no longer configured")
+        elif not _cosigned(keys[row.witness], row.note, row.line):
+            report.add(f"cosignature by {row.witness} of size {row.size}: it does not verify")
 
 
-def _check_root(frontier: Frontier, roots: dict[int, bytes], what: str, report: AuditReport) -> None:
-    root = roots.pop(frontier.size, None)
-    if root is not None and root != frontier.root():
-        report.problems.append(f"{what} of size {frontier.size}: the recomputed root differs")
+def _cosigned(key: VerifierKey, note: str, line: str) -> bool:
+    try:
+        return line_verifies(key, Note.parse(note).text, SignatureLine.parse(line.removesuffix("\n")))
+    except MalformedNote:
+        return False
+
+
+async def _check_anchors(session: AsyncSession, report: AuditReport) -> None:
+    statement = select(LogAnchor.size, LogAnchor.token, LogCheckpoint.note)
+    for row in await session.execute(statement.join(LogCheckpoint, LogCheckpoint.size == LogAnchor.size, isouter=True)):
+        report.anchors += 1
+        if row.note is None:
+            report.add(f"anchor of size {row.size}: its checkpoint is gone")
+        elif (problem := anchor_problem(row.token, row.note)) is not None:
+            report.add(f"anchor of size {row.size}: {problem}")
+
+
+__all__ = ["AuditReport", "verify_log"]
