@@ -50,14 +50,37 @@ class AuthorityRow(Base):
     created_at: Mapped[dt.datetime]
 
 
-class CertificateRow(Base):
-    """A certificate we issued; ``serial`` is 32 hexadecimal digits. ``certificate`` is empty until it is signed.
+class SerialRow(Base):
+    """A serial number, written down and committed before anything is signed under it.
 
+    One without a :class:`CertificateRow` belongs to an issuance that was refused or broke off: no certificate of that
+    number ever left this house. No foreign key: writing it must wait for no lock of the transaction it precedes.
+    """
+
+    __tablename__ = "serials"
+
+    serial: Mapped[str] = mapped_column(primary_key=True)
+    authority: Mapped[str]
+    profile: Mapped[str]
+    public_key: Mapped[bytes]
+    reserved_at: Mapped[dt.datetime]
+
+
+class CertificateRow(Base):
+    """A certificate we issued; ``serial`` is 32 hexadecimal digits.
+
+    ``public_key``   SHA-256 of its SubjectPublicKeyInfo: no key is certified twice unless a certificate is renewed
+    ``predecessor``  the serial number of the certificate that it renews or replaces
+    ``holder``       the account that it was issued to, if it is a person's
     ``revoked_at`` and ``revocation_reason`` stand while it is on hold too; ``status_changes`` counts the rows of its history.
     """
 
     __tablename__ = "certificates"
-    __table_args__ = (Index("ix_certificates_revoked", "authority", postgresql_where=text("revoked_at IS NOT NULL")),)
+    __table_args__ = (
+        Index("ix_certificates_revoked", "authority", postgresql_where=text("revoked_at IS NOT NULL")),
+        Index("ix_certificates_public_key", "public_key"),
+        Index("ix_certificates_holder", "holder", postgresql_where=text("holder IS NOT NULL")),
+    )
 
     serial: Mapped[str] = mapped_column(primary_key=True)
     authority: Mapped[str] = mapped_column(ForeignKey("authorities.name"))

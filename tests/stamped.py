@@ -107,8 +107,7 @@ class World:
         return self.parties[name]
 
     def authority(self, name: str, algorithm: Algorithm, parent: str | None = None, **bounds: dt.datetime) -> Party:
-        suffix = "-sm" if algorithm is Algorithm.SM2 else ""
-        profile = f"authority{suffix}" if parent else f"root{suffix}"
+        profile = "seal-ca" if parent else "root"
         return self._certify(name, profile, algorithm, Purpose.AUTHORITY, parent, **bounds)
 
     def leaf(self, name: str, profile: str, parent: str, *, key: StoredKey | None = None, **bounds: dt.datetime) -> Party:

@@ -39,6 +39,19 @@ TYPES: dict[Any, Any] = {
 }
 
 
+_BESIDE = "keys.base.db.beside"
+
+
+def beside(session: AsyncSession) -> Hot:
+    """Single statements, each committed at once whatever becomes of the session's transaction.
+
+    They run over connections of their own, so they never wait for the session's pool; they must not touch rows that the
+    session may have locked, because that wait would have no end.
+    """
+    hot: Hot = session.info[_BESIDE]
+    return hot
+
+
 def schema_metadata(schema: str) -> MetaData:
     """The metadata of one package: all its tables live in the PostgreSQL schema named after it."""
     return MetaData(schema=schema, naming_convention=NAMING)
@@ -59,9 +72,9 @@ class Database:
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         _, options = self.engine.dialect.create_connect_args(self.engine.url)
         self.hot = Hot(options, pool_size)
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info={_BESIDE: self.hot})
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A session inside a transaction that commits on leaving."""
@@ -76,4 +89,4 @@ class Database:
         await self.engine.dispose()
 
 
-__all__ = ["TYPES", "AsyncSession", "Database", "DeclarativeBase", "schema_metadata"]
+__all__ = ["TYPES", "AsyncSession", "Database", "DeclarativeBase", "beside", "schema_metadata"]

@@ -7,17 +7,23 @@ from dataclasses import dataclass
 
 from asn1crypto import algos, core, x509
 from asn1crypto import keys as asn1_keys
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from keys.custody import sm2
-from keys.custody.errors import PublicKeyInvalid
 from keys.custody.store import Algorithm
-from keys.pki.errors import PublicKeyUnsuitable, SubjectUnsuitable
+from keys.pki.errors import SubjectUnsuitable
 from keys.pki.partitions import list_url, partition_of
 from keys.pki.profiles import Profile
 
-SIGNATURE_ALGORITHMS: dict[Algorithm, str] = {Algorithm.P256: "sha256_ecdsa", Algorithm.SM2: sm2.SM2_WITH_SM3}
+SIGNATURE_ALGORITHMS: dict[Algorithm, str] = {
+    Algorithm.P256: "sha256_ecdsa",
+    Algorithm.P384: "sha384_ecdsa",
+    Algorithm.RSA2048: "sha256_rsa",
+    Algorithm.RSA3072: "sha256_rsa",
+    Algorithm.RSA4096: "sha256_rsa",
+    Algorithm.ED25519: "ed25519",
+    Algorithm.SM2: sm2.SM2_WITH_SM3,
+}
+_WITH_NULL = frozenset({Algorithm.RSA2048, Algorithm.RSA3072, Algorithm.RSA4096})  # RFC 4055 §5: the parameters are NULL, not absent
 
 _NAME_LIMIT = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A.1
 _REGISTER_OF_LEGAL_PERSONS = "NTRCN-"  # ETSI EN 319 412-1 §5.1.4: national trade register, China, then the USCC
@@ -90,33 +96,12 @@ def key_identifier(public_key: bytes) -> bytes:
     return hashlib.sha256(octets).digest()[:_KEY_IDENTIFIER_OCTETS]
 
 
-def check_public_key(public_key: bytes, algorithm: Algorithm) -> None:
-    """Refuses what is not a key of this kind in its canonical SPKI, its point on the curve: ``PublicKeyUnsuitable``."""
-    canonical = _sm2_spki(public_key) if algorithm is Algorithm.SM2 else _p256_spki(public_key)
-    if canonical != public_key:
-        raise PublicKeyUnsuitable(f"not the SubjectPublicKeyInfo of a {algorithm} key")
-
-
-def _sm2_spki(public_key: bytes) -> bytes | None:
-    try:
-        return sm2.public_spki(public_key)
-    except PublicKeyInvalid:
-        return None
-
-
-def _p256_spki(public_key: bytes) -> bytes | None:
-    try:
-        key = load_der_public_key(public_key)
-    except Exception:  # it raises several kinds for malformed octets, and all mean the same here
-        return None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        return None
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
 def signature_algorithm(algorithm: Algorithm) -> algos.SignedDigestAlgorithm:
-    """AlgorithmIdentifier of the authority's signatures; parameters are absent for both (RFC 5758 §3.2; GB/T 20518)."""
-    return algos.SignedDigestAlgorithm({"algorithm": SIGNATURE_ALGORITHMS[algorithm]})
+    """AlgorithmIdentifier of the authority's signatures: NULL parameters for RSA, none for others (RFC 5758 §3.2, 8410 §3; GB/T 20518)."""
+    fields: dict[str, object] = {"algorithm": SIGNATURE_ALGORITHMS[algorithm]}
+    if algorithm in _WITH_NULL:
+        fields["parameters"] = core.Null()
+    return algos.SignedDigestAlgorithm(fields)
 
 
 def to_be_signed(facts: CertificateFacts, issuer: Issuer) -> bytes:
@@ -159,6 +144,10 @@ def distribution_point(issuer: Issuer, serial: int) -> str:
     return list_url(issuer.base_url, issuer.authority, partition_of(issuer.authority, serial))
 
 
+def ocsp_url(issuer: Issuer) -> str:
+    return f"{issuer.base_url}/pki/ocsp"
+
+
 def _extensions(facts: CertificateFacts, issuer: Issuer) -> list[dict[str, object]]:
     profile, own = facts.profile, key_identifier(facts.public_key)
     extensions = [
@@ -172,10 +161,13 @@ def _extensions(facts: CertificateFacts, issuer: Issuer) -> list[dict[str, objec
         ),
     ]
     if profile.extended_key_usage:
-        extensions.append(_extension("extended_key_usage", list(profile.extended_key_usage)))
-    if own != issuer.key_identifier:  # a root has no issuer to fetch
-        description = {"access_method": "ca_issuers", "access_location": _url(certificate_url(issuer))}
-        extensions.append(_extension("authority_information_access", [description]))
+        extensions.append(_extension("extended_key_usage", list(profile.extended_key_usage), critical=profile.extended_critical))
+    if own != issuer.key_identifier:  # a root has no issuer to fetch, and nobody above it to ask
+        access = {"ca_issuers": certificate_url(issuer), "ocsp": ocsp_url(issuer)}
+        descriptions = [{"access_method": method, "access_location": _url(url)} for method, url in access.items()]
+        extensions.append(_extension("authority_information_access", descriptions))
+    if profile.no_check:
+        extensions.append(_extension("ocsp_no_check", core.Null()))
     return extensions
 
 

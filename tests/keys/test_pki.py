@@ -94,7 +94,7 @@ async def test_every_authority_is_signed_by_its_parent(pki, openssl, name):
     plan = next(plan for plan in DEMONSTRATION_AUTHORITIES if plan.name == name)
     async with pki.session() as session:
         own, parent = [x509.load_der_x509_certificate(await authority_certificate(session, which)) for which in (name, plan.parent)]
-    digest = ("-digest", "sm3", "-pkeyopt", DISTID[1]) if name not in ("root", "seal") else ("-digest", "sha256")
+    digest = ("-digest", "sm3", "-pkeyopt", DISTID[1]) if plan.algorithm is Algorithm.SM2 else ("-digest", "sha256")
     public = parent.public_bytes(Encoding.PEM)
     seen = openssl(
         *("pkeyutl", "-verify", "-certin", "-inkey", public, "-rawin", *digest),
@@ -196,28 +196,6 @@ async def test_serial_numbers_are_long_random_and_written_down(pki, keystore, cl
     assert {int(row.serial, 16): row.certificate for row in rows} == {one.serial: one.certificate for one in issued}
 
 
-async def test_the_number_is_stored_before_anything_is_signed(pki, keystore, clock):
-    class Interrupted(Exception):
-        pass
-
-    class Crashing(SoftwareKeyStore):
-        """A key store whose power fails at the signature."""
-
-        numbered = 0
-
-        def sign(self, key, message, purpose):
-            raise Interrupted
-
-    crashing = Crashing(keystore.path)
-    public = keystore.generate(Algorithm.P256, Purpose.SEALS).public
-    async with pki.begin() as session:
-        order = {"authority": "seal", "profile": "document-signer", "subject": SUBJECT, "public_key": public}
-        with pytest.raises(Interrupted):
-            await issue(session, crashing, clock.now(), **order)
-        rows = (await session.scalars(select(CertificateRow).where(CertificateRow.certificate == b""))).all()
-    assert len(rows) == 1
-
-
 async def test_validity_is_the_orders_within_the_authoritys(pki, keystore, clock):
     now = clock.advance(microseconds=250_000)
     asked = now + dt.timedelta(days=10)
@@ -244,18 +222,20 @@ async def test_bad_orders_have_their_own_codes(pki, keystore, clock):
     now = clock.now()
     sm2_key = keystore.generate(Algorithm.SM2, Purpose.SEALS).public
     p256_key = keystore.generate(Algorithm.P256, Purpose.SEALS).public
-    p384_key = ec.generate_private_key(ec.SECP384R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    p521_key = ec.generate_private_key(ec.SECP521R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     compressed = bytearray(p256_key)
     compressed[-1] ^= 1  # off the curve
-    for unsuitable in (sm2_key, p384_key, b"", b"nonsense", p256_key + b"\0", bytes(compressed)):
+    for unsuitable in (sm2_key, p521_key, b"", b"nonsense", p256_key + b"\0", bytes(compressed)):
         assert await refused(pki, keystore, now, public_key=unsuitable) == "PUBLIC_KEY_UNSUITABLE"
     assert await refused(pki, keystore, now, authority="nobody") == "AUTHORITY_UNKNOWN"
     for profile, authority in (
         ("seal-maker", "seal"),
         ("nothing", "seal"),
         ("document-signer", "seal-sm"),
-        ("authority", "root"),
+        ("seal-ca", "root"),
         ("root", "root"),
+        ("tsa-signer", "seal"),
+        ("person-sign-in", "documents"),
     ):
         assert await refused(pki, keystore, now, profile=profile, authority=authority) == "CERTIFICATE_PROFILE_UNSUITABLE"
     for change in (
@@ -302,9 +282,9 @@ async def test_establishing_twice_and_at_once_makes_one_pki(database, keystore, 
     await asyncio.gather(*(establish(database, keystore, clock, BASE_URL) for _ in range(3)))
     async with database.session() as session:
         bundle = await trust_bundle(session)
-    assert await _counts(database) == [5, 5, 5]
+    assert await _counts(database) == [8, 8, 8]
     await establish(database, keystore, clock, "https://id.example.gov.cn/")
-    assert await _counts(database) == [5, 5, 5]
+    assert await _counts(database) == [8, 8, 8]
     async with database.session() as session:
         assert await trust_bundle(session) == bundle
         events = (await session.scalars(select(AuditEvent).where(AuditEvent.action == "keys.pki.establish"))).all()
@@ -355,7 +335,12 @@ def test_profiles_and_authorities_fit_together():
         profile = PROFILES[plan.profile]
         assert profile.is_authority
         assert plan.parent in names[: place + 1]
-        assert plan.parent in profile.authorities
-    for profile in PROFILES.values():
-        assert profile.authorities <= set(names)
+        assert plan.algorithm in profile.algorithms
+        assert next(above for above in DEMONSTRATION_AUTHORITIES if above.name == plan.parent).profile in profile.issuers
+    kinds = {profile.name for profile in PROFILES.values() if profile.is_authority}
+    for name, profile in PROFILES.items():
+        assert name == profile.name
+        assert profile.issuers
+        assert profile.issuers <= kinds
+        assert profile.algorithms
         assert profile.is_authority == (profile.key_usage == {"key_cert_sign", "crl_sign"})
