@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("serial", name=op.f("pk_timestamp_signers")),
         schema="keys",
     )
-    marks = op.create_table(
+    op.create_table(
         "time_marks",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("instant", sa.DateTime(timezone=True), nullable=False),
@@ -32,7 +32,7 @@ def upgrade() -> None:
         schema="keys",
     )
     # The statements that move a mark forward find it there: none of them has to make it first.
-    op.execute(marks.insert().from_select(["name", "instant", "count"], sa.text("SELECT v.name, 'epoch'::timestamptz, 0 FROM (VALUES ('clock'), ('tsa')) v (name)")))
+    op.execute("INSERT INTO keys.time_marks (name, instant, count) VALUES ('clock', 'epoch', 0), ('tsa', 'epoch', 0)")
     op.create_table(
         "timestamps",
         sa.Column("id", sa.Uuid(), nullable=False),
