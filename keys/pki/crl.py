@@ -116,8 +116,8 @@ async def _make(session: AsyncSession, keystore: KeyStore, now: dt.datetime, nam
 
 async def _entries(session: AsyncSession, name: str, partition: int) -> bytes:
     """The entries strung together by the database, oldest first: 100,000 of them are one value, not 100,000 rows."""
-    ordered = aggregate_order_by(CrlEntryRow.entry, CrlEntryRow.revoked_at, CrlEntryRow.serial)
-    strung = func.string_agg(ordered, literal(b"", LargeBinary), type_=LargeBinary)
+    nothing_between = aggregate_order_by(literal(b"", LargeBinary), CrlEntryRow.revoked_at, CrlEntryRow.serial)
+    strung = func.string_agg(CrlEntryRow.entry, nothing_between, type_=LargeBinary)
     chosen = select(strung).where(CrlEntryRow.authority == name)
     if partition != FULL:
         chosen = chosen.where(CrlEntryRow.partition == partition)
