@@ -1,16 +1,32 @@
 """Settings: the one place that reads the environment (and ``fujie.toml``, beside the working directory)."""
 
+import base64
+import binascii
+import datetime as dt
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from keys.custody.private_file import in_memory
+from keys.schedule import Schedule
+from keys.suites import Crypto
+
+_KEK_OCTETS = 32
+_HELD: dict[str, Path] = {}
+"""Secrets that stood in the environment, by setting: where they are now."""
 
 
 class Settings(BaseSettings):
-    """``FUJIE_*`` variables; an empty one counts as absent (CONTRACT.md, Environment)."""
+    """``FUJIE_*`` variables; an empty one counts as absent (CONTRACT.md, Environment).
+
+    A secret among them is taken out of the environment, so that no process we start inherits it, and held in memory
+    under a path that our own processes can read; see :mod:`keys.custody.private_file`.
+    """
 
     model_config = SettingsConfigDict(env_prefix="FUJIE_", toml_file="fujie.toml", env_ignore_empty=True, extra="ignore")
 
@@ -24,6 +40,44 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=64)
     cpu_workers: int = Field(default=0, ge=0, le=256)
     demo: bool = True
+    crypto: Crypto = Crypto.INTL
+    token_key_days: float = Field(default=90, gt=0, le=3660)
+    jwks_seconds: int = Field(default=300, ge=1, le=86_400)
+
+    pkcs11_module: Path | None = None
+    pkcs11_token: str = ""
+    pkcs11_pin: SecretStr = SecretStr("")
+    pkcs11_pin_file: Path | None = None
+    key_encryption_key: SecretStr = SecretStr("")
+    _held: dict[str, Path] = PrivateAttr(default_factory=dict)
+
+    @field_validator("key_encryption_key")
+    @classmethod
+    def _key_of_32_octets(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            _kek(value.get_secret_value())
+        return value
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Secrets go where the processes we start do not see them in their environment."""
+        if secret := self.pkcs11_pin.get_secret_value():
+            _HELD["pkcs11_pin"] = in_memory("fujie-pin", secret.encode())
+        if secret := self.key_encryption_key.get_secret_value():
+            _HELD["key_encryption_key"] = in_memory("fujie-key-encryption-key", _kek(secret))
+        self.pkcs11_pin = self.key_encryption_key = SecretStr("")
+        self._held = dict(_HELD)
+        for name in [name for name in os.environ if name.upper() in {"FUJIE_PKCS11_PIN", "FUJIE_KEY_ENCRYPTION_KEY"}]:
+            del os.environ[name]
+
+    @property
+    def pin_files(self) -> list[Path]:
+        """Where the token's PIN may be read: one place, unless the settings contradict themselves."""
+        return [path for path in (self.pkcs11_pin_file, self._held.get("pkcs11_pin")) if path is not None]
+
+    @property
+    def given_key_file(self) -> Path | None:
+        """The key-encryption key of ``FUJIE_KEY_ENCRYPTION_KEY``, in memory."""
+        return self._held.get("key_encryption_key")
 
     @field_validator("home")
     @classmethod
@@ -77,6 +131,15 @@ class Settings(BaseSettings):
         """The key-encryption key: 32 octets, mode 0600."""
         return self.home / "secrets" / "key-encryption-key"
 
+    @property
+    def rotation(self) -> Schedule:
+        """When token keys change. Where a set may be kept for seconds only, all is one trial machine, and clocks agree as well."""
+        cached = dt.timedelta(seconds=self.jwks_seconds)
+        usual = Schedule()
+        return Schedule(
+            period=dt.timedelta(days=self.token_key_days), cached=cached, read=min(usual.read, cached), skew=min(usual.skew, cached)
+        )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -87,6 +150,18 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def _kek(text: str) -> bytes:
+    """32 octets written as 64 hexadecimal digits or in base64. The error says nothing of the value."""
+    for decode in (bytes.fromhex, lambda given: base64.b64decode(given, validate=True)):
+        try:
+            octets = decode(text.strip())
+        except (ValueError, binascii.Error):
+            continue
+        if len(octets) == _KEK_OCTETS:
+            return octets
+    raise ValueError("a key-encryption key is 64 hexadecimal digits or the base64 of 32 octets")
 
 
 def language() -> str:

@@ -17,14 +17,19 @@ from certs.blobs import BlobStore, FolderBlobStore
 from certs.catalogue import shipped_types
 from certs.issuance import Issuing
 from certs.reads import add_missing_types
-from identity.personal_data import PersonalData, open_personal_data
+from identity.personal_data import PersonalData, following, open_personal_data
 from keys.base.clock import Clock, SystemClock
 from keys.base.db import Database
+from keys.custody.errors import KeyStoreMisconfigured
+from keys.custody.pkcs11 import Pkcs11KeyStore
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import KeyStore
 from keys.evidence.log import establish_log
 from keys.evidence.notes import VerifierKey
-from keys.jwks import ensure_signing_keys
+from keys.installation import keep_suite
+from keys.rotation import ensure_signing_keys
+from keys.schedule import Schedule
+from keys.suites import SUITES, Suite
 
 WORK = ("certs.rendering", "certs.pictures", "seal.stamping")
 """What the worker processes do: loaded when they start."""
@@ -45,6 +50,16 @@ class House:
     issuing: Issuing
     log_key: VerifierKey
     base_url: str
+
+    @property
+    def rotation(self) -> Schedule:
+        """When token keys change."""
+        return self.settings.rotation
+
+    @property
+    def suite(self) -> Suite:
+        """The family of algorithms, which the home keeps."""
+        return SUITES[self.settings.crypto]
 
 
 def _addresses_file(home: Path) -> Path:
@@ -87,13 +102,39 @@ def shared_servers(settings: Settings) -> Iterator[Addresses]:
         yield _running_addresses(settings.home)
 
 
-def open_keystore(settings: Settings) -> SoftwareKeyStore:
-    """The key store of this home; its key-encryption key is made on first use."""
+def open_keystore(settings: Settings) -> KeyStore:
+    """The key store the settings name: a PKCS #11 token, or software, whose key-encryption key is made on first use.
+
+    Nothing falls back from the one to the other. Raises the errors of :mod:`keys.custody.errors`.
+    """
+    if settings.pkcs11_module is not None:
+        return open_token(settings, settings.pkcs11_module)
+    if settings.pkcs11_token or settings.pin_files:
+        raise KeyStoreMisconfigured("FUJIE_PKCS11_TOKEN or a PIN is given without FUJIE_PKCS11_MODULE")
     file = settings.key_file
+    if settings.given_key_file is not None:
+        return _given(settings.given_key_file, file)
     if file.exists():
         return SoftwareKeyStore(file)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return SoftwareKeyStore.create(file)
+
+
+def open_token(settings: Settings, module: Path) -> Pkcs11KeyStore:
+    """The token named by the settings, asked at once whether it answers."""
+    if not settings.pkcs11_token:
+        raise KeyStoreMisconfigured("FUJIE_PKCS11_MODULE needs FUJIE_PKCS11_TOKEN, the token's label")
+    if len(settings.pin_files) != 1:
+        raise KeyStoreMisconfigured("give the token's PIN in exactly one of FUJIE_PKCS11_PIN_FILE (mode 0600) and FUJIE_PKCS11_PIN")
+    return Pkcs11KeyStore.open(module, settings.pkcs11_token, settings.pin_files[0])
+
+
+def _given(given: Path, file: Path) -> SoftwareKeyStore:
+    """The key from the environment; a home that has another one of its own would be unreadable."""
+    store = SoftwareKeyStore(given)
+    if file.exists() and not store.same_key(SoftwareKeyStore(file)):
+        raise KeyStoreMisconfigured(f"FUJIE_KEY_ENCRYPTION_KEY is not the key of {file}: this home was made with that one")
+    return store
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +147,8 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
     redis: Redis = Redis.from_url(addresses.redis_url)
     workers = ProcessWorkers(settings.cpu_workers or max(1, (os.cpu_count() or 1) // settings.workers), WORK)
     try:
-        personal = await open_personal_data(database, keystore, clock)
+        suite = await keep_suite(database, clock, settings.crypto)
+        personal = await open_personal_data(database, keystore, clock, suite)
         await ensure_signing_keys(database, keystore, clock)
         log_key = await establish_log(database, keystore, clock, settings.issuer.partition("://")[2] + "/log")
         async with database.begin() as session:
@@ -115,7 +157,8 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
         issuing = Issuing(
             database=database, keystore=keystore, clock=clock, workers=workers, blobs=blobs, personal=personal, base_url=settings.issuer
         )
-        yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, settings.issuer)
+        async with following(personal, database, clock):
+            yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, settings.issuer)
     finally:
         workers.close()
         await redis.aclose()

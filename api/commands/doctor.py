@@ -1,12 +1,13 @@
 """``fujie doctor``: is everything there that must be there? Nothing is changed."""
 
-import stat
 from collections.abc import Callable
 
 from api.commands.run import settings
-from api.embedded import EmbeddedValkey, ServerDidNotStart
+from api.embedded import EmbeddedValkey
 from api.settings import Settings
+from api.wiring import open_keystore, open_token
 from certs.fonts import REQUIRED_FONTS, coverage
+from keys.base.errors import FujieError
 from keys.custody import libcrypto
 
 
@@ -14,13 +15,14 @@ def _home(chosen: Settings) -> str:
     return str(chosen.home) if chosen.home.exists() else f"{chosen.home} (not made yet)"
 
 
-def _key_file(chosen: Settings) -> str:
-    if not chosen.key_file.exists():
-        return "not made yet"
-    mode = stat.S_IMODE(chosen.key_file.stat().st_mode)
-    if mode & 0o077:
-        raise PermissionError(f"{chosen.key_file} is readable by others (mode {mode:o})")
-    return "readable by its owner only"
+def _keys(chosen: Settings) -> str:
+    """The token answers and takes the PIN, or the key-encryption key is private and whole. Makes nothing."""
+    if chosen.pkcs11_module is not None:
+        return open_token(chosen, chosen.pkcs11_module).describe()
+    if chosen.given_key_file is None and not chosen.key_file.exists():
+        return "software; the key-encryption key is not made yet"
+    open_keystore(chosen)
+    return "software; the key-encryption key is " + ("from the environment" if chosen.given_key_file else "readable by its owner only")
 
 
 def _servers(chosen: Settings) -> str:
@@ -39,7 +41,7 @@ def _fonts(_: Settings) -> str:
 
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "data folder": _home,
-    "key-encryption key": _key_file,
+    "keys": _keys,
     "servers": _servers,
     "SM2": _sm2,
     "fonts": _fonts,
@@ -53,7 +55,7 @@ def doctor() -> None:
     for name, check in CHECKS.items():
         try:
             print(f"ok    {name}: {check(chosen)}")
-        except (OSError, ServerDidNotStart, LookupError) as error:
+        except (OSError, FujieError, LookupError) as error:
             healthy = False
             print(f"WRONG {name}: {error}")
     raise SystemExit(0 if healthy else 1)

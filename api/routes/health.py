@@ -1,4 +1,6 @@
-"""``/healthz`` (the process lives), ``/readyz`` (its servers answer), ``/metrics`` (Prometheus)."""
+"""``/healthz`` (the process lives), ``/readyz`` (its servers and its keys answer), ``/metrics`` (Prometheus)."""
+
+import asyncio
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
@@ -6,13 +8,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from keys.base.errors import FujieError
+
 
 async def healthz(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(request: Request) -> Response:
-    """200 if PostgreSQL answers; Redis only speeds things up, so it is reported and not required."""
+    """200 if PostgreSQL and the keys answer; Redis only speeds things up, so it is reported and not required."""
     house = request.app.state.house
     answers: dict[str, bool] = {}
     try:
@@ -25,7 +29,13 @@ async def readyz(request: Request) -> Response:
         answers["redis"] = bool(await house.redis.ping())
     except Exception:
         answers["redis"] = False
-    return JSONResponse({"ready": answers["database"], **answers}, 200 if answers["database"] else 503)
+    try:
+        await asyncio.to_thread(house.keystore.check)  # a device is asked: it answers within a second, but not on the event loop
+        answers["keys"] = True
+    except FujieError:
+        answers["keys"] = False
+    ready = answers["database"] and answers["keys"]
+    return JSONResponse({"ready": ready, **answers}, 200 if ready else 503)
 
 
 async def metrics(_: Request) -> Response:

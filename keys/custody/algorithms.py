@@ -6,10 +6,14 @@ Private keys are PKCS #8 DER, SM2's an ECPrivateKey (RFC 5915), symmetric keys p
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import SM4
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_der_private_key
 
 from keys.custody import libcrypto, sm2
@@ -20,7 +24,7 @@ Signer = Callable[[bytes], bytes]
 Authenticator = Callable[[bytes], bytes]
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
-_SECRET_OCTETS = 32
+_TAG_OCTETS = 16
 _PUBLIC_EXPONENT = 65537
 
 
@@ -40,24 +44,70 @@ class SigningKind:
     load: Callable[[bytes, bytes], Signer]
 
 
-def make_secret() -> Material:
-    """A symmetric key of 256 random bits."""
-    return Material(b"", secrets.token_bytes(_SECRET_OCTETS))
+class Aead(Protocol):
+    """Authenticated encryption; the tag (16 octets) ends the ciphertext. ``decrypt`` raises ``InvalidTag``."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
 
 
-def load_cipher(secret: bytes) -> AESGCM:
-    return AESGCM(secret)
+class Sm4Gcm:
+    """SM4 (GB/T 32907) in GCM (RFC 8998 §3), as ``AESGCM`` is for AES."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = SM4(key)
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
+        state = Cipher(self._cipher, GCM(nonce)).encryptor()
+        state.authenticate_additional_data(associated_data or b"")
+        return state.update(data) + state.finalize() + state.tag
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes:
+        state = Cipher(self._cipher, GCM(nonce, data[-_TAG_OCTETS:], _TAG_OCTETS)).decryptor()
+        state.authenticate_additional_data(associated_data or b"")
+        return state.update(data[:-_TAG_OCTETS]) + state.finalize()
 
 
-def load_authenticator(secret: bytes) -> Authenticator:
-    keyed = hmac.HMAC(secret, hashes.SHA256())
+@dataclass(frozen=True, slots=True)
+class CipherKind:
+    """A secret of so many octets, and what it becomes once loaded."""
 
-    def authenticate(message: bytes) -> bytes:
-        state = keyed.copy()
-        state.update(message)
-        return state.finalize()
+    octets: int
+    load: Callable[[bytes], Aead]
 
-    return authenticate
+
+@dataclass(frozen=True, slots=True)
+class MacKind:
+    """HMAC (RFC 2104) over ``digest``, whose length the secret has as well."""
+
+    digest: Callable[[], hashes.HashAlgorithm]
+
+    @property
+    def octets(self) -> int:
+        return self.digest().digest_size
+
+    def load(self, secret: bytes) -> Authenticator:
+        keyed = hmac.HMAC(secret, self.digest())
+
+        def authenticate(message: bytes) -> bytes:
+            state = keyed.copy()
+            state.update(message)
+            return state.finalize()
+
+        return authenticate
+
+
+CIPHERS: Mapping[Algorithm, CipherKind] = {Algorithm.AES256: CipherKind(32, AESGCM), Algorithm.SM4: CipherKind(16, Sm4Gcm)}
+MACS: Mapping[Algorithm, MacKind] = {Algorithm.HMAC: MacKind(hashes.SHA256), Algorithm.HMAC_SM3: MacKind(hashes.SM3)}
+
+
+def make(algorithm: Algorithm) -> Material:
+    """A new key in the clear: a pair, or as many random octets as the algorithm takes."""
+    if algorithm in SIGNING:
+        return SIGNING[algorithm].make()
+    kind = CIPHERS.get(algorithm) or MACS[algorithm]
+    return Material(b"", secrets.token_bytes(kind.octets))
 
 
 def _material(key: PrivateKey) -> Material:

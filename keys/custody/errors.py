@@ -85,3 +85,31 @@ class KeyStoreUnavailable(FujieError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": "2"}
+
+
+class KeyStoreMisconfigured(FujieError):
+    """The settings name no usable key device: no such module, two tokens of one label, no PIN, no token initialised."""
+
+    code = "KEY_STORE_MISCONFIGURED"
+    public = _SYSTEM
+
+
+class KeyStoreLoginRefused(FujieError):
+    """The key device refused the PIN. It is not given again before a restart, because devices lock after a few wrong ones."""
+
+    code = "KEY_STORE_LOGIN_REFUSED"
+    status = 503
+    public = _SYSTEM
+
+
+class KeyStoreRefused(FujieError):
+    """The key device answers, and refuses this operation: it is read-only, or does not know the mechanism or the key size."""
+
+    code = "KEY_STORE_REFUSED"
+    public = _SYSTEM
+
+
+class KeyOfAnotherStore(KeyUnreadable):
+    """The key was made by another kind of key store. Keys do not move between stores: make new ones (docs/operators/custody.md)."""
+
+    code = "KEY_OF_ANOTHER_STORE"

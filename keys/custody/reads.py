@@ -3,6 +3,8 @@
 import datetime as dt
 import uuid
 
+from sqlalchemy import update
+
 from keys.base.db import AsyncSession
 from keys.custody.errors import KeyNotFound, KeyUnreadable
 from keys.custody.store import Algorithm, Purpose, StoredKey
@@ -30,3 +32,8 @@ def as_stored(row: StoredKeyRow) -> StoredKey:
         return StoredKey(row.id, Algorithm(row.algorithm), Purpose(row.purpose), row.public, row.wrapped)
     except ValueError as error:
         raise KeyUnreadable(f"stored key {row.id} has an unknown algorithm or purpose") from error
+
+
+async def erase_key(session: AsyncSession, key_id: uuid.UUID) -> None:
+    """Overwrites the wrapped key: nothing opens it again. The row stays, so that what the key did can be named."""
+    await session.execute(update(StoredKeyRow).where(StoredKeyRow.id == key_id).values(wrapped=b""))

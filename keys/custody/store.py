@@ -41,7 +41,7 @@ class StoredKey:
     """A key as it is stored and passed between processes: useless without its key store.
 
     ``public``   SubjectPublicKeyInfo, DER (RFC 5280 §4.1.2.7); ``b""`` for a symmetric key
-    ``wrapped``  the private or secret key, encrypted under the key-encryption key
+    ``wrapped``  the private or secret key, encrypted under a key-encryption key, or only a reference to a key on a token
     """
 
     id: uuid.UUID
@@ -52,11 +52,16 @@ class StoredKey:
 
 
 class KeyStore(Protocol):
-    """Synchronous (CPU only), thread-safe and picklable, so that worker processes can use it.
+    """Synchronous, thread-safe and picklable, so that worker processes can use it.
 
-    Every method raises ``KeyUnreadable`` when the wrapped key does not open and ``KeyAlgorithmMismatch`` when the
-    operation does not exist for the key's algorithm.
+    Every method raises ``KeyUnreadable`` when the wrapped key does not open or is not the one on the token,
+    ``KeyOfAnotherStore`` when another kind of store made it, ``KeyAlgorithmMismatch`` when the operation does not exist for the
+    key's algorithm, and ``KeyStoreUnavailable`` within about a second while the device is away.
     """
+
+    def check(self) -> None:
+        """Raises ``KeyStoreUnavailable`` unless keys can be used now; takes a second at most."""
+        ...
 
     def generate(self, algorithm: Algorithm, purpose: Purpose) -> StoredKey:
         """A new key. ``Sm2Unavailable`` when SM2 is asked of a machine without it."""
@@ -72,7 +77,10 @@ class KeyStore(Protocol):
         ...
 
     def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes) -> bytes:
-        """AES-256-GCM with a random nonce; ``context`` is authenticated, not stored: give the same one to decrypt."""
+        """AES-256-GCM or SM4-GCM (RFC 8998 §3) with a random nonce.
+
+        ``context`` is authenticated, not stored: give the same one to decrypt.
+        """
         ...
 
     def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes) -> bytes:
@@ -80,5 +88,5 @@ class KeyStore(Protocol):
         ...
 
     def mac(self, key: StoredKey, message: bytes) -> bytes:
-        """HMAC-SHA256 (RFC 2104), 32 octets."""
+        """HMAC (RFC 2104) with SHA-256 or SM3, as the key says: 32 octets."""
         ...
