@@ -113,7 +113,10 @@ class HolderRow(Base):
     code_index: Mapped[bytes]
     code_sealed: Mapped[bytes | None]
 
-    __table_args__ = (Index("ix_holders_code_index", "code_index", "certificate_id"),)
+    __table_args__ = (
+        Index("ix_holders_code_index", "code_index", "certificate_id"),
+        Index("ix_holders_code_data_key", text("substr(code_sealed, 2, 16)")),
+    )
 
 
 class IssuingRow(Base):

@@ -141,7 +141,7 @@ async def enrol_totp(
     Raises ``ValueError`` for a secret under 112 bits, ``LookupError`` where the account has no credential.
     """
     secret = pyotp.TOTP(secret or pyotp.random_base32()).secret
-    sealed = personal.seal(secret, _totp_context(account_id))
+    sealed = personal.seal(secret, totp_context(account_id))
     found = await session.scalar(
         update(CredentialRow)
         .where(CredentialRow.account_id == account_id)
@@ -165,7 +165,7 @@ async def accept_totp(session: AsyncSession, personal: PersonalData, now: dt.dat
     """
     if credential.totp_sealed is None:
         return False
-    step = matching_step(personal.open(credential.totp_sealed, _totp_context(credential.account_id)), now, otp)
+    step = matching_step(personal.open(credential.totp_sealed, totp_context(credential.account_id)), now, otp)
     if step is None:
         return False
     taken = await session.scalar(
@@ -192,5 +192,5 @@ def matching_step(secret: str, now: dt.datetime, otp: str) -> int | None:
     return max((step for step in steps if pyotp.utils.strings_equal(totp.generate_otp(step), code)), default=None)
 
 
-def _totp_context(account_id: uuid.UUID) -> str:
+def totp_context(account_id: uuid.UUID) -> str:
     return f"identity.credentials.totp:{account_id}"

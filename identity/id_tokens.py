@@ -7,7 +7,7 @@ import base64
 import binascii
 import datetime as dt
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -19,54 +19,52 @@ from identity.clients import ID_TOKEN_ALGORITHMS
 from keys.base.db import Database
 from keys.custody.store import KeyStore
 from keys.evidence.audit import JSON
-from keys.jwks import SigningKey, public_jwks, sign_jws, signing_key
+from keys.jwks import KeyPlan, read_plan, sign_jws
+from keys.schedule import DEFAULT, Schedule
 
 COMPACT = re.compile(r"[A-Za-z0-9_-]{1,2048}\.[A-Za-z0-9_-]{1,8192}\.[A-Za-z0-9_-]{1,1024}")
-KEYS_REMEMBERED = dt.timedelta(seconds=60)
 
 
 @dataclass(slots=True)
 class KeyRing:
-    """The keys in use, read again every minute: a key is published long before it signs, so a minute is no harm."""
+    """The keys for tokens. The plan of them is read again every few seconds (``schedule.read``), so a key that was taken back
+    does no harm for longer; which key signs is then a matter of the instant, the same in every process."""
 
     database: Database
     keystore: KeyStore
-    _signing: dict[str, tuple[dt.datetime, SigningKey]] = field(default_factory=dict)
-    _published: tuple[dt.datetime, dict[str, Any]] | None = None
+    schedule: Schedule = DEFAULT
+    _read: tuple[dt.datetime, KeyPlan] | None = None
 
-    async def signing(self, now: dt.datetime, alg: str) -> SigningKey:
-        """The present signing key of ``alg``."""
-        known = self._signing.get(alg)
-        if known is None or now - known[0] > KEYS_REMEMBERED:
+    async def plan(self, now: dt.datetime) -> KeyPlan:
+        """The plan, at most ``schedule.read`` old."""
+        known = self._read
+        if known is None or not dt.timedelta() <= now - known[0] < self.schedule.read:
             async with self.database.session() as session:
-                known = (now, await signing_key(session, alg))
-            self._signing[alg] = known
+                known = self._read = (now, await read_plan(session))
         return known[1]
 
     async def published(self, now: dt.datetime) -> dict[str, Any]:
         """The JSON Web Key Set (RFC 7517 §5)."""
-        if self._published is None or now - self._published[0] > KEYS_REMEMBERED:
-            async with self.database.session() as session:
-                self._published = (now, await public_jwks(session))
-        return self._published[1]
+        return (await self.plan(now)).published(now)
 
     async def sign(self, now: dt.datetime, alg: str, typ: str, claims: dict[str, JSON]) -> str:
         """The claims as a JWS in compact form."""
-        key = await self.signing(now, alg)
+        key = (await self.plan(now)).signing(alg, now)
         return sign_jws(self.keystore, key, {"typ": typ}, orjson.dumps(claims))
 
     async def recognise(self, now: dt.datetime, typ: str, token: str) -> dict[str, Any] | None:
-        """The claims of a token of ``typ`` that we signed, expired or not; None for every other text."""
-        return recognise(await self.published(now), typ, token)
+        """The claims of a token of ``typ`` that we signed, expired or not, with a key of now or of long ago; None for every
+        other text, and for one whose key was compromised."""
+        return recognise((await self.plan(now)).known(), typ, token)
 
 
-def recognise(published: dict[str, Any], typ: str, token: str) -> dict[str, Any] | None:
-    """The claims of ``token`` if one of the published keys signed it, else None."""
+def recognise(known: dict[str, Any], typ: str, token: str) -> dict[str, Any] | None:
+    """The claims of ``token`` if one of the known keys (a JWK Set) signed it, else None."""
     if not COMPACT.fullmatch(token):
         return None
     parts = [_decoded(part) for part in token.split(".")]
     header = _object(parts[0])
-    key = _key_of(published, header)
+    key = _key_of(known, header)
     if None in parts or key is None or header.get("typ") != typ or "crit" in header:
         return None
     try:
@@ -76,9 +74,9 @@ def recognise(published: dict[str, Any], typ: str, token: str) -> dict[str, Any]
     return _object(verified.payload) or None
 
 
-def _key_of(published: dict[str, Any], header: dict[str, Any]) -> dict[str, Any] | None:
+def _key_of(known: dict[str, Any], header: dict[str, Any]) -> dict[str, Any] | None:
     """The one key that ``kid`` names, where its algorithm is the header's: `none` and HMAC name no key of ours."""
-    for key in published["keys"]:
+    for key in known["keys"]:
         if key["kid"] == header.get("kid") and key["alg"] == header.get("alg") in ID_TOKEN_ALGORITHMS:
             found: dict[str, Any] = key
             return found

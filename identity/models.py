@@ -7,7 +7,7 @@ No column holds a number of a person in plain: ``*_index`` is a blind index (HMA
 import datetime as dt
 import uuid
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keys.base.db import TYPES, DeclarativeBase, schema_metadata
@@ -21,7 +21,8 @@ class Base(DeclarativeBase):
 
 
 class PersonalDataKeyRow(Base):
-    """Which keys of custody protect personal data. The newest ``data`` key seals; older ones still open."""
+    """Which keys of custody protect personal data. Of the ``data`` keys the one that began last seals; older ones still open,
+    until nothing is under them and they are destroyed."""
 
     __tablename__ = "personal_data_keys"
     __table_args__ = (
@@ -32,6 +33,13 @@ class PersonalDataKeyRow(Base):
     key_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     role: Mapped[str]
     created_at: Mapped[dt.datetime]
+    seals_from: Mapped[dt.datetime]
+    destroyed_at: Mapped[dt.datetime | None]
+
+
+def data_key_index(name: str, column: str) -> Index:
+    """The index by which envelopes are found under their data key, whose identifier is octets 2 to 17."""
+    return Index(name, text(f"substr({column}, 2, 16)"))
 
 
 class OrganisationRow(Base):
@@ -82,6 +90,7 @@ class CredentialRow(Base):
     """How an account proves itself: an argon2id hash, and perhaps a TOTP secret in an envelope."""
 
     __tablename__ = "credentials"
+    __table_args__ = (data_key_index("ix_credentials_totp_data_key", "totp_sealed"),)
 
     account_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     password_hash: Mapped[str]
@@ -137,6 +146,7 @@ class BindingRow(Base):
     """One account, one number; one number, one account."""
 
     __tablename__ = "bindings"
+    __table_args__ = (data_key_index("ix_bindings_number_data_key", "number_sealed"),)
 
     account_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     code_type: Mapped[str]
@@ -170,6 +180,11 @@ class PopulationRow(Base):
     """The population registry: keyed by blind index; name and mobile as digests tied to the number, and in envelopes."""
 
     __tablename__ = "population"
+    __table_args__ = (
+        data_key_index("ix_population_number_data_key", "number_sealed"),
+        data_key_index("ix_population_name_data_key", "name_sealed"),
+        data_key_index("ix_population_mobile_data_key", "mobile_sealed"),
+    )
 
     number_index: Mapped[bytes] = mapped_column(primary_key=True)
     code_type: Mapped[str]

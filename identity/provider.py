@@ -23,6 +23,7 @@ from keys.base.errors import Throttled
 from keys.base.hot import Hot
 from keys.base.ids import fingerprint
 from keys.custody.store import KeyStore
+from keys.schedule import DEFAULT, Schedule
 
 ID_TOKEN_TYPE = "JWT"  # noqa: S105 - a media type
 CLIENT_FAILURES = Limit("client_failures", 60, dt.timedelta(minutes=1), dt.timedelta(minutes=1))
@@ -48,8 +49,10 @@ class Provider:
         return self.database.hot
 
 
-def open_provider(database: Database, redis: Redis | None, keystore: KeyStore, clock: Clock, issuer: str) -> Provider:
-    return Provider(database, redis, keystore, clock, issuer, KeyRing(database, keystore), KnownClients(database.hot))
+def open_provider(
+    database: Database, redis: Redis | None, keystore: KeyStore, clock: Clock, issuer: str, schedule: Schedule = DEFAULT
+) -> Provider:
+    return Provider(database, redis, keystore, clock, issuer, KeyRing(database, keystore, schedule), KnownClients(database.hot))
 
 
 @functools.lru_cache(maxsize=8)

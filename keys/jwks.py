@@ -6,18 +6,18 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from sqlalchemy import func, select
+from sqlalchemy import select, update
 
-from keys.base.clock import Clock
-from keys.base.db import AsyncSession, Database
+from keys.base.db import AsyncSession
 from keys.base.errors import NotFound
 from keys.custody.errors import KeyAlgorithmMismatch
-from keys.custody.reads import load_key, store_key
+from keys.custody.reads import as_stored, store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
 from keys.models import SigningKeyRow, StoredKeyRow
 
@@ -32,45 +32,120 @@ class SigningKeyNotFound(NotFound):
     public = ("没有找到所需的签名密钥。", "The signing key was not found.")
 
 
+class State(StrEnum):
+    """Where a token key is in its life. A key moves down this list and never up."""
+
+    NEXT = "next"
+    ACTIVE = "active"
+    RETIRING = "retiring"
+    RETIRED = "retired"
+    COMPROMISED = "compromised"
+
+
+PUBLISHED = frozenset({State.NEXT, State.ACTIVE, State.RETIRING})
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key for tokens; ``alg`` is ES256 or RS256. May be kept: it never changes."""
+    """A key for tokens; ``alg`` is ES256 or RS256. Its life is four instants; which state that is depends on when one asks.
+
+    ``created_at`` … ``signs_from``        *next*: published, so that everybody knows it before it signs
+    ``signs_from`` … ``signs_until``       *active*: signs
+    ``signs_until`` … ``published_until``  *retiring*: published for as long as anything it signed may be checked
+    from ``published_until``               *retired*: kept, so that its kid never returns, and not published
+    ``compromised_at`` set                 *compromised*: neither signs nor is published nor believed
+    """
 
     kid: str
     alg: str
     key: StoredKey
+    created_at: dt.datetime
+    signs_from: dt.datetime
+    signs_until: dt.datetime | None = None
+    published_until: dt.datetime | None = None
+    compromised_at: dt.datetime | None = None
+
+    def state(self, now: dt.datetime) -> State:
+        """Its state at ``now``."""
+        if self.compromised_at is not None:
+            return State.COMPROMISED
+        if now < self.signs_from:
+            return State.NEXT
+        if self.signs_until is None or now < self.signs_until:
+            return State.ACTIVE
+        return State.RETIRING if self.published_until is None or now < self.published_until else State.RETIRED
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        """The public JWK (RFC 7517 §4)."""
+        return {**_members(self.key.public), "use": "sig", "alg": self.alg, "kid": self.kid}
 
 
-async def ensure_signing_keys(database: Database, keystore: KeyStore, clock: Clock) -> None:
-    """Makes the signing key of each algorithm that has none. Safe to call again, and by two at once."""
-    async with database.begin() as session:
-        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("keys.jwks.ensure", 0))))
-        present = set(await session.scalars(select(SigningKeyRow.alg).where(SigningKeyRow.retired_at.is_(None))))
-        for alg, algorithm in ALGORITHMS.items():
-            if alg not in present:
-                await _add(session, clock.now(), alg, keystore.generate(algorithm, Purpose.TOKENS))
+@dataclass(frozen=True, slots=True)
+class KeyPlan:
+    """Every token key there ever was, in the order in which they take over. A process may keep it for a while: what a key does is a matter of instants,
+    so all processes change keys at the same one without a word to each other."""
+
+    keys: tuple[SigningKey, ...] = ()
+
+    def signing(self, alg: str, now: dt.datetime) -> SigningKey:
+        """The key that signs with ``alg`` at ``now``: of several the one that began last. ``SigningKeyNotFound``."""
+        active = [key for key in self.keys if key.alg == alg and key.state(now) is State.ACTIVE]
+        if not active:
+            raise SigningKeyNotFound(f"no key for {alg[:20]!r}")
+        return max(active, key=lambda key: (key.signs_from, key.created_at))
+
+    def published(self, now: dt.datetime) -> dict[str, list[dict[str, str]]]:
+        """The JWK Set (RFC 7517 §5) at ``now``."""
+        return {"keys": [key.jwk for key in self.keys if key.state(now) in PUBLISHED]}
+
+    def known(self) -> dict[str, list[dict[str, str]]]:
+        """Every key whose signatures are ours, published or not: what an ID token is known by when it comes back as a hint,
+        long after it expired (OpenID Connect RP-Initiated Logout 1.0 §2). None that was compromised."""
+        return {"keys": [key.jwk for key in self.keys if key.compromised_at is None]}
 
 
-async def _add(session: AsyncSession, now: dt.datetime, alg: str, key: StoredKey) -> None:
-    await store_key(session, key, now)
-    session.add(SigningKeyRow(kid=thumbprint(key.public), alg=alg, key_id=key.id, created_at=now, retired_at=None))
+async def read_plan(session: AsyncSession) -> KeyPlan:
+    """The plan as it stands; two rows a rotation, so it is read whole."""
+    rows = select(SigningKeyRow, StoredKeyRow).join(StoredKeyRow, StoredKeyRow.id == SigningKeyRow.key_id)
+    found = await session.execute(rows.order_by(SigningKeyRow.signs_from, SigningKeyRow.created_at, SigningKeyRow.alg))
+    return KeyPlan(tuple(_of_row(row, as_stored(stored)) for row, stored in found))
+
+
+def _of_row(row: SigningKeyRow, key: StoredKey) -> SigningKey:
+    return SigningKey(row.kid, row.alg, key, row.created_at, row.signs_from, row.signs_until, row.published_until, row.compromised_at)
+
+
+async def add_signing_key(session: AsyncSession, key: SigningKey) -> None:
+    """Add a key to the caller's transaction, stored key included."""
+    await store_key(session, key.key, key.created_at)
+    session.add(
+        SigningKeyRow(
+            kid=key.kid,
+            alg=key.alg,
+            key_id=key.key.id,
+            created_at=key.created_at,
+            signs_from=key.signs_from,
+            signs_until=key.signs_until,
+            published_until=key.published_until,
+            compromised_at=key.compromised_at,
+        )
+    )
     await session.flush()
 
 
-async def signing_key(session: AsyncSession, alg: str) -> SigningKey:
-    """The newest key of this algorithm; ``SigningKeyNotFound``."""
-    newest = select(SigningKeyRow).where(SigningKeyRow.alg == alg, SigningKeyRow.retired_at.is_(None))
-    row = await session.scalar(newest.order_by(SigningKeyRow.created_at.desc()).limit(1))
-    if row is None:
-        raise SigningKeyNotFound(f"no key for {alg[:20]!r}")
-    return SigningKey(row.kid, row.alg, await load_key(session, row.key_id))
-
-
-async def public_jwks(session: AsyncSession) -> dict[str, list[dict[str, str]]]:
-    """The JWK Set (RFC 7517 §5) of every key that is not retired, oldest first."""
-    current = select(SigningKeyRow.kid, SigningKeyRow.alg, StoredKeyRow.public).join(StoredKeyRow, StoredKeyRow.id == SigningKeyRow.key_id)
-    rows = await session.execute(current.where(SigningKeyRow.retired_at.is_(None)).order_by(SigningKeyRow.created_at, SigningKeyRow.alg))
-    return {"keys": [{**_members(public), "use": "sig", "alg": alg, "kid": kid} for kid, alg, public in rows]}
+async def change_instants(session: AsyncSession, key: SigningKey) -> None:
+    """Write the instants of ``key`` to its row."""
+    await session.execute(
+        update(SigningKeyRow)
+        .where(SigningKeyRow.kid == key.kid)
+        .values(
+            signs_from=key.signs_from,
+            signs_until=key.signs_until,
+            published_until=key.published_until,
+            compromised_at=key.compromised_at,
+        )
+    )
 
 
 def sign_jws(keystore: KeyStore, signing_key: SigningKey, header: Mapping[str, object], payload: bytes) -> str:

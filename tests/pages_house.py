@@ -32,8 +32,8 @@ from identity.realname_sources import load_population
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.db import Database
 from keys.evidence.log import establish_log
-from keys.jwks import ensure_signing_keys
 from keys.pki.authority import trust_bundle
+from keys.rotation import ensure_signing_keys
 from seal.grants import Grant, grant_use
 from tests.certs.conftest import APPROVALS_CLIENT, ATTENDED_CLIENT, approval, approvals, build_city
 

@@ -26,6 +26,7 @@ from identity.people import Account
 from identity.sessions import Session, open_session
 from keys.base.db import Database
 from keys.base.errors import FujieError
+from keys.schedule import DEFAULT
 
 ISSUER = "http://127.0.0.1:8000"
 CALLBACK = "http://127.0.0.1:9999/callback"
@@ -43,7 +44,7 @@ PORTAL = NewClient(
 def make_app(database: Database, redis: Any, keystore: Any, clock: Any, base_url: str = ISSUER) -> Starlette:
     """The provider's routes over a house of the few parts they use."""
     app = Starlette(routes=routes, exception_handlers={FujieError: on_fujie_error})
-    app.state.house = SimpleNamespace(database=database, redis=redis, keystore=keystore, clock=clock, base_url=base_url)
+    app.state.house = SimpleNamespace(database=database, redis=redis, keystore=keystore, clock=clock, base_url=base_url, rotation=DEFAULT)
     return app
 
 

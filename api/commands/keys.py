@@ -1,6 +1,10 @@
 """``fujie keys``: what signs, until when."""
 
 import contextlib
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -8,12 +12,24 @@ from asn1crypto import x509
 
 from api.commands.house import with_house
 from api.wiring import House
-from keys.jwks import public_jwks
+from certs.rewrapping import SEALED
+from identity.personal_data import NOTICE, rotate_data_key
+from identity.rewrapping import DataKeyState, data_key_states
+from keys.jwks import SigningKey, read_plan
 from keys.pki.authority import authority_certificate
 from keys.pki.errors import AuthorityUnknown
 from keys.pki.profiles import DEMONSTRATION_AUTHORITIES
+from keys.rotation import replace_compromised
+from keys.rotation import rotate as rotate_tokens
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Keys and authorities.", pretty_exceptions_enable=False)
+
+
+class Rotated(StrEnum):
+    """What ``fujie keys rotate --purpose`` takes."""
+
+    TOKENS = "tokens"
+    PERSONAL_DATA = "personal-data"
 
 
 def _authority(name: str, der: bytes) -> dict[str, str]:
@@ -31,13 +47,30 @@ def _group() -> None:
     """Keys and authorities."""
 
 
+def _instant(at: dt.datetime | None) -> str | None:
+    return at.isoformat(timespec="seconds") if at else None
+
+
+def _token(key: SigningKey, now: dt.datetime) -> dict[str, Any]:
+    names = ("created_at", "signs_from", "signs_until", "published_until", "compromised_at")
+    known = {name: _instant(instant) for name in names if (instant := getattr(key, name))}
+    return {"kind": "token", "kid": key.kid, "alg": key.alg, "state": key.state(now), **known}
+
+
+def _data_key(key: DataKeyState) -> dict[str, Any]:
+    row = {"kind": "personal-data", "key": str(key.key_id), "algorithm": key.algorithm, "state": key.state}
+    return row | {"seals_from": _instant(key.seals_from)} | ({} if key.envelopes is None else {"envelopes": key.envelopes})
+
+
 @app.command("list")
 def list_all() -> None:
-    """Print the authorities and the token signing keys, one JSON object a line."""
+    """Print the authorities, the token signing keys and the personal-data keys with their states, one JSON object a line."""
 
-    async def journey(house: House) -> list[dict[str, str]]:
+    async def journey(house: House) -> list[dict[str, Any]]:
         async with house.database.session() as session:
-            rows = [{"kind": "token", "kid": key["kid"], "alg": key["alg"]} for key in (await public_jwks(session))["keys"]]
+            now = house.clock.now()
+            rows = [_token(key, now) for key in (await read_plan(session)).keys]
+            rows += [_data_key(key) for key in await data_key_states(session, now, SEALED)]
             for name in (plan.name for plan in DEMONSTRATION_AUTHORITIES):
                 with contextlib.suppress(AuthorityUnknown):  # there are none outside a demonstration
                     rows.append(_authority(name, await authority_certificate(session, name)))
@@ -45,3 +78,40 @@ def list_all() -> None:
 
     for row in with_house(journey):
         print(orjson.dumps(row).decode())
+
+
+@app.command()
+def rotate(
+    purpose: Annotated[Rotated, typer.Option(help="which keys")],
+    now: Annotated[bool, typer.Option("--now", help="compromised: the present keys are taken back at once")] = False,
+    also_next: Annotated[bool, typer.Option("--also-next", help="with --now: the announced token keys are taken back too")] = False,
+) -> None:
+    """Change keys. Without --now nobody notices; --now is for a key that somebody else may have (docs/rotation.md)."""
+    if also_next and not (now and purpose is Rotated.TOKENS):
+        raise typer.BadParameter("--also-next belongs to --purpose tokens --now")
+
+    async def journey(house: House) -> list[dict[str, Any]]:
+        return await ROTATIONS[purpose](house, now, also_next)
+
+    for row in with_house(journey):
+        print(orjson.dumps(row).decode())
+
+
+async def _rotate_tokens(house: House, now: bool, also_next: bool) -> list[dict[str, Any]]:
+    if now:
+        plan = await replace_compromised(house.database, house.keystore, house.clock, announced_too=also_next)
+    else:
+        plan = await rotate_tokens(house.database, house.keystore, house.clock, house.rotation)
+    return [_token(key, house.clock.now()) for key in plan.keys]
+
+
+async def _rotate_personal_data(house: House, now: bool, _: bool) -> list[dict[str, Any]]:
+    notice = dt.timedelta() if now else NOTICE
+    made = await rotate_data_key(house.database, house.keystore, house.clock, house.suite, notice=notice)
+    return [{"kind": "personal-data", "key": str(made.key_id), "seals_from": _instant(made.seals_from)}]
+
+
+ROTATIONS: Mapping[Rotated, Callable[[House, bool, bool], Awaitable[list[dict[str, Any]]]]] = {
+    Rotated.TOKENS: _rotate_tokens,
+    Rotated.PERSONAL_DATA: _rotate_personal_data,
+}

@@ -44,7 +44,7 @@ def provider_of(request: Request) -> Provider:
     state = request.app.state
     if getattr(state, "provider", None) is None:
         house = state.house
-        state.provider = open_provider(house.database, house.redis, house.keystore, house.clock, house.base_url)
+        state.provider = open_provider(house.database, house.redis, house.keystore, house.clock, house.base_url, house.rotation)
     return cast(Provider, state.provider)
 
 
@@ -110,7 +110,9 @@ async def discovery(request: Request) -> Response:
 async def jwks(request: Request) -> Response:
     provider = provider_of(request)
     published = await provider.keys.published(provider.clock.now())
-    return Response(orjson.dumps(published), headers=PUBLIC, media_type="application/jwk-set+json")
+    # Keys are changed by this promise: none signs before every copy of a set without it is thrown away (keys.rotation).
+    headers = {**ANY_ORIGIN, "Cache-Control": f"public, max-age={int(provider.keys.schedule.cached.total_seconds())}"}
+    return Response(orjson.dumps(published), headers=headers, media_type="application/jwk-set+json")
 
 
 async def authorization_endpoint(request: Request) -> Response:

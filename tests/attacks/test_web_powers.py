@@ -18,7 +18,7 @@ from identity.sessions import end_session
 from identity.tokens import authenticate_bearer
 from keys.base.actor import SYSTEM, Actor, ActorKind, Role
 from keys.base.db import Database
-from keys.jwks import ensure_signing_keys
+from keys.rotation import ensure_signing_keys
 from tests.portal import City, make_app
 
 BUREAU, OTHER = "11990100MB0000035A", "11990100MB00000435"

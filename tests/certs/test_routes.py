@@ -19,7 +19,7 @@ from identity.personal_data import PersonalData
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.db import Database
 from keys.custody.store import KeyStore
-from keys.jwks import ensure_signing_keys
+from keys.rotation import ensure_signing_keys
 from seal.grants import Grant, grant_use
 from tests.certs.conftest import CITY, YEAR, approvals
 

@@ -15,7 +15,7 @@ from identity.clients import NewClient, create_client
 from identity.realname import RealName
 from keys.base.db import Database
 from keys.custody.store import KeyStore
-from keys.jwks import ensure_signing_keys
+from keys.rotation import ensure_signing_keys
 
 QIAN = "990100197003131003"
 GOOD = {"name": "钱晓明", "code": QIAN, "code_type": "111"}

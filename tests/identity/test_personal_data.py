@@ -1,6 +1,7 @@
 """Blind indexes, envelopes and reveals."""
 
 import asyncio
+import datetime as dt
 import pickle
 import uuid
 from typing import Any
@@ -11,7 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from identity.personal_data import EnvelopeInvalid, PersonalData, open_personal_data, reveal, rotate_data_key
+from identity import personal_data
+from identity.personal_data import (
+    NOTICE,
+    DataKeyUnknown,
+    PersonalData,
+    following,
+    open_personal_data,
+    reread,
+    reveal,
+    rotate_data_key,
+)
 from keys.base.actor import Actor, ActorKind
 from keys.base.db import Database
 from keys.base.errors import FujieError, InvalidInput
@@ -61,19 +72,55 @@ def test_every_changed_octet_is_noticed(personal: PersonalData) -> None:
             personal.open(broken, CONTEXT)
 
 
-async def test_a_new_data_key_leaves_old_envelopes_readable(
+async def test_a_new_data_key_is_announced_seals_later_and_leaves_old_envelopes_readable(
     personal: PersonalData, database: Database, keystore: KeyStore, clock: Any
 ) -> None:
-    before = personal.seal(NUMBER, CONTEXT)
-    clock.advance(days=1)
-    rotated = await rotate_data_key(database, keystore, clock)
-    assert rotated.data_key.id != personal.data_key.id
-    assert rotated.index("111", NUMBER) == personal.index("111", NUMBER)
-    assert rotated.open(before, CONTEXT) == NUMBER
-    after = rotated.seal(NUMBER, CONTEXT)
-    with pytest.raises(EnvelopeInvalid):
-        personal.open(after, CONTEXT)
-    assert (await open_personal_data(database, keystore, clock)).open(after, CONTEXT) == NUMBER
+    before, old, index = personal.seal(NUMBER, CONTEXT), personal.data_key.id, personal.index("111", NUMBER)
+    made = await rotate_data_key(database, keystore, clock)
+    assert made.seals_from == clock.now() + NOTICE
+    assert await rotate_data_key(database, keystore, clock) == made, "one is announced already"
+    await reread(personal, database, clock.now())
+    assert personal.data_key.id == old
+    assert set(personal.keys.others) == {made.key_id}
+    clock.advance(seconds=NOTICE.total_seconds())
+    await reread(personal, database, clock.now())
+    assert personal.data_key.id == made.key_id
+    assert personal.seal(NUMBER, CONTEXT)[1:17] == made.key_id.bytes
+    assert personal.open(before, CONTEXT) == NUMBER
+    assert personal.index("111", NUMBER) == index
+
+
+async def test_a_process_that_read_at_the_announcement_opens_what_faster_ones_seal(
+    personal: PersonalData, database: Database, keystore: KeyStore, clock: Any
+) -> None:
+    await rotate_data_key(database, keystore, clock)
+    await reread(personal, database, clock.now())
+    clock.advance(seconds=NOTICE.total_seconds())
+    faster = await open_personal_data(database, keystore, clock)
+    assert personal.open(faster.seal(NUMBER, CONTEXT), CONTEXT) == NUMBER
+
+
+async def test_a_key_that_is_not_known_yet_asks_for_patience(
+    personal: PersonalData, database: Database, keystore: KeyStore, clock: Any
+) -> None:
+    await rotate_data_key(database, keystore, clock, notice=dt.timedelta())
+    sealed = (await open_personal_data(database, keystore, clock)).seal(NUMBER, CONTEXT)
+    with pytest.raises(DataKeyUnknown) as refused:
+        personal.open(sealed, CONTEXT)
+    assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "5"})
+    await reread(personal, database, clock.now())
+    assert personal.open(sealed, CONTEXT) == NUMBER
+
+
+async def test_processes_follow_by_themselves(
+    personal: PersonalData, database: Database, keystore: KeyStore, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personal_data, "REREAD", dt.timedelta(milliseconds=20))
+    async with following(personal, database, clock):
+        made = await rotate_data_key(database, keystore, clock, notice=dt.timedelta())
+        async with asyncio.timeout(5):
+            while personal.data_key.id != made.key_id:
+                await asyncio.sleep(0.01)
 
 
 def test_it_travels_to_worker_processes(personal: PersonalData) -> None:

@@ -22,7 +22,7 @@ from identity.people import NewAccount, create_account
 from keys.base.clock import SystemClock
 from keys.base.db import Database
 from keys.custody.store import KeyStore
-from keys.jwks import ensure_signing_keys
+from keys.rotation import ensure_signing_keys
 from tests.portal import City, make_app
 
 HERE = Path(__file__).parent / "node"

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from identity.people import Account
 from keys.base.db import Database
 from keys.custody.store import KeyStore
-from keys.jwks import ensure_signing_keys
+from keys.rotation import ensure_signing_keys
 from tests.portal import City, make_app
 
 
