@@ -86,6 +86,7 @@ _ASKED = Statement(
         OcspAnswerRow.produced_at,
         OcspAnswerRow.next_update,
     )
+    .select_from(CertificateRow)
     .outerjoin(_Issuer, _Issuer.serial == bindparam("issuer_serial", type_=CertificateRow.serial.type))
     .outerjoin(
         OcspAnswerRow,
