@@ -34,3 +34,11 @@ def civil_date(instant: dt.datetime) -> dt.date:
 def unix_milliseconds() -> int:
     """Milliseconds since the Unix epoch, for time-ordered identifiers only."""
     return time.time_ns() // 1_000_000
+
+
+def uptime() -> float:
+    """Seconds since the machine started, its sleep included where the system counts that: nobody sets this clock."""
+    return time.clock_gettime(_UPTIME_CLOCK)
+
+
+_UPTIME_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
