@@ -55,6 +55,8 @@ CHECKS: dict[str, tuple[str, str]] = {
     "SEAL_SUSPENDED": ("用印时印章未停用", "The seal was not suspended when it stamped"),
     "SEAL_CANCELLED": ("用印时印章未注销", "The seal was not cancelled when it stamped"),
     "STAMP_TIMESTAMP": ("签章时间戳", "The stamp's time stamp"),
+    "OUT_OF_SCOPE": ("在互认范围内", "Within the scope of recognition"),
+    "LEGAL_EFFECT": ("演示用途，无法律效力", "A demonstration, without legal effect"),
 }
 
 
@@ -86,6 +88,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     "SIGNER_REVOKED": ("签章者证书已被吊销", "The stamp signer's certificate was revoked"),
     "SEAL_SUSPENDED": ("用印时印章处于停用状态", "The seal was not in use when it stamped"),
     "SEAL_CANCELLED": ("用印时印章已经注销", "The seal had been cancelled when it stamped"),
+    "OUT_OF_SCOPE": ("签发该证书的机构受信任，但不用于此范围", "The authority behind it is trusted, but not for this"),
 }
 
 # What a question left open means.

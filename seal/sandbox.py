@@ -184,14 +184,7 @@ async def averify(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
 
 
 def _terms(trust: Trust, at: dt.datetime, seconds: float) -> bytes:
-    return json.dumps(
-        {
-            "certificates": [one.hex() for one in trust.certificates],
-            "crls": [one.hex() for one in trust.crls],
-            "at": at.isoformat(),
-            "seconds": seconds,
-        }
-    ).encode()
+    return json.dumps({"trust": trust.to_json(), "at": at.isoformat(), "seconds": seconds}).encode()
 
 
 def _memory_file(content: bytes) -> int:

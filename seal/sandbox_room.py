@@ -65,12 +65,8 @@ def _work(judge: Judge, file: int, terms: int, result: int) -> None:
 
 
 def _answer(judge: Judge, file: int, conditions: dict[str, Any]) -> dict[str, Any] | None:
-    trust = Trust(
-        tuple(bytes.fromhex(one) for one in conditions["certificates"]),
-        tuple(bytes.fromhex(one) for one in conditions["crls"]),
-    )
     try:
-        verdict = judge(_whole(file), trust, dt.datetime.fromisoformat(conditions["at"]))
+        verdict = judge(_whole(file), Trust.from_json(conditions["trust"]), dt.datetime.fromisoformat(conditions["at"]))
     except Exception as error:  # parsers of hostile input fail in ways nobody lists; each of them means the same
         verdict = unreadable(Kind.PDF, f"not readable: {type(error).__name__}")
     return verdict.to_json() if verdict else None

@@ -14,6 +14,7 @@ from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from seal.recognition import recognised_from, subordinates_of
 from seal.trust import Trust
 from seal.verification_path import RevocationList, read_certificate, read_crl
 from seal.verification_stamp import Evidence
@@ -137,10 +138,11 @@ def evidence_from(trust: Trust, store: SecurityStore, at: Any, embedded: tuple[b
     covered = _lists(store.crls)
     return Evidence(
         anchors=tuple(party for party in given if party.self_issued),
-        candidates=(*offered, *(party for party in given if not party.self_issued)),
+        candidates=(*offered, *(party for party in given if not party.self_issued), *subordinates_of(trust.authorities)),
         crls=(*covered, *_lists(trust.crls)),
         at=at,
         covered=covered,
+        recognised=recognised_from(trust.authorities),
     )
 
 

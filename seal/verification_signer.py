@@ -3,6 +3,8 @@
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
 
+from keys.trust.entries import Use
+from seal.recognition import bounds_checks
 from seal.verdict import Check, failed, open_question, passed
 from seal.verification_path import Party, Revoked, find_path, out_of_bounds, revocation
 from seal.verification_stamp import Evidence, revocation_check
@@ -14,14 +16,17 @@ def signer_checks(
     signer: Party | None, carried: Collection[bytes], evidence: Evidence, signing_time: dt.datetime | None
 ) -> Iterator[Check]:
     """``CHAIN`` and ``REVOCATION``. ``carried``: the certificates in the SignedData, which must be the chain without its root."""
-    path = find_path(signer, evidence.candidates, evidence.anchors) if signer else None
+    standpoint = evidence.standpoint
+    path = find_path(signer, evidence.candidates, standpoint.anchors(Use.DOCUMENT_SIGNER, signing_time)) if signer else None
     if path is None:
-        yield open_question("CHAIN", "no chain from the signer to a trusted root")
+        objection = standpoint.objection(signer, Use.DOCUMENT_SIGNER, signing_time) if signer else None
+        yield open_question("CHAIN", objection or "no chain from the signer to a trusted root")
         yield open_question("REVOCATION", "not asked without a chain")
         return
     yield _chain(path, carried, evidence.at)
     proven = isinstance(revocation(path, evidence.covered, evidence.at), Revoked)
     yield revocation_check("REVOCATION", revocation(path, evidence.crls, evidence.at), signing_time, proven)
+    yield from bounds_checks(standpoint, path, Use.DOCUMENT_SIGNER, signing_time)
 
 
 def _chain(path: Sequence[Party], carried: Collection[bytes], at: dt.datetime) -> Check:

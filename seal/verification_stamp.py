@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from keys.base.errors import FujieError
 from keys.custody import sm2
+from keys.trust.entries import Use
 from seal.asn1 import ParsedSeal, ParsedStamp, parse_seal, parse_ses_signature
+from seal.recognition import Recognised, SealFacts, Standpoint, bounds_checks
 from seal.verdict import Check, SealReport, failed, notice, open_question, passed
 from seal.verification_path import (
     Party,
@@ -31,13 +33,21 @@ _MAKING_USES = ("digital_signature", "non_repudiation")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a judgement may rest on. ``covered``: the lists of the file's own signed revision, which existed before it was signed."""
+    """What a judgement may rest on. ``covered``: the lists of the file's own signed revision, which existed before it was signed.
+
+    ``anchors`` are trusted for every use, ``recognised`` within the bounds of the trust list.
+    """
 
     anchors: tuple[Party, ...]
     candidates: tuple[Party, ...]
     crls: tuple[RevocationList, ...]
     at: dt.datetime
     covered: tuple[RevocationList, ...] = ()
+    recognised: tuple[Recognised, ...] = ()
+
+    @property
+    def standpoint(self) -> Standpoint:
+        return Standpoint(self.anchors, self.recognised, self.candidates, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ def _stamp_checks(stamp: ParsedStamp, signer: Party, time: dt.datetime, evidence
     else:
         yield failed("SIGNER_NOT_AUTHORISED", "the seal does not name this certificate: it must be made again")
     yield from seal_checks(stamp.seal, time, evidence)
-    yield from _signer_checks(signer, time, evidence)
+    yield from _signer_checks(stamp.seal, signer, time, evidence)
     yield from _covers(stamp, covered)
     if stamp.timestamp is not None or stamp.time_token is not None:
         yield notice("STAMP_TIMESTAMP", "there is a time stamp, which this version does not judge; the stated time was used")
@@ -174,9 +184,11 @@ def _made_in_time(seal: ParsedSeal, maker: Party) -> Check:
 
 
 def _maker_checks(seal: ParsedSeal, maker: Party, instant: dt.datetime, evidence: Evidence) -> Iterator[Check]:
-    path = find_path(maker, evidence.candidates, evidence.anchors)
+    standpoint = evidence.standpoint
+    path = find_path(maker, evidence.candidates, standpoint.anchors(Use.SEAL_MAKER, seal.created))
     if path is None:
-        yield open_question("MAKER_CHAIN", "no chain from the seal's maker to a trusted root")
+        objection = standpoint.objection(maker, Use.SEAL_MAKER, seal.created)
+        yield open_question("MAKER_CHAIN", objection or "no chain from the seal's maker to a trusted root")
     elif outside := out_of_bounds(path[1:], evidence.at):
         yield open_question("MAKER_CHAIN", f"expired or not yet valid: {outside.name}", "OUT_OF_BOUNDS_NO_POE")
     else:
@@ -186,6 +198,11 @@ def _maker_checks(seal: ParsedSeal, maker: Party, instant: dt.datetime, evidence
         yield _tolerated(seal, "MAKER_EXPIRED", "the maker's certificate was not valid at that time")
     if path is not None:
         yield _maker_revocation(seal, revocation(path, evidence.crls, evidence.at))
+        yield from bounds_checks(standpoint, path, Use.SEAL_MAKER, seal.created, _facts(seal))
+
+
+def _facts(seal: ParsedSeal) -> SealFacts:
+    return SealFacts(seal.es_id, seal.name)
 
 
 def _maker_revocation(seal: ParsedSeal, answer: Revoked | Unknown | None) -> Check:
@@ -203,10 +220,12 @@ def _tolerated(seal: ParsedSeal, name: str, detail: str) -> Check:
     return notice(name, detail) if seal.version == 5 else failed(name, detail)
 
 
-def _signer_checks(signer: Party, time: dt.datetime, evidence: Evidence) -> Iterator[Check]:
-    path = find_path(signer, evidence.candidates, evidence.anchors)
+def _signer_checks(seal: ParsedSeal, signer: Party, time: dt.datetime, evidence: Evidence) -> Iterator[Check]:
+    standpoint = evidence.standpoint
+    path = find_path(signer, evidence.candidates, standpoint.anchors(Use.SEAL_SIGNER, time))
     if path is None:
-        yield open_question("SIGNER_CHAIN", "no chain from the stamp's signer to a trusted root")
+        objection = standpoint.objection(signer, Use.SEAL_SIGNER, time)
+        yield open_question("SIGNER_CHAIN", objection or "no chain from the stamp's signer to a trusted root")
     else:
         yield passed("SIGNER_CHAIN", _names(path))
     yield _bound("SIGNER_KEY_USAGE", signer.may(*_MAKING_USES), "the signer's certificate is one for signatures")
@@ -215,6 +234,7 @@ def _signer_checks(signer: Party, time: dt.datetime, evidence: Evidence) -> Iter
         answer = revocation(path, evidence.crls, evidence.at)
         known = revocation(path, evidence.covered, evidence.at)
         yield revocation_check("SIGNER_REVOKED", answer, time, isinstance(known, Revoked))
+        yield from bounds_checks(standpoint, path, Use.SEAL_SIGNER, time, _facts(seal))
 
 
 def _stamp_time(path: tuple[Party, ...], time: dt.datetime, at: dt.datetime) -> Check:

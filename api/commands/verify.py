@@ -21,6 +21,7 @@ from keys.base.clock import CHINA_STANDARD_TIME, SystemClock
 from seal.extraction import extract_stamp
 from seal.sandbox import CORE, FileTooLarge, verify_file
 from seal.trust import Trust
+from seal.trust_files import read_trust
 from seal.verdict import SEVERITY, Check, Indication, Kind, Outcome, SignatureVerdict, Verdict, claimed, unreadable
 
 EXIT_CODES = {
@@ -39,7 +40,7 @@ def verify(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="PDF, OFD, seal file or picture of a QR code")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a file")] = False,
     trust: Annotated[
-        list[Path] | None, typer.Option(metavar="PEM", help="trusted roots, in place of the home's", exists=True, dir_okay=False)
+        list[Path] | None, typer.Option(metavar="FILE", help="trusted roots (PEM) or a signed trust list, in place of the home's", exists=True, dir_okay=False)
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="judge as of this time, ISO 8601 (UTC where no zone is given)")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="open no socket (this version never does)")] = False,
@@ -89,16 +90,11 @@ def judge_path(path: Path, trust: Trust, at: dt.datetime) -> Verdict:
         os.close(descriptor)
 
 
-def read_trust(paths: list[Path]) -> Trust:
-    """The trust of PEM bundles; raises TrustUnreadable."""
-    return Trust.from_pem(*(path.read_bytes() for path in paths))
-
-
 def _trust(given: list[Path] | None) -> Trust:
     if given:
-        return read_trust(given)
+        return read_trust(path.read_bytes() for path in given)
     default = settings().trust_file
-    return read_trust([default]) if default.is_file() else Trust()
+    return read_trust([default.read_bytes()]) if default.is_file() else Trust()
 
 
 def _instant(text: str | None) -> dt.datetime:

@@ -20,6 +20,7 @@ from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
 from keys.pki.reads import get_authorities
+from keys.trust.reads import external_crls, trusted_authorities
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
@@ -61,13 +62,17 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
 
 
 async def _trust(house: House) -> Trust:
-    """The roots, and our own authorities' current lists: a revocation counts here at once, whatever list the file carries."""
+    """The roots, the authorities of the trust list, our own authorities' current lists and those kept of others.
+
+    A revocation counts here at once, whatever list the file carries.
+    """
     file = house.settings.trust_file
     roots = Trust.from_pem(file.read_bytes()) if file.is_file() else Trust()
     async with house.database.begin() as session:
         names = await get_authorities(session)
         lists = await current_crls(session, house.keystore, house.clock.now(), names)
-    return Trust(roots.certificates, (*lists.values(), *roots.crls))
+        authorities, others = await trusted_authorities(session), await external_crls(session)
+    return Trust(roots.certificates, (*lists.values(), *others, *roots.crls), authorities)
 
 
 @contextlib.asynccontextmanager

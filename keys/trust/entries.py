@@ -58,6 +58,9 @@ class Scope:
         return cls(value["organisation"], tuple(value["divisions"]), tuple(value["seal_kinds"]))
 
 
+EVERYWHERE = Scope()
+
+
 @dataclass(frozen=True, slots=True)
 class Since:
     """One step of a history: what the status became, and when."""
