@@ -151,6 +151,13 @@ class World:
                 "revoked_certificates": [
                     {"user_certificate": serial, "revocation_date": x509_time(since)} for serial, since in (revoked or {}).items()
                 ],
+                "crl_extensions": [
+                    {"extn_id": "crl_number", "extn_value": int(this.timestamp())},
+                    {
+                        "extn_id": "authority_key_identifier",
+                        "extn_value": x509.AuthorityKeyIdentifier({"key_identifier": key_identifier(party.key.public)}),
+                    },
+                ],
             }
         ).dump()
         return assemble(body, party.key.algorithm, self.keystore.sign(party.key, body, Purpose.AUTHORITY))

@@ -4,6 +4,7 @@ A certificate that cannot be read under these rules is none: :func:`read_certifi
 """
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,7 +24,8 @@ class Party:
     """A certificate as read. ``key_usage`` is None where the extension is missing; ``path_length`` likewise.
 
     ``subject``, ``issuer``, ``public`` and ``algorithm_identifier`` are DER, ``algorithm`` is an OID, ``name`` is for people.
-    ``irregular`` says what RFC 5280 forbids a CA to issue and a validator may tolerate.
+    ``irregular`` says what RFC 5280 forbids a certificate to be, ``misissued`` what it forbids an issuer to write; a validator may
+    tolerate both, and an anchor, which is trusted for itself, is not asked about its issuer.
     """
 
     encoded: bytes
@@ -56,6 +58,7 @@ class Party:
     points: tuple[DistributionPoint, ...] = ()
     unchecked: bool = False
     irregular: tuple[str, ...] = ()
+    misissued: tuple[str, ...] = ()
 
     @property
     def self_issued(self) -> bool:
@@ -104,7 +107,8 @@ def _read(encoded: bytes) -> Party:
         not_before=not_before,
         not_after=not_after,
         name=shown(subject.encoded),
-        irregular=tuple(_irregular(version, number, issuer.encoded, subject.encoded, found)),
+        irregular=(*_irregular(version, subject.encoded, found), *found.irregular),
+        misissued=tuple(_misissued(number, issuer.encoded, subject.encoded, found)),
         **found.members(),
     )
 
@@ -130,22 +134,27 @@ def _extensions(rest: list[der.Element], version: int) -> der.Element | None:
     return der_values.inner(rest[-1])
 
 
-def _irregular(version: int, serial: int, issuer: bytes, subject: bytes, found: Extensions) -> list[str]:
-    """RFC 5280 §4.1 and §4.2 address these to issuers."""
-    self_signed = issuer == subject
-    checks = (
-        (version != 3, "not of version 3"),
-        (serial <= 0, "a serial number that is not positive"),
-        (serial.bit_length() > 8 * _SERIAL_OCTETS - 1, "a serial number longer than 20 octets"),
-        (issuer == _EMPTY_NAME, "an issuer without a name"),
-        (found.is_authority and subject == _EMPTY_NAME, "an authority without a name"),
-        (found.authority_key is None and not self_signed, "no authority key identifier"),
-        (
-            found.authority_key is not None and not found.authority_key.identifier and not self_signed,
-            "an authority key identifier without a key",
-        ),
-        (found.is_authority and found.subject_key is None, "an authority without a subject key identifier"),
-        (subject == _EMPTY_NAME and bool(found.alternative_names) and not found.names_critical, "the only names are not critical"),
-        (subject == _EMPTY_NAME and not found.alternative_names, "nobody is named"),
-    )
-    return [*(text for holds, text in checks if holds), *found.irregular]
+def _irregular(version: int, subject: bytes, found: Extensions) -> Iterator[str]:
+    """RFC 5280 §4.1 and §4.2 on the certificate itself."""
+    if version != 3:
+        yield "not of version 3"
+    if found.is_authority and found.subject_key is None:
+        yield "an authority without a subject key identifier"
+    if subject != _EMPTY_NAME:
+        return
+    if found.is_authority:
+        yield "an authority without a name"
+    elif not found.alternative_names or not found.names_critical:
+        yield "nobody is named in a way that must be read"
+
+
+def _misissued(serial: int, issuer: bytes, subject: bytes, found: Extensions) -> Iterator[str]:
+    """The same on what its issuer put there to be found by."""
+    if serial <= 0:
+        yield "a serial number that is not positive"
+    if serial.bit_length() >= 8 * _SERIAL_OCTETS:
+        yield "a serial number longer than 20 octets"
+    if issuer == _EMPTY_NAME:
+        yield "an issuer without a name"
+    if issuer != subject and (found.authority_key is None or not found.authority_key.identifier):
+        yield "no authority key identifier"

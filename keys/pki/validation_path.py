@@ -145,8 +145,8 @@ class _Checking:
             return Fault(
                 Reason.CRITICAL_EXTENSION_UNKNOWN, f"a critical extension that is not understood: {party.unknown_critical[0]}", depth
             )
-        if self._rules.regular and party.irregular:
-            return Fault(Reason.IRREGULAR, party.irregular[0], depth)
+        if self._rules.regular and (wrong := (*party.irregular, *(party.misissued if depth != self._top else ()))):
+            return Fault(Reason.IRREGULAR, wrong[0], depth)
         if self._at is not None and not party.valid_at(self._at):
             early = self._at < party.not_before
             return Fault(Reason.NOT_YET_VALID if early else Reason.EXPIRED, "not yet valid" if early else "expired", depth)

@@ -28,6 +28,7 @@ from keys.pki.validation_rules import Budget, Fault, Reason, Rules
 
 _NO_LIST = "no revocation list or answer of its issuer"
 _NOT_CURRENT = "the revocation list is not current at that time"
+_NOT_USABLE = "its issuer's revocation list is not one of RFC 5280, or says what is not understood"
 _NOT_COMPLETE = "the revocation lists do not cover every reason"
 
 
@@ -180,7 +181,10 @@ def _listed(path: Path, depth: int, scene: Scene) -> Status:
     covered = frozenset[int]().union(*(word.reasons for word in words if word.current))
     if covered >= ALL_REASONS:
         return None
-    return Unknown(depth, _NOT_COMPLETE if covered else _NOT_CURRENT if words else _NO_LIST)
+    if covered or words:
+        return Unknown(depth, _NOT_COMPLETE if covered else _NOT_CURRENT)
+    refused = any(same(crl.issuer, path[depth].issuer) and not _usable(crl, scene) for crl in scene.data.lists[: scene.rules.limits.lists])
+    return Unknown(depth, _NOT_USABLE if refused else _NO_LIST)
 
 
 def _words(path: Path, depth: int, scene: Scene) -> Iterator[_Word]:

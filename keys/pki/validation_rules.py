@@ -56,7 +56,7 @@ class Limits:
     policies and paths. ``seconds`` of wall time end whatever the other numbers forgot.
     """
 
-    depth: int = 4
+    depth: int = 6
     candidates: int = 16
     lists: int = 64
     signatures: int = 64
