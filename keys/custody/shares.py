@@ -5,10 +5,12 @@ which set it belongs to and how many are needed, so shares of two sets, too few,
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mnemonics
 
 from keys.base.errors import InvalidInput
+from keys.custody.software import read_key_file, write_key_file
 
 MOST_SHARES = 16  # SLIP-39 numbers them with four bits
 _FEWEST_NEEDED = 2
@@ -43,5 +45,15 @@ def join(shares: Sequence[str]) -> bytes:
         needed = max((share.member_threshold for share in read.values()), default=1)
         secret: bytes = combine_mnemonics(list(read)[:needed])
     except (MnemonicError, ValueError, IndexError):
-        raise SharesInvalid(f"{len(spoken)} shares do not fit together") from None
+        raise SharesInvalid(f"{len(spoken)} shares: unfit") from None
     return secret
+
+
+def shares_of_file(path: Path, threshold: int, count: int) -> tuple[str, ...]:
+    """Shares of the key-encryption key in ``path``. Raises :class:`SharesInvalid`, ``KeyFileUnusable``, ``KeyFileTooOpen``."""
+    return split(read_key_file(path), threshold, count)
+
+
+def file_of_shares(shares: Sequence[str], path: Path) -> None:
+    """Writes the key-encryption key anew. Raises :class:`SharesInvalid`; ``KeyFileExists``: it never replaces one."""
+    write_key_file(path, join(shares))

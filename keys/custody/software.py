@@ -34,7 +34,7 @@ class SoftwareKeyStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self._wrapping = AESGCM(_read_kek(self.path))
+        self._wrapping = AESGCM(read_key_file(self.path))
         self._signer = functools.lru_cache(_CACHED_KEYS)(self._load_signer)
         self._cipher = functools.lru_cache(_CACHED_KEYS)(self._load_cipher)
         self._authenticator = functools.lru_cache(_CACHED_KEYS)(self._load_authenticator)
@@ -42,7 +42,7 @@ class SoftwareKeyStore:
     @classmethod
     def create(cls, path: Path) -> "SoftwareKeyStore":
         """Makes a new key-encryption key at ``path`` (mode 0600) and opens it; never replaces one (``KeyFileExists``)."""
-        _write_kek(path)
+        write_key_file(path, secrets.token_bytes(_KEK_OCTETS))
         return cls(path)
 
     def same_key(self, other: "SoftwareKeyStore") -> bool:
@@ -107,20 +107,20 @@ def _open(path: Path) -> SoftwareKeyStore:
     return SoftwareKeyStore(path)
 
 
-def _read_kek(path: Path) -> bytes:
+def read_key_file(path: Path) -> bytes:
     kek = read_private(path, _KEK_OCTETS + 1)
     if len(kek) != _KEK_OCTETS:
         raise KeyFileUnusable(f"{path}: a key-encryption key has {_KEK_OCTETS} octets")
     return kek
 
 
-def _write_kek(path: Path) -> None:
+def write_key_file(path: Path, kek: bytes) -> None:
     """Written beside its place, made durable, then linked there: no crash leaves half a key, no second caller replaces the first's."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(_KEK_OCTETS))
+            file.write(kek)
             file.flush()
             os.fsync(file.fileno())
         os.link(draft, path)

@@ -2,10 +2,14 @@
 
 import itertools
 import secrets
+from pathlib import Path
 
 import pytest
 
-from keys.custody.shares import SharesInvalid, join, split
+from keys.custody.errors import KeyFileExists
+from keys.custody.shares import SharesInvalid, file_of_shares, join, shares_of_file, split
+from keys.custody.software import SoftwareKeyStore
+from keys.custody.store import Algorithm, Purpose
 
 
 def test_any_three_of_five_bring_the_key_back() -> None:
@@ -58,3 +62,20 @@ def test_two_sets_of_one_key_are_different_sets() -> None:
     assert set(first).isdisjoint(second)
     with pytest.raises(SharesInvalid):
         join((first[0], second[1]))
+
+
+def test_a_lost_file_comes_back_from_paper(tmp_path: Path) -> None:
+    store = SoftwareKeyStore.create(tmp_path / "key-encryption-key")
+    key = store.generate(Algorithm.P256, Purpose.SEALS)
+    shares = shares_of_file(store.path, 2, 3)
+    store.path.unlink()
+    file_of_shares(shares[1:], store.path)
+    assert store.path.stat().st_mode & 0o777 == 0o600
+    assert SoftwareKeyStore(store.path).sign(key, b"again", Purpose.SEALS)
+
+
+def test_a_file_that_stands_is_not_replaced(tmp_path: Path) -> None:
+    store = SoftwareKeyStore.create(tmp_path / "key-encryption-key")
+    shares = shares_of_file(store.path, 2, 3)
+    with pytest.raises(KeyFileExists):
+        file_of_shares(shares, store.path)
