@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "client": ("api.commands.clients:app", "OpenID clients: create, list, rotate"),
     "user": ("api.commands.users:app", "accounts: show, create, unlock, close"),
     "org": ("api.commands.organisations:app", "organisations: show, put"),
-    "keys": ("api.commands.keys:app", "signing keys and authorities: list, rotate"),
+    "keys": ("api.commands.keys:app", "keys and authorities: ceremony, list, rotate, check, shares"),
     "backup": ("api.commands.backup:backup", "write the database and the files to a folder"),
     "restore": ("api.commands.backup:restore", "load a backup into an empty home"),
     "doctor": ("api.commands.doctor:doctor", "look whether everything that must be there is there"),

@@ -1,6 +1,5 @@
 """``fujie keys``: what signs, until when."""
 
-import contextlib
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
@@ -10,15 +9,15 @@ import orjson
 import typer
 from asn1crypto import x509
 
+from api.commands.ceremony import ceremony
 from api.commands.house import with_house
+from api.commands.key_keeping import check, from_shares, shares
 from api.wiring import House
 from certs.rewrapping import SEALED
 from identity.personal_data import NOTICE, rotate_data_key
 from identity.rewrapping import DataKeyState, data_key_states
 from keys.jwks import SigningKey, read_plan
-from keys.pki.authority import authority_certificate
-from keys.pki.errors import AuthorityUnknown
-from keys.pki.profiles import DEMONSTRATION_AUTHORITIES
+from keys.pki.reads import get_authorities
 from keys.rotation import replace_compromised
 from keys.rotation import rotate as rotate_tokens
 
@@ -47,6 +46,10 @@ def _group() -> None:
     """Keys and authorities."""
 
 
+for command in (ceremony, check, shares, from_shares):
+    app.command()(command)
+
+
 def _instant(at: dt.datetime | None) -> str | None:
     return at.isoformat(timespec="seconds") if at else None
 
@@ -71,9 +74,7 @@ def list_all() -> None:
             now = house.clock.now()
             rows = [_token(key, now) for key in (await read_plan(session)).keys]
             rows += [_data_key(key) for key in await data_key_states(session, now, SEALED)]
-            for name in (plan.name for plan in DEMONSTRATION_AUTHORITIES):
-                with contextlib.suppress(AuthorityUnknown):  # there are none outside a demonstration
-                    rows.append(_authority(name, await authority_certificate(session, name)))
+            rows += [_authority(name, one.certificate) for name, one in sorted((await get_authorities(session)).items())]
         return rows
 
     for row in with_house(journey):
