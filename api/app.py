@@ -16,13 +16,22 @@ from api.metrics import Measured
 from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
-from api.routes import certificates, health, identity, log, ocsp, oidc, pki, trust, verify_file
+from api.routes import certificates, health, identity, log, ocsp, oidc, pki, trust, tsa, verify_file
 from api.wiring import House
 
 STREAMED = frozenset({"/api/v1/verify", "/verify"})
 """Uploads: their routes count the octets themselves."""
 
-LEAN: tuple[Iterable[BaseRoute], ...] = (oidc.routes, pki.routes, trust.routes, ocsp.routes, log.routes, health.routes, verify_file.routes)
+LEAN: tuple[Iterable[BaseRoute], ...] = (
+    oidc.routes,
+    pki.routes,
+    tsa.routes,
+    trust.routes,
+    ocsp.routes,
+    log.routes,
+    health.routes,
+    verify_file.routes,
+)
 
 
 class ExactPaths:

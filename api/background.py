@@ -6,22 +6,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
+from api.evidence import Evidence
 from api.wiring import House
 from certs.rewrapping import SEALED
 from certs.sweeping import sweep
 from identity import grant_statements, sessions, throttle
 from identity.rewrapping import Rewrapping
 from keys.custody.errors import KeyStoreUnavailable
-from keys.evidence.log import sequence_all
+from keys.pki.ocsp import OcspService
 from keys.rotation import tend
+from keys.time.queue import obtain
 
 log = structlog.get_logger("fujie.background")
 
-SEQUENCE_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 FORGET_SECONDS = 3600.0
+STAMP_SECONDS = 1.0
 TEND_SECONDS = 2.0
 REWRAP_SECONDS = 5.0
+PRESIGN_SECONDS = 300.0
 
 
 async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]]) -> None:
@@ -47,13 +50,16 @@ async def _forget(house: House) -> None:
 @contextlib.asynccontextmanager
 async def background(house: House) -> AsyncIterator[None]:
     """Run the steps until leaving; then sequence what the last requests wrote."""
-    steps = {
-        "sequence": (SEQUENCE_SECONDS, lambda: sequence_all(house.database, house.keystore, house.clock)),
+    evidence = Evidence(house)
+    steps: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {
+        **evidence.steps(),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
+        "time stamps": (STAMP_SECONDS, lambda: obtain(house.database, house.clock, house.timestamps)),
         "forget": (FORGET_SECONDS, lambda: _forget(house)),
         "token keys": (TEND_SECONDS, lambda: tend(house.database, house.keystore, house.clock, house.rotation)),
         "rewrap": (REWRAP_SECONDS, Rewrapping(house.database, house.personal, house.clock, SEALED).step),
     }
+    steps["presign"] = (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign)
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]
     try:
         yield
@@ -62,4 +68,4 @@ async def background(house: House) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(KeyStoreUnavailable):  # the key device is away: the next start puts it into the log
-            await sequence_all(house.database, house.keystore, house.clock)
+            await evidence.sequence()

@@ -6,15 +6,17 @@ import datetime as dt
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PrivateAttr, SecretStr, field_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from keys.custody.private_file import in_memory
+from keys.evidence.notes import MalformedNote, VerifierKey
 from keys.schedule import Schedule
 from keys.suites import Crypto
+from keys.time.sntp import TimeServer
 
 _KEK_OCTETS = 32
 _HELD: dict[str, Path] = {}
@@ -43,6 +45,18 @@ class Settings(BaseSettings):
     crypto: Crypto = Crypto.INTL
     token_key_days: float = Field(default=90, gt=0, le=3660)
     jwks_seconds: int = Field(default=300, ge=1, le=86_400)
+
+    time_source: str = ""
+    tsa_url: str = ""
+    tsa_anchors: Path | None = None
+    tsa_policy: str = Field(default="", pattern=r"^$|^[0-2](\.(0|[1-9]\d{0,39})){1,20}$")
+    tsa_accuracy_ms: int = Field(default=1000, ge=0, le=60_000)
+    timestamp_max_age: int = Field(default=3600, ge=1)
+
+    anchor_seconds: float = Field(default=600, ge=1, le=86_400)
+    witness_seconds: float = Field(default=30, ge=0.1, le=86_400)
+    audit_seconds: float = Field(default=86_400, ge=1)
+    witnesses: str = ""
 
     pkcs11_module: Path | None = None
     pkcs11_token: str = ""
@@ -95,12 +109,45 @@ class Settings(BaseSettings):
             raise ValueError("FUJIE_DATABASE_URL must be a postgresql:// address")
         return f"postgresql+asyncpg://{rest}"
 
+    @model_validator(mode="after")
+    def _anchored(self) -> Self:
+        """Another authority's time stamps are believed because of its anchors; without them there is nothing to check."""
+        if bool(self.tsa_url) != (self.tsa_anchors is not None):
+            raise ValueError("FUJIE_TSA_URL and FUJIE_TSA_ANCHORS belong together")
+        return self
+
+    @property
+    def time_servers(self) -> list[TimeServer]:
+        """Those of ``FUJIE_TIME_SOURCE``: ``ntp://host[:port]``, several separated by commas."""
+        return [TimeServer.parse(one) for one in self.time_source.split(",") if one.strip()]
+
+    @field_validator("time_source")
+    @classmethod
+    def _time_servers(cls, value: str) -> str:
+        for one in filter(str.strip, value.split(",")):
+            TimeServer.parse(one)
+        return value
+
     @field_validator("blob_url")
     @classmethod
     def _folder(cls, value: str) -> str:
         """Files are kept in a folder; an S3 store is not written yet, and pretending would lose documents."""
         if value and not value.startswith("file:"):
             raise ValueError("FUJIE_BLOB_URL must be a file: address")
+        return value
+
+    @field_validator("witnesses")
+    @classmethod
+    def _witnesses(cls, value: str) -> str:
+        """``VKEY@URL`` of each, with spaces or commas between them."""
+        for item in value.replace(",", " ").split():
+            vkey, separator, _ = item.partition("@http")
+            try:
+                good = bool(separator) and VerifierKey.parse(vkey).kind.timed
+            except MalformedNote:
+                good = False
+            if not good:
+                raise ValueError("must be VKEY@URL of cosignature keys")
         return value
 
     @field_validator("base_url")
@@ -112,6 +159,16 @@ class Settings(BaseSettings):
     def issuer(self) -> str:
         """The base URL: follows the port unless set."""
         return self.base_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def witness_list(self) -> list[tuple[str, str]]:
+        """Verifier key and address of each witness the settings name."""
+        parts = [item.partition("@http") for item in self.witnesses.replace(",", " ").split()]
+        return [(vkey, f"http{rest}") for vkey, _, rest in parts]
+
+    @property
+    def anchor_period(self) -> dt.timedelta:
+        return dt.timedelta(seconds=self.anchor_seconds)
 
     @property
     def secure(self) -> bool:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from api.embedded import Addresses, HomeInUse, embedded_servers, locked_home
 from api.migrations import upgrade
 from api.settings import Settings
+from api.trusted_time import TrustedTime, trusted_time, watched
 from api.workers import ProcessWorkers
 from certs.blobs import BlobStore, FolderBlobStore
 from certs.catalogue import shipped_types
@@ -26,10 +27,13 @@ from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import KeyStore
 from keys.evidence.log import establish_log
 from keys.evidence.notes import VerifierKey
+from keys.evidence.witness import establish_witness
 from keys.installation import keep_suite
 from keys.rotation import ensure_signing_keys
 from keys.schedule import Schedule
 from keys.suites import SUITES, Suite
+from keys.time.guard import ClockGuard
+from keys.time.source import TimestampSource
 
 WORK = ("certs.rendering", "certs.pictures", "seal.stamping")
 """What the worker processes do: loaded when they start."""
@@ -50,6 +54,17 @@ class House:
     issuing: Issuing
     log_key: VerifierKey
     base_url: str
+    time: TrustedTime
+
+    @property
+    def guard(self) -> ClockGuard:
+        """The clock of whatever is signed: it tells no time that it does not trust."""
+        return self.time.guard
+
+    @property
+    def timestamps(self) -> TimestampSource:
+        """Our own authority, or the one of ``FUJIE_TSA_URL``."""
+        return self.time.source
 
     @property
     def rotation(self) -> Schedule:
@@ -150,15 +165,24 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
         suite = await keep_suite(database, clock, settings.crypto)
         personal = await open_personal_data(database, keystore, clock, suite)
         await ensure_signing_keys(database, keystore, clock)
-        log_key = await establish_log(database, keystore, clock, settings.issuer.partition("://")[2] + "/log")
+        log_key = await establish_log(database, keystore, clock, settings.issuer.partition("://")[2] + "/log", suite.log)
+        await establish_witness(database, keystore, clock, settings.issuer.partition("://")[2] + "/witness", suite.log)
         async with database.begin() as session:
             await add_missing_types(session, clock.now(), shipped_types())
         blobs = FolderBlobStore(settings.blob_folder)
+        time = trusted_time(settings, database, keystore, clock)
         issuing = Issuing(
-            database=database, keystore=keystore, clock=clock, workers=workers, blobs=blobs, personal=personal, base_url=settings.issuer
+            database=database,
+            keystore=keystore,
+            clock=clock,
+            workers=workers,
+            blobs=blobs,
+            personal=personal,
+            base_url=settings.issuer,
+            gate=time.issuing,
         )
-        async with following(personal, database, clock):
-            yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, settings.issuer)
+        async with watched(time, settings, database), following(personal, database, clock):
+            yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, settings.issuer, time)
     finally:
         workers.close()
         await redis.aclose()

@@ -60,10 +60,11 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
     """Check everything that can be known before a number is taken.
 
     Raises ``InvalidInput``, ``UnknownCertificateType``, ``UnknownIssuer``, ``IssuerNotAllowed``, ``UnknownMatter``,
-    ``UnknownSeal``, ``HolderNotFound``, ``RegistryUnavailable`` and the seal policy's ``NotPermitted``.
+    ``UnknownSeal``, ``HolderNotFound``, ``RegistryUnavailable``, the seal policy's ``NotPermitted``, and while nothing may be
+    issued ``ClockUntrusted`` or ``TimestampsOverdue``.
     """
     check_shape(approval)
-    now = issuing.clock.now()
+    now = issuing.gate.now()
     async with issuing.database.session() as session:
         kind = await _kind_of(session, approval)
         issuer = await _issuer_of(session, actor, approval)

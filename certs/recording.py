@@ -1,6 +1,7 @@
 """Step 7 of issuing, transaction 2: the closing writes. Each asks for the lease its run began with."""
 
 import datetime as dt
+import uuid
 
 from sqlalchemy import update
 
@@ -18,11 +19,13 @@ from keys.base.errors import FujieError
 from keys.base.ids import new_id
 from keys.evidence import audit
 from keys.evidence.audit import JSON, Event
+from keys.time.queue import enqueue
 from seal.permits import consume_permit
 
 
 async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage.RESERVED) -> Outcome:
-    """Spend the permit and make the certificate exist: record, history, audit, answer and outgoing event in one transaction.
+    """Spend the permit and make the certificate exist: record, history, audit, answer, outgoing event and its place in the queue
+    of time stamps in one transaction.
 
     Raises what ``consume_permit`` raises, and ``IssuingInProgress`` when another run took the work over.
     """
@@ -38,6 +41,7 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         session.add(_history(certificate, now, permitted.actor))
         await end_predecessor(session, now, permitted.actor, reserved)
         session.add(_outgoing(certificate, now))
+        await enqueue(session, now, timestamp_subject(certificate.id), stamped.document_hash)
         await save_answer(session, outcome)
         details: dict[str, JSON] = {
             "identifier": certificate.identifier,
@@ -47,6 +51,11 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         }
         await audit.record(session, now, _event("record", certificate, audit.Outcome.DONE, permitted.actor, details))
     return outcome
+
+
+def timestamp_subject(certificate_id: uuid.UUID) -> str:
+    """What the time stamps of a certificate are kept under. They cover the SHA-256 of its sealed file."""
+    return f"certificate:{certificate_id}"
 
 
 async def park(issuing: Issuing, rendered: Rendered) -> Outcome:

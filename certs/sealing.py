@@ -59,8 +59,11 @@ async def permit(issuing: Issuing, rendered: Rendered, actor: Actor, *, unattend
 
 
 async def stamp_and_store(issuing: Issuing, permitted: Permitted) -> Stamped:
-    """Stamp in a worker, then store durably: when this returns the sealed PDF outlives a power cut."""
-    signing_time = issuing.clock.now().replace(microsecond=0)
+    """Stamp in a worker, then store durably: when this returns the sealed PDF outlives a power cut.
+
+    Raises what ``issuing.gate`` raises: a wrong clock would stand in the seal for ever.
+    """
+    signing_time = issuing.gate.now().replace(microsecond=0)
     rendered = permitted.rendered
     stamped = await issuing.workers.run(
         stamp, permitted.permit, rendered.pdf, permitted.material, rendered.seal_place, issuing.keystore, signing_time

@@ -21,7 +21,11 @@ from seal.placement import Placement
 
 @dataclass(frozen=True, slots=True)
 class Issuing:
-    """What the journey needs. ``base_url`` is the issuer of this house, without a slash at its end."""
+    """What the journey needs. ``base_url`` is the issuer of this house, without a slash at its end.
+
+    ``gate`` tells the instant of what is issued, and raises while nothing may be: the clock is in doubt or time stamps are
+    overdue (``keys.time.backlog``). ``clock`` tells every other: leases, refusals, what is only written down.
+    """
 
     database: Database
     keystore: KeyStore
@@ -30,6 +34,7 @@ class Issuing:
     blobs: BlobStore
     personal: PersonalData
     base_url: str
+    gate: Clock
     fonts: FontSet = field(default=REQUIRED_FONTS)
 
 

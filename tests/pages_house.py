@@ -20,6 +20,7 @@ from api.pages import routes as page_routes
 from api.problems import HANDLERS
 from api.routes.oidc import routes as oidc_routes
 from api.settings import Settings
+from api.trusted_time import trusted_time
 from api.wiring import House
 from api.workers import ProcessWorkers
 from certs.approvals import Outcome
@@ -54,11 +55,14 @@ async def open_test_house(
     await ensure_signing_keys(database, keystore, clock)
     log_key = await establish_log(database, keystore, clock, "log.test")
     blobs = FolderBlobStore(home / "blobs")
-    issuing = Issuing(database=database, keystore=keystore, clock=clock, workers=workers, blobs=blobs, personal=personal, base_url=issuer)
+    time = trusted_time(settings, database, keystore, clock)
+    issuing = Issuing(
+        database=database, keystore=keystore, clock=clock, workers=workers, blobs=blobs, personal=personal, base_url=issuer, gate=clock
+    )
     async with database.begin() as session:
         await load_population(session, clock.now(), personal, [{"id_number": NUMBER, "name": NAME, "mobile": "19900000000"}])
     try:
-        yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, issuer)
+        yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, issuer, time)
     finally:
         await redis.aclose()
 

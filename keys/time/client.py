@@ -7,6 +7,7 @@
 5. its genTime lies within our own clock's view of the exchange, give or take its accuracy and five seconds
 """
 
+import asyncio
 import datetime as dt
 import secrets
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from collections.abc import Sequence
 import httpx2
 
 from keys.base.clock import Clock
-from keys.base.der import NotDer
 from keys.time.errors import TimestampInvalid, TimestampUnavailable
 from keys.time.guard import LIMIT
 from keys.time.imprints import imprint_of
@@ -47,13 +47,14 @@ class HttpTimestampSource:
     async def _post(self, body: bytes) -> bytes:
         """The body of a 200 answer. Raises ``TimestampUnavailable``."""
         try:
-            async with httpx2.AsyncClient(timeout=self._seconds, trust_env=False, follow_redirects=False) as client:
+            # Twice: a server that sends an octet now and then keeps within the timeout of each step for ever.
+            async with asyncio.timeout(self._seconds), httpx2.AsyncClient(timeout=self._seconds, trust_env=False) as client:
                 headers = {"Content-Type": _QUERY, "Accept": _REPLY}
                 async with client.stream("POST", self.url, content=body, headers=headers) as response:
                     if response.status_code != 200:
                         raise TimestampUnavailable(f"HTTP status {response.status_code}")
                     return await _bounded(response)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise TimestampUnavailable(type(error).__name__) from error
 
     def _check(self, found: Timestamp, nonce: int, sent: dt.datetime, came: dt.datetime) -> None:
@@ -78,7 +79,7 @@ async def _bounded(response: httpx2.Response) -> bytes:
 def _granted(octets: bytes) -> bytes:
     try:
         answer = read_answer(octets)
-    except NotDer as error:
+    except ValueError as error:
         raise TimestampInvalid(f"no TimeStampResp: {error}") from error
     if answer.token is None:
         raise TimestampUnavailable(_words(answer))

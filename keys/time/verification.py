@@ -73,9 +73,12 @@ def verify_token(octets: bytes, imprint: Imprint, anchors: Sequence[bytes], more
     ``more``: certificates to build the path with besides those the token carries.
     """
     try:
-        token = read_token(octets)
-    except (NotDer, ValueError) as error:
+        return _judge(read_token(octets), imprint, anchors, more)
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise TimestampInvalid(f"no time stamp: {error}") from error
+
+
+def _judge(token: Token, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes]) -> Timestamp:
     if token.info.imprint.algorithm != imprint.algorithm or not hmac.compare_digest(token.info.imprint.digest, imprint.digest):
         raise TimestampInvalid("it stamps something else")
     others = _parties((*token.certificates[:_MOST_CERTIFICATES], *more))

@@ -138,4 +138,4 @@ async def city(
     database: Database, keystore: KeyStore, clock: Clock, personal: PersonalData, blobs: FolderBlobStore, workers: Workers
 ) -> City:
     seals = await build_city(database, keystore, clock, personal)
-    return City(Issuing(database, keystore, clock, workers, blobs, personal, BASE_URL), seals)
+    return City(Issuing(database, keystore, clock, workers, blobs, personal, BASE_URL, gate=clock), seals)
