@@ -58,8 +58,8 @@ async def background(house: House) -> AsyncIterator[None]:
         "forget": (FORGET_SECONDS, lambda: _forget(house)),
         "token keys": (TEND_SECONDS, lambda: tend(house.database, house.keystore, house.clock, house.rotation)),
         "rewrap": (REWRAP_SECONDS, Rewrapping(house.database, house.personal, house.clock, SEALED).step),
+        "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
     }
-    steps["presign"] = (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign)
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]
     try:
         yield

@@ -43,7 +43,7 @@ async def certify(database, keystore, now, authority="seal", profile="document-s
 
 
 def request(issued: IssuedCertificate, algorithm=None, nonce: bytes | None = None, serial: int | None = None) -> bytes:
-    algorithm = algorithm or hashes.SHA1()  # noqa: S303 - what clients send
+    algorithm = algorithm or hashes.SHA1()
     issuer = x509.load_der_x509_certificate(issued.chain[0])
     name, key = hashes.Hash(algorithm), hashes.Hash(algorithm)
     name.update(issuer.subject.public_bytes())
@@ -87,7 +87,7 @@ async def test_the_responder_is_delegated_by_the_issuer(pki, keystore, clock, se
     assert list(responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [x509.ExtendedKeyUsageOID.OCSP_SIGNING]
     assert responder.extensions.get_extension_for_class(x509.OCSPNoCheck)
     assert not responder.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    digest = hashes.Hash(hashes.SHA1())  # noqa: S303
+    digest = hashes.Hash(hashes.SHA1())
     digest.update(_key_octets(responder))
     assert answer.responder_key_hash == digest.finalize()
     key = responder.public_key()
@@ -138,7 +138,7 @@ async def test_a_serial_number_of_another_authority_is_unknown(pki, keystore, cl
     assert answer.certificate_status is OCSPCertStatus.UNKNOWN
 
 
-@pytest.mark.parametrize("algorithm", [hashes.SHA1(), hashes.SHA256(), hashes.SHA384(), hashes.SHA512()], ids=lambda one: one.name)  # noqa: S303
+@pytest.mark.parametrize("algorithm", [hashes.SHA1(), hashes.SHA256(), hashes.SHA384(), hashes.SHA512()], ids=lambda one: one.name)
 async def test_every_hash_that_clients_use(pki, keystore, clock, service, algorithm):
     issued = await certify(pki, keystore, clock.now())
     answer = await ask(service, request(issued, algorithm))
@@ -147,7 +147,7 @@ async def test_every_hash_that_clients_use(pki, keystore, clock, service, algori
 
 async def test_a_wrong_hash_or_a_foreign_issuer_is_unauthorized(pki, keystore, clock, service):
     issued = await certify(pki, keystore, clock.now())
-    foreign = ocsp.OCSPRequestBuilder().add_certificate_by_hash(b"a" * 20, b"b" * 20, issued.serial, hashes.SHA1()).build()  # noqa: S303
+    foreign = ocsp.OCSPRequestBuilder().add_certificate_by_hash(b"a" * 20, b"b" * 20, issued.serial, hashes.SHA1()).build()
     assert (await service.answer(foreign.public_bytes(serialization.Encoding.DER), never)).response == b"0\x03\n\x01\x06"
     sha224 = request(issued, hashes.SHA224())
     with pytest.raises(RequestMalformed):
@@ -248,11 +248,11 @@ def sm_request(issued: IssuedCertificate, nonce: bytes | None = None) -> bytes:
     """cryptography reads no SM2 key: the hash of the issuer's key is made from its own octets."""
     issuer = x509.load_der_x509_certificate(issued.chain[0])
     point = issuer.tbs_certificate_bytes.split(bytes.fromhex("2a811ccf5501822d034200"), 1)[1][:65]
-    hashed = [hashes.Hash(hashes.SHA1()) for _ in range(2)]  # noqa: S303
+    hashed = [hashes.Hash(hashes.SHA1()) for _ in range(2)]
     hashed[0].update(issuer.subject.public_bytes())
     hashed[1].update(point)
     name, key = (one.finalize() for one in hashed)
-    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(name, key, issued.serial, hashes.SHA1())  # noqa: S303
+    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(name, key, issued.serial, hashes.SHA1())
     if nonce:
         builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False)
     return builder.build().public_bytes(serialization.Encoding.DER)
@@ -368,7 +368,7 @@ async def test_answers_are_ready_before_anybody_asks(pki, keystore, clock, servi
     issued = await certify(pki, keystore, clock.now())
     assert await service.presign() > 0
     assert await service.presign() >= 0
-    for algorithm in (hashes.SHA1(), hashes.SHA256()):  # noqa: S303
+    for algorithm in (hashes.SHA1(), hashes.SHA256()):
         assert (await ask(service, request(issued, algorithm), never)).certificate_status is OCSPCertStatus.GOOD
     clock.advance(minutes=35)
     assert await service.presign() > 0
@@ -402,7 +402,7 @@ async def test_kept_answers_outlive_the_key_device(pki, keystore, clock):
 
 async def test_a_new_authority_is_known_within_seconds(database, keystore, clock):
     service = OcspService(database, keystore, clock)
-    foreign = ocsp.OCSPRequestBuilder().add_certificate_by_hash(b"a" * 20, b"b" * 20, 5, hashes.SHA1()).build()  # noqa: S303
+    foreign = ocsp.OCSPRequestBuilder().add_certificate_by_hash(b"a" * 20, b"b" * 20, 5, hashes.SHA1()).build()
     unauthorized = await service.answer(foreign.public_bytes(serialization.Encoding.DER), never)
     assert unauthorized.response == CODES[OCSPResponseStatus.UNAUTHORIZED]
     await establish(database, keystore, clock, "http://127.0.0.1:8000")
