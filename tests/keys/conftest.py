@@ -3,7 +3,7 @@
 import datetime as dt
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -11,8 +11,10 @@ import pytest
 
 from keys.base.clock import Clock
 from keys.base.db import Database
+from keys.custody.pkcs11 import Pkcs11KeyStore
 from keys.custody.software import SoftwareKeyStore
 from keys.pki.authority import establish
+from tests.softhsm import Hsm, Token, module
 
 BASE_URL = "http://127.0.0.1:8000"
 OpenSsl = Callable[..., subprocess.CompletedProcess[str]]
@@ -54,3 +56,27 @@ async def pki(database: Database, keystore: SoftwareKeyStore, clock: MovableCloc
     """The database with the demonstration's authorities established."""
     await establish(database, keystore, clock, BASE_URL)
     return database
+
+
+@pytest.fixture(scope="session")
+def hsm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hsm]:
+    """SoftHSM for this test process: its library reads the configuration from the environment."""
+    module()
+    made = Hsm(tmp_path_factory.mktemp("softhsm") / "hsm").prepare()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOFTHSM2_CONF", str(made.configuration))
+        yield made
+
+
+@pytest.fixture
+def token(hsm: Hsm) -> Token:
+    """A fresh token."""
+    return hsm.token()
+
+
+@pytest.fixture
+def token_store(token: Token) -> Iterator[Pkcs11KeyStore]:
+    """A key store on the fresh token."""
+    store = Pkcs11KeyStore.open(module(), token.label, token.pin_file)
+    yield store
+    store.close()
