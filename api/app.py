@@ -16,7 +16,7 @@ from api.metrics import Measured
 from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
-from api.routes import certificates, health, identity, log, ocsp, oidc, pki, trust, tsa, verify_file
+from api.routes import audit, certificates, est, health, identity, log, ocsp, oidc, pki, trust, tsa, verify_file
 from api.wiring import House
 
 STREAMED = frozenset({"/api/v1/verify", "/verify"})
@@ -25,6 +25,7 @@ STREAMED = frozenset({"/api/v1/verify", "/verify"})
 LEAN: tuple[Iterable[BaseRoute], ...] = (
     oidc.routes,
     pki.routes,
+    est.routes,
     tsa.routes,
     trust.routes,
     ocsp.routes,
@@ -78,6 +79,7 @@ def create_app(house: House) -> FastAPI:
     app.router.routes.extend(lean)
     app.include_router(certificates.router)
     app.include_router(identity.router)
+    app.include_router(audit.router)
     app.router.routes.extend(page_routes)
     if house.settings.demo:
         app.router.routes.extend(portal_routes)

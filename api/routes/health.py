@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from api.evidence import observe
 from keys.base.errors import FujieError
 
 
@@ -35,10 +36,22 @@ async def readyz(request: Request) -> Response:
     except FujieError:
         answers["keys"] = False
     ready = answers["database"] and answers["keys"]
-    return JSONResponse({"ready": ready, **answers}, 200 if ready else 503)
+    return JSONResponse({"ready": ready, **answers, "log": await _log(request)}, 200 if ready else 503)
 
 
-async def metrics(_: Request) -> Response:
+async def _log(request: Request) -> str:
+    """One word on the audit log. A log that stands still is somebody's work at once, and no reason to send people away."""
+    try:
+        state = await observe(request.app.state.house)
+    except Exception:
+        return "unknown"
+    if state.halted is not None:
+        return "halted"
+    return "witness_problem" if state.witness_problems else "anchor_late" if state.anchor_late else "ok"
+
+
+async def metrics(request: Request) -> Response:
+    await _log(request)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

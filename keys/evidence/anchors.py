@@ -7,6 +7,7 @@ The stamped data is the checkpoint's note with the log's own signature, as ``/lo
 
 import datetime as dt
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from asn1crypto import cms, tsp
@@ -20,7 +21,10 @@ from keys.base.errors import FujieError
 from keys.evidence.audit import Event, Outcome, record, record_alone
 from keys.evidence.models import LogAnchor, LogCheckpoint
 from keys.evidence.stored import latest_checkpoint
+from keys.time.errors import TimestampInvalid
+from keys.time.imprints import imprint_of
 from keys.time.source import TimestampSource
+from keys.time.verification import verify_token
 
 PERIOD = dt.timedelta(minutes=10)
 LATE = 3
@@ -42,21 +46,21 @@ async def anchor(database: Database, clock: Clock, source: TimestampSource, *, p
 
     1. is one due?   2. ask the authority, outside any transaction   3. look at its answer   4. keep it, with an event
 
-    Raises what ``source`` raises, and ``AnchorRefused``; a failure is an event as well. The next turn tries again.
+    Raises what ``source`` raises, and ``AnchorRefused``. The next turn tries again.
     """
     async with database.session() as session:
         checkpoint = await _due(session, clock.now(), period)
     if checkpoint is None:
         return None
-    try:
-        token = await source.stamp(hashlib.sha256(checkpoint.note.encode()).digest())
-        if (problem := anchor_problem(token, checkpoint.note)) is not None:
-            raise AnchorRefused(problem)
-    except FujieError as error:
-        event = Event("keys.evidence.anchor", f"log:{checkpoint.size}", Outcome.FAILED, SYSTEM, code=error.code)
-        await record_alone(database, clock.now(), event)
-        raise
+    token = await source.stamp(hashlib.sha256(checkpoint.note.encode()).digest())
+    if (problem := anchor_problem(token, checkpoint.note)) is not None:
+        raise AnchorRefused(problem)
     return await _keep(database, clock.now(), checkpoint, token)
+
+
+async def anchor_failed(database: Database, now: dt.datetime, code: str) -> None:
+    """The event that anchoring has begun to fail."""
+    await record_alone(database, now, Event("keys.evidence.anchor", "log", Outcome.FAILED, SYSTEM, code=code))
 
 
 class AnchorRefused(FujieError):
@@ -128,6 +132,21 @@ def anchor_problem(token: bytes, note: str) -> str | None:
     if hashlib.new(name, note.encode()).digest() != imprint["hashed_message"].native:
         return "it is not over this checkpoint"
     return None
+
+
+def anchor_check(roots: Sequence[bytes]) -> Callable[[bytes, str], str | None]:
+    """As :func:`anchor_problem`, and the token's signature holds and leads to one of ``roots`` (certificates, DER)."""
+
+    def check(token: bytes, note: str) -> str | None:
+        if (problem := anchor_problem(token, note)) is not None:
+            return problem
+        try:
+            verify_token(token, imprint_of(hashlib.sha256(note.encode()).digest(), "sha256"), roots)
+        except TimestampInvalid as error:
+            return error.detail
+        return None
+
+    return check
 
 
 def token_info(token: bytes) -> tsp.TSTInfo | None:

@@ -50,7 +50,8 @@ class Query:
     def said(self) -> dict[str, JSON]:
         """What was asked, for the event."""
         asked = {"actor": self.actor, "object": self.object, "action": self.action, "outcome": self.outcome}
-        times: dict[str, JSON] = {name: value.isoformat() for name, value in (("since", self.since), ("until", self.until)) if value is not None}
+        instants = {"since": self.since, "until": self.until}
+        times: dict[str, JSON] = {name: value.isoformat() for name, value in instants.items() if value is not None}
         return times | {name: str(value) for name, value in asked.items() if value is not None}
 
 
