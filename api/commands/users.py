@@ -1,12 +1,16 @@
 """``fujie user``: accounts of people and staff."""
 
 import secrets
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
+from asn1crypto import pem
 
+from api.applicants import applicant_of
 from api.commands.house import with_house
 from api.wiring import House
 from identity.credentials import enrol_totp, totp_address
@@ -18,6 +22,9 @@ from keys.base.actor import SYSTEM, Role
 from keys.base.db import AsyncSession
 from keys.base.errors import NotFound
 from keys.evidence.audit import JSON, Event, Outcome, record
+from keys.pki.enrolment import Enrolment, enrol_with_new_key, enrol_with_request
+from keys.pki.issuing import IssuedCertificate
+from keys.pki.reads import serial_text
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Accounts.", pretty_exceptions_enable=False)
 
@@ -65,6 +72,41 @@ def create(
         return printed
 
     print(orjson.dumps(with_house(journey)).decode())
+
+
+@app.command()
+def certificate(
+    username: str,
+    output: Annotated[Path, typer.Option("--output", "-o", help="where the certificate and its chain go (PEM), or the PKCS #12 file")],
+    request: Annotated[
+        Path | None, typer.Option("--request", help="the person's PKCS #10 request; without it a key is made for them")
+    ] = None,
+) -> None:
+    """Certify a person's key for logging in. Without --request the key is made here, handed out as PKCS #12 under a passphrase
+    that is asked for (or read from a pipe), and kept nowhere."""
+    passphrase = None if request else _passphrase()
+    asked = request.read_bytes() if request else b""
+
+    async def journey(house: House) -> tuple[IssuedCertificate, bytes]:
+        async with house.database.session() as session:
+            applicant = await applicant_of(session, await _require(session, username))
+        parts = Enrolment(house.database, house.keystore, house.clock, SYSTEM)
+        if passphrase is not None:
+            return await enrol_with_new_key(parts, applicant, passphrase)
+        issued = await enrol_with_request(parts, applicant, asked)
+        return issued, b"".join(pem.armor("CERTIFICATE", der) for der in (issued.certificate, *issued.chain))
+
+    issued, file = with_house(journey)
+    with output.open("xb") as handle:
+        output.chmod(0o600)
+        handle.write(file)
+    print(orjson.dumps({"serial": serial_text(issued.serial), "file": str(output)}).decode())
+
+
+def _passphrase() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Passphrase for the new key", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
 
 
 @app.command()

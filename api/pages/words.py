@@ -129,6 +129,7 @@ SCOPES = {
     "profile": (mark("Your name and level"), mark("Your display name and how well your identity was checked.")),
     "real_name": (mark("Your verified name"), mark("The name the registry confirmed, and at what level. Not your ID number.")),
     "offline_access": (mark("Access while you are away"), mark("The portal may ask again later, until you withdraw it.")),
+    "pki:enrol": (mark("A sign-in certificate"), mark("Having a key of yours certified, with your name, for logging in.")),
     "certificates:read": (mark("Your certificates"), mark("The list of certificates in your name.")),
     "certificates:issue": (mark("Issuing certificates"), mark("Sending approvals in your name.")),
     "identity:check": (mark("Real-name checks"), mark("Asking whether a name and a number belong together.")),

@@ -68,6 +68,13 @@ class Sm2Unavailable(FujieError):
     public = ("本机缺少国密 SM2 支持，请联系管理员。", "This machine lacks SM2 support. Please tell the administrator.")
 
 
+class PassphraseWeak(InvalidInput):
+    """The passphrase that is to protect a handed-out key is shorter than 12 characters, longer than 128, or of too few different ones."""
+
+    code = "PASSPHRASE_WEAK"
+    public = ("口令须为 12 至 128 个字符，且不能过于简单。", "The passphrase needs 12 to 128 characters, and not always the same ones.")
+
+
 class KeyNotFound(NotFound):
     """No stored key has this identifier."""
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ _WITH_NULL = frozenset({Algorithm.RSA2048, Algorithm.RSA3072, Algorithm.RSA4096}
 _NAME_LIMIT = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A.1
 _REGISTER_OF_LEGAL_PERSONS = "NTRCN-"  # ETSI EN 319 412-1 §5.1.4: national trade register, China, then the USCC
 _DIVISION_DIGITS = 6
+_IDENTIFIER = re.compile(r"[0-9a-z-]{8,64}")
+_LIKE_AN_ID_NUMBER = re.compile(r"[0-9]{15}|[0-9]{17}[0-9x]")
 _KEY_IDENTIFIER_OCTETS = 20
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, marks that turn the reading direction, surrogates, line breaks
 
@@ -37,15 +40,17 @@ class Subject:
     """Whom a certificate names.
 
     ``common_name``        CN, at most 64 characters
-    ``organisation``       O, at most 64 characters
+    ``organisation``       O, at most 64 characters; may be empty where ``identifier`` is not: a citizen has none
     ``organisation_code``  USCC, written as organizationIdentifier ``NTRCN-…``; may be empty
     ``division``           GB/T 2260 code, six digits, written as L
+    ``identifier``         serialNumber: an account's identifier, so that two people of one name are two subjects; never an ID number
     """
 
     common_name: str
     organisation: str
     organisation_code: str
     division: str
+    identifier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,42 @@ def subject_name(subject: Subject) -> bytes:
     if len(subject.division) != _DIVISION_DIGITS or not (subject.division.isascii() and subject.division.isdigit()):
         raise SubjectUnsuitable("the division code is not six digits")
     parts = {"country_name": "CN", "locality_name": subject.division}
-    parts["organization_name"] = _clean("organisation", subject.organisation)
+    if subject.organisation or not subject.identifier:
+        parts["organization_name"] = _clean("organisation", subject.organisation)
     if subject.organisation_code:
         parts["organization_identifier"] = _REGISTER_OF_LEGAL_PERSONS + _clean("organisation code", subject.organisation_code)
     parts["common_name"] = _clean("common name", subject.common_name)
+    if subject.identifier:
+        parts["serial_number"] = _identifier(subject.identifier)
     encoded: bytes = x509.Name.build(parts).dump()
+    return encoded
+
+
+def _identifier(text: str) -> str:
+    if _IDENTIFIER.fullmatch(text) is None or _LIKE_AN_ID_NUMBER.search(text):
+        raise SubjectUnsuitable("the identifier is no account's")
+    return text
+
+
+def certified_subject(certificate: bytes) -> Subject:
+    """Whom a certificate of ours names; :func:`subject_name` makes the same octets of it. Raises ``SubjectUnsuitable``."""
+    name = x509.Certificate.load(certificate).subject
+    parts = {attribute["type"].native: attribute["value"].native for rdn in name.chosen for attribute in rdn}
+    subject = Subject(
+        parts.get("common_name", ""),
+        parts.get("organization_name", ""),
+        parts.get("organization_identifier", "").removeprefix(_REGISTER_OF_LEGAL_PERSONS),
+        parts.get("locality_name", ""),
+        parts.get("serial_number", ""),
+    )
+    if subject_name(subject) != name.dump():
+        raise SubjectUnsuitable("a name that is not written here")
+    return subject
+
+
+def certified_key(certificate: bytes) -> bytes:
+    """The SubjectPublicKeyInfo of a certificate, DER."""
+    encoded: bytes = x509.Certificate.load(certificate)["tbs_certificate"]["subject_public_key_info"].dump()
     return encoded
 
 

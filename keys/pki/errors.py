@@ -92,3 +92,55 @@ class KeyCertifiedBefore(Conflict):
 
     code = "PUBLIC_KEY_CERTIFIED_BEFORE"
     public = ("该公钥此前已签发过证书，请更换密钥，或办理续期。", "This key was certified before. Use a new key, or renew the certificate.")
+
+
+class PublicKeyWeak(InvalidInput):
+    """The public key can be broken: RSA below 2048 bits or with a bad exponent, ROCA, close primes, a small subgroup."""
+
+    code = "PUBLIC_KEY_WEAK"
+    public = ("公钥强度不足，请重新生成密钥。", "The public key is weak. Please make a new key.")
+
+
+class RequestMalformed(InvalidInput):
+    """The certification request is no PKCS #10 in DER, or too large."""
+
+    code = "CERTIFICATE_REQUEST_MALFORMED"
+    public = ("证书请求无法解析。", "The certification request cannot be read.")
+
+
+class RequestProofInvalid(InvalidInput):
+    """The request is not signed with the key that it asks to have certified: nothing proves who holds it."""
+
+    code = "CERTIFICATE_REQUEST_PROOF_INVALID"
+    public = ("证书请求的签名无效，无法证明持有私钥。", "The request's signature does not prove possession of the private key.")
+
+
+class RequestUsageUnsuitable(InvalidInput):
+    """The request asks for a use or a name that this kind of certificate does not give."""
+
+    code = "CERTIFICATE_REQUEST_USAGE_UNSUITABLE"
+    public = ("证书请求所要求的用途或名称不在可签发范围内。", "The request asks for a use or a name that is not given here.")
+
+
+class CertificateMalformed(FujieError):
+    """What was about to be signed breaks a rule of RFC 5280, GB/T 20518 or its own profile; nothing was signed."""
+
+    code = "CERTIFICATE_LINT_FAILED"
+    public = ("待签发证书未通过合规检查，未予签发。", "The certificate failed its check before signing and was not issued.")
+
+
+class RenewalUnsuitable(Conflict):
+    """The certificate to renew or replace is revoked, has ended, is an authority's, or another key or subject was asked for."""
+
+    code = "CERTIFICATE_RENEWAL_UNSUITABLE"
+    public = ("该证书不符合续期或换钥条件。", "This certificate cannot be renewed or re-keyed.")
+
+
+class TooManyCertificates(Conflict):
+    """The person holds as many certificates in force as one may."""
+
+    code = "PERSON_CERTIFICATES_TOO_MANY"
+    public = (
+        "您名下有效的登录证书数量已达上限，请先吊销不再使用的证书。",
+        "You hold as many sign-in certificates as one may. Revoke one first.",
+    )

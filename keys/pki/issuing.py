@@ -2,11 +2,12 @@
 
 1. check the order: the profile, the key, the name, the period, and the authority itself
 2. refuse a key that was certified before
-3. reserve: the serial number is written down and committed, in a transaction of its own
-4. sign
-5. keep the certificate and the audit event, in the caller's transaction
+3. lint: a certificate that breaks a rule is not signed (``keys.pki.lint``)
+4. reserve: the serial number is written down and committed, in a transaction of its own
+5. sign
+6. keep the certificate and the audit event, in the caller's transaction
 
-A crash, a refusal or a rollback after step 3 leaves a number without a certificate: the record that one may have been
+A crash, a failure or a rollback after step 4 leaves a number without a certificate: the record that one may have been
 signed, which never left this process. A refusal leaves an audit event of its own.
 """
 
@@ -26,8 +27,16 @@ from keys.base.hot import Statement
 from keys.custody.store import KeyStore, Purpose, StoredKey
 from keys.evidence.audit import JSON, Event, Outcome, record, record_beside
 from keys.models import AuthorityRow, CertificateRow, SerialRow, StoredKeyRow
-from keys.pki.certificate import CertificateFacts, Issuer, Subject, assemble, subject_name, to_be_signed
-from keys.pki.errors import AuthorityExpired, AuthorityRevoked, KeyCertifiedBefore, ProfileUnsuitable, ValidityUnsuitable
+from keys.pki.certificate import CertificateFacts, Issuer, Subject, assemble, signature_algorithm, subject_name, to_be_signed
+from keys.pki.errors import (
+    AuthorityExpired,
+    AuthorityRevoked,
+    CertificateMalformed,
+    KeyCertifiedBefore,
+    ProfileUnsuitable,
+    ValidityUnsuitable,
+)
+from keys.pki.lint import errors, lint
 from keys.pki.profiles import PROFILES, Profile
 from keys.pki.reads import Authority, certificate_ends, certificates_above, chain_above, get_authorities, named, serial_text
 from keys.pki.weak_keys import check_public_key, same_family
@@ -136,8 +145,10 @@ async def certify(
     key: StoredKey,
     order: CertificateOrder,
 ) -> bytes:
-    """Reserve the number, sign, keep: the certificate, DER. The facts are checked by the caller."""
+    """Lint, reserve the number, sign, keep: the certificate, DER. Raises ``CertificateMalformed``."""
     body = to_be_signed(facts, issuer)
+    if broken := errors(lint(body, facts.profile.name, signature_algorithm(key.algorithm).dump(), issuer.subject)):
+        raise CertificateMalformed(", ".join(broken))
     await _reserve(session, now, facts, issuer.authority)
     certificate = assemble(body, key.algorithm, keystore.sign(key, body, Purpose.AUTHORITY))
     row = CertificateRow(

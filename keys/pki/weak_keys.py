@@ -1,5 +1,11 @@
-"""Which public keys may be certified: of a known kind, in their one spelling, and not weak. Plain functions."""
+"""Which public keys may be certified: of a known kind, in their one spelling, and not weak. Plain functions.
 
+What is known against a key anywhere (``keys.custody.verifying_keys``: RSA below 2048 bits, small or even exponents, ROCA) is
+refused here too; more is asked of a key that we are to certify: the sizes we know, no small factor, primes apart, and for
+Ed25519 a point that generates the group.
+"""
+
+import math
 from collections.abc import Collection
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -8,25 +14,69 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from keys.custody import sm2
 from keys.custody.errors import PublicKeyInvalid
 from keys.custody.store import Algorithm
-from keys.pki.errors import PublicKeyUnsuitable
+from keys.custody.verifying_keys import read_public_key, weakness
+from keys.pki.errors import PublicKeyUnsuitable, PublicKeyWeak
 
 _SM2_CURVE_OID = bytes.fromhex("06082a811ccf5501822d")
 _CURVES = {"secp256r1": Algorithm.P256, "secp384r1": Algorithm.P384}
 _RSA_SIZES = {2048: Algorithm.RSA2048, 3072: Algorithm.RSA3072, 4096: Algorithm.RSA4096}
 
+_SPKI_OCTETS = 600  # RSA-4096 takes 550
+_SIEVE = 752  # CA/Browser Forum BR §6.1.6: no factor smaller than 752
+_SMALL_FACTORS = math.prod(number for number in range(2, _SIEVE) if all(number % divisor for divisor in range(2, math.isqrt(number) + 1)))
+_FERMAT_ROUNDS = 100  # BR §6.1.1.3: what 100 rounds of Fermat's method factor is refused
+
+_ED25519_PRIME = 2**255 - 19
+_ED25519_D = -121665 * pow(121666, -1, _ED25519_PRIME) % _ED25519_PRIME
+
 
 def key_algorithm(public_key: bytes) -> Algorithm:
-    """The kind of a public key in its canonical SPKI, DER. Raises ``PublicKeyUnsuitable``."""
+    """The kind of a public key in its canonical SPKI, DER. Raises ``PublicKeyUnsuitable`` or ``PublicKeyWeak``."""
+    if len(public_key) > _SPKI_OCTETS:
+        raise PublicKeyUnsuitable(f"a public key of {len(public_key)} octets")
     if _is_sm2(public_key):
         return _sm2(public_key)
+    if read_public_key(public_key) is None:
+        raise PublicKeyUnsuitable("no SubjectPublicKeyInfo that we know")
+    if (known := weakness(public_key)) is not None:
+        raise PublicKeyWeak(known)
+    return _international(public_key)
+
+
+def _international(public_key: bytes) -> Algorithm:
     try:
         key = load_der_public_key(public_key)
     except Exception as error:  # it raises several kinds for malformed octets, and all mean the same here
-        raise PublicKeyUnsuitable("no SubjectPublicKeyInfo that we know") from error
+        raise PublicKeyUnsuitable("no public key, or a point that is not on its curve") from error
     algorithm = _kind(key)
     if algorithm is None or key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != public_key:
         raise PublicKeyUnsuitable("a kind of key that is not certified here, or not in its one spelling")
+    if (found := _weakness(key)) is not None:
+        raise PublicKeyWeak(found)
     return algorithm
+
+
+def _weakness(key: object) -> str | None:
+    if isinstance(key, rsa.RSAPublicKey):
+        modulus = key.public_numbers().n
+        if math.gcd(modulus, _SMALL_FACTORS) != 1:
+            return "an RSA modulus with a small factor"
+        return "an RSA modulus whose primes are close to each other" if has_close_primes(modulus) else None
+    if isinstance(key, ed25519.Ed25519PublicKey) and _is_low_order(key.public_bytes_raw()):
+        return "an Ed25519 key in a small subgroup"
+    return None
+
+
+def has_close_primes(modulus: int) -> bool:
+    """Whether a hundred rounds of Fermat's method find the two primes of an odd number: a² − n = b² gives (a − b)(a + b)."""
+    first = math.isqrt(modulus - 1) + 1
+    return any(math.isqrt(rest := a * a - modulus) ** 2 == rest for a in range(first, first + _FERMAT_ROUNDS))
+
+
+def _is_low_order(point: bytes) -> bool:
+    """The orders 1, 2 and 4 have y = ±1 or 0; at order 8, doubling gives y = 0: d·y⁴ + 2y² − 1 = 0 (RFC 8032 §5.1.4)."""
+    y = (int.from_bytes(point, "little") & (1 << 255) - 1) % _ED25519_PRIME
+    return y in (0, 1, _ED25519_PRIME - 1) or (_ED25519_D * y**4 + 2 * y * y - 1) % _ED25519_PRIME == 0
 
 
 def _is_sm2(public_key: bytes) -> bool:
@@ -52,7 +102,7 @@ def _kind(key: object) -> Algorithm | None:
 
 
 def check_public_key(public_key: bytes, algorithms: Collection[Algorithm]) -> Algorithm:
-    """Refuses what is none of these kinds in its canonical SPKI: ``PublicKeyUnsuitable``."""
+    """Refuses what is none of these kinds in its canonical SPKI (``PublicKeyUnsuitable``) and what is weak (``PublicKeyWeak``)."""
     algorithm = key_algorithm(public_key)
     if algorithm not in algorithms:
         raise PublicKeyUnsuitable(f"{algorithm} is none of {', '.join(sorted(algorithms))}")
