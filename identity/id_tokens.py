@@ -13,11 +13,12 @@ from typing import Any
 import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import import_key
+from joserfc.jwk import OctKey, import_key
 
 from identity.clients import ID_TOKEN_ALGORITHMS
 from keys.base.db import Database
 from keys.custody.store import KeyStore
+from keys.custody.verifying_keys import weakness
 from keys.evidence.audit import JSON
 from keys.jwks import KeyPlan, read_plan, sign_jws
 from keys.schedule import DEFAULT, Schedule
@@ -60,6 +61,11 @@ class KeyRing:
 
 def recognise(known: dict[str, Any], typ: str, token: str) -> dict[str, Any] | None:
     """The claims of ``token`` if one of the known keys (a JWK Set) signed it, else None."""
+    return _object(signed_payload(known, typ, token)) or None
+
+
+def signed_payload(known: dict[str, Any], typ: str | None, token: str) -> bytes | None:
+    """What ``token`` holds, of whatever kind, if one of the known keys (a JWK Set) signed it as a ``typ``, else None."""
     if not COMPACT.fullmatch(token):
         return None
     parts = [_decoded(part) for part in token.split(".")]
@@ -68,10 +74,13 @@ def recognise(known: dict[str, Any], typ: str, token: str) -> dict[str, Any] | N
     if None in parts or key is None or header.get("typ") != typ or "crit" in header:
         return None
     try:
-        verified = jws.deserialize_compact(token, import_key(key), algorithms=[key["alg"]])
+        imported = import_key(key)
+        if isinstance(imported, OctKey) or weakness(imported.as_der(private=False)):
+            return None
+        verified = jws.deserialize_compact(token, imported, algorithms=[key["alg"]])
     except (JoseError, ValueError):
         return None
-    return _object(verified.payload) or None
+    return verified.payload
 
 
 def _key_of(known: dict[str, Any], header: dict[str, Any]) -> dict[str, Any] | None:
