@@ -40,7 +40,10 @@ def verify(
     files: Annotated[list[Path] | None, typer.Argument(metavar="FILE…", help="PDF, OFD, seal file or picture of a QR code")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a file")] = False,
     trust: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="trusted roots (PEM) or a signed trust list, in place of the home's", exists=True, dir_okay=False)
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="trusted roots (PEM) or a signed trust list, in place of the home's", exists=True, dir_okay=False
+        ),
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="judge as of this time, ISO 8601 (UTC where no zone is given)")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="open no socket (this version never does)")] = False,
