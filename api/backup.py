@@ -131,6 +131,7 @@ def restore(database_url: str, blobs: Path, source: Path) -> Manifest:
     if holds_tables(database_url):
         raise RestoreWouldOverwrite("the database")
     _run("pg_restore", database_url, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(source / _DUMP))
+    _make_folder(blobs)
     for path in _files(source / _BLOBS):
         _copy(path, source / _BLOBS, blobs)
     _make_durable(blobs)

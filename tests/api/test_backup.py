@@ -97,6 +97,12 @@ async def test_modes_let_nobody_else_read(instance: Instance) -> None:
     assert instance.target.stat().st_mode & 0o077 == 0
 
 
+async def test_an_instance_without_documents_comes_back(instance: Instance, empty_url: str, tmp_path: Path) -> None:
+    instance.blobs = tmp_path / "none"
+    assert (await instance.back_up()).files == 0
+    assert backup.restore(empty_url, tmp_path / "restored", instance.target).files == 0
+
+
 async def test_an_existing_folder_is_not_touched(instance: Instance) -> None:
     instance.target.mkdir()
     with pytest.raises(backup.BackupExists):
