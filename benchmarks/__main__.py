@@ -11,7 +11,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import floors, instance, issue, machine, parts, sign_in, verify
+from benchmarks import floors, instance, issue, machine, ocsp, parts, sign_in, verify
 from benchmarks.bench import Bench
 from benchmarks.measure import pace
 from benchmarks.peers.credentials import make_credentials
@@ -28,6 +28,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "parts": parts.figure,
     "verify": verify.figure,
     "sign_in": sign_in.figure,
+    "ocsp": ocsp.figure,
     "floors": floors.figure,
 }
 

@@ -6,6 +6,7 @@ question again. Writing strings templates together: an answer is written in micr
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -120,10 +121,44 @@ def parse_request(data: bytes) -> OcspRequest:
     """What is asked. A signature is not asked for and not looked at. Raises :class:`RequestMalformed`."""
     if len(data) > LARGEST_REQUEST:
         raise RequestMalformed("too large")
+    if (usual := _usual_request(data)) is not None:
+        return usual
     try:
         return _request(der.read(data))
     except NotDer as error:
         raise RequestMalformed(str(error)) from error
+
+
+_USUAL = re.compile(
+    rb"0(?:\x81.|.)0(?:\x81.|.)0.0.0.("
+    + b"|".join(re.escape(algorithm) for algorithm in ALGORITHMS)
+    + rb")\x04(?:\x14(.{20})\x04\x14(.{20})|\x20(.{32})\x04\x20(.{32}))\x02.([\x00-\x7f].{0,20}?)"
+    + rb"(?:\xa2.0.0."
+    + re.escape(_NONCE)
+    + rb"\x04.(\x04.{2,64}))?",
+    re.DOTALL,
+)
+
+
+def _usual_request(data: bytes) -> OcspRequest | None:
+    """One question, perhaps with a nonce, as nearly every client writes it; None: look closely.
+
+    Taken only if writing it again gives the same octets, so it is exactly what the close look would find, ten times faster.
+    """
+    match = _USUAL.fullmatch(data)
+    if match is None:
+        return None
+    algorithm, nonce = match[1], match[7]
+    name_hash, key_hash, serial = match[2] or match[4], match[3] or match[5], int.from_bytes(match[6])
+    encoded = cert_id(algorithm, name_hash, key_hash, serial)
+    extensions = b""
+    if nonce is not None:
+        if nonce[1] != len(nonce) - 2:
+            return None
+        extensions = der.encode(_EXPLICIT_2, der.sequence(der.sequence(_NONCE, der.octet_string(nonce))))
+    if der.sequence(der.sequence(der.sequence(der.sequence(encoded)), extensions)) != data:
+        return None
+    return OcspRequest((CertId(encoded, algorithm, name_hash, key_hash, serial),), nonce)
 
 
 def _request(root: Element) -> OcspRequest:

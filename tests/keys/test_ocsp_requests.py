@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keys.base import der
-from keys.pki.ocsp_format import LARGEST_REQUEST, RequestMalformed, ResponseStatus, failure, parse_request
+from keys.pki.ocsp_format import LARGEST_REQUEST, RequestMalformed, ResponseStatus, _request, _usual_request, failure, parse_request
 
 
 def plain(serial: int = 0x1234567890, nonce: bytes | None = None) -> bytes:
@@ -28,6 +28,20 @@ def test_what_others_write_is_read(serial, nonce):
     assert (asked.serial, asked.name_hash, asked.key_hash) == (serial, b"n" * 20, b"k" * 20)
     assert request.nonce == (None if nonce is None else der.octet_string(nonce))
     assert asked.encoded in plain(serial, nonce)
+
+
+@settings(max_examples=200)
+@given(st.data(), st.sampled_from([hashes.SHA1(), hashes.SHA256()]), st.none() | st.binary(min_size=1, max_size=70))
+def test_the_quick_look_finds_what_the_close_look_finds(data, algorithm, nonce):
+    size = algorithm.digest_size
+    serial = data.draw(st.integers(min_value=1, max_value=2**159 - 1))
+    builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(b"n" * size, b"k" * size, serial, algorithm)
+    builder = builder.add_extension(x509.OCSPNonce(nonce), critical=False) if nonce else builder
+    whole = bytearray(builder.build().public_bytes(serialization.Encoding.DER))
+    assert _usual_request(bytes(whole)) == _request(der.read(bytes(whole))) or len(nonce or b"") > 62
+    whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    if (quick := _usual_request(bytes(whole))) is not None:
+        assert quick == _request(der.read(bytes(whole)))
 
 
 @settings(max_examples=300)
