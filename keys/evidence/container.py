@@ -4,6 +4,7 @@ Any ``tar`` opens it. We write it ourselves, member by member, so that it stream
 octet of padding must be what we would have written, so that no octet of the file can be changed unseen.
 """
 
+import functools
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,11 +40,12 @@ class Member:
     def named(self) -> str:
         """Its name; raises ExportMalformed unless header and padding are in their canonical spelling."""
         name = self.header[:100].rstrip(b"\0")
-        if not name.isascii() or self.header != _header(name.decode(), len(self.data)) or any(self.padding):
+        if not name.isascii() or self.header != _header(name.decode(), len(self.data)) or self.padding != bytes(len(self.padding)):
             raise ExportMalformed("a header or padding was changed")
         return name.decode()
 
 
+@functools.lru_cache(4096)
 def _header(name: str, size: int) -> bytes:
     info = tarfile.TarInfo(name)
     info.size = size

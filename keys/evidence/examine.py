@@ -65,18 +65,21 @@ def examine(
     kept: Sequence[str] = (),
     anchor_check: AnchorCheck = anchor_problem,
     arithmetic: Arithmetic | None = None,
+    to_first: bool = False,
 ) -> AuditReport:
     """What an export is worth. ``log``, ``witnesses``: keys from their owners; without them the export's own are believed, and
-    that is a notice. ``kept``: checkpoint notes from outside. Never raises for anything the file may hold.
+    that is a notice. ``kept``: checkpoint notes from outside. ``to_first``: read on only to the first problem.
+    Never raises for anything the file may hold.
     """
     report = AuditReport()
     try:
         reader = _Reader(members, arithmetic or Arithmetic())
         check = _begin(reader, log, witnesses, kept, arithmetic or Arithmetic())
         report = check.report
-        _tiles(reader, check, anchor_check)
-        check.finish()
-        _manifest(reader, check)
+        _tiles(reader, check, anchor_check, to_first=to_first)
+        if not (to_first and report.problems):
+            check.finish()
+            _manifest(reader, check)
     except (ExportMalformed, MalformedNote) as error:
         report.add(f"the export is malformed: {error.detail}")
     return report
@@ -112,10 +115,10 @@ def _keys(text: str) -> list[VerifierKey]:
     return found
 
 
-def _tiles(reader: _Reader, check: Recheck, anchor_check: AnchorCheck) -> None:
+def _tiles(reader: _Reader, check: Recheck, anchor_check: AnchorCheck, *, to_first: bool) -> None:
     """Tile after tile until the manifest."""
     index = 0
-    while not reader.ended and reader.name != "manifest":
+    while not reader.ended and reader.name != "manifest" and not (to_first and check.report.problems):
         chunk = reader.take(bodies_name(index))
         notes = _notes(reader.take(checkpoints_name(index)))
         tokens = list(_anchors(reader))

@@ -24,6 +24,7 @@ def entry_of(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()
 
 
+@functools.lru_cache(4096)
 def index_path(index: int) -> str:
     """1234067 → ``x001/x234/067``: groups of three digits, all but the last with an ``x`` before it."""
     digits = str(index)
