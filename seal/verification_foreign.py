@@ -1,61 +1,33 @@
 """Judging PDFs signed in another profile: PAdES and adbe.pkcs7 signatures and document time stamps, through pyHanko.
 
-pyHanko's answer is taken under the rules of LIBRARIES.md ("Verifying PDFs"): the last signature or time stamp covers the entire
-file, revocation data is required, paths are short, ``/Contents`` is one DER value in one spelling. No address is ever fetched.
+pyHanko reads the file, compares revisions and finds the signer; its answer is taken under the rules of LIBRARIES.md ("Verifying
+PDFs"): the last signature or time stamp covers the entire file, ``/Contents`` is one DER value in one spelling. Chains, revocation and
+the signatures themselves are judged by ours (:mod:`seal.verification_chain`). No address is ever fetched.
 """
 # mypy: allow-untyped-calls
 
 import asyncio
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
-from asn1crypto import x509
-from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
-from pyhanko.sign.validation.dss import DocumentSecurityStore
-from pyhanko.sign.validation.errors import NoDSSFoundError, SignatureValidationError
+from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
-from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import DocumentTimestampStatus, PdfSignatureStatus, SignatureCoverageLevel
-from pyhanko_certvalidator import ValidationContext
 
 from keys.base import der
+from keys.pki.validation import Fault, Reason
 from seal.extraction import first_value
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, open_question, passed, summed_up, unsigned
-from seal.verification_path import MAX_CANDIDATES, MAX_DEPTH, read_certificate
+from seal.verification_chain import SIGNER, TIME_STAMPER, Chain, Evidence
+from seal.verification_path import MAX_CANDIDATES
 from seal.verification_pdf import UNREADABLE, SignatureField, attached_metadata, entry, open_pdf, signature_fields
 
 Status = PdfSignatureStatus | DocumentTimestampStatus
-_USES = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"})
 _INDETERMINATE = {one.name for one in AdESIndeterminate}
 _UPPER, _LOWER = frozenset(b"0123456789ABCDEF"), frozenset(b"0123456789abcdef")
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """Certificates and revocation data of the file and of the asker, as pyHanko takes them."""
-
-    anchors: tuple[x509.Certificate, ...]
-    others: tuple[x509.Certificate, ...]
-    crls: tuple[Any, ...]
-    ocsps: tuple[Any, ...]
-    at: dt.datetime
-
-    def context(self, revocation: str = "require") -> ValidationContext:
-        return ValidationContext(
-            trust_roots=list(self.anchors),
-            other_certs=list(self.others),
-            crls=list(self.crls),
-            ocsps=list(self.ocsps),
-            moment=self.at,
-            allow_fetching=False,
-            revocation_mode=revocation,
-            time_tolerance=dt.timedelta(0),
-        )
 
 
 def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
@@ -63,8 +35,8 @@ def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
     reader = open_pdf(data)
     signatures = list(reader.embedded_signatures)
     last = max(signatures, key=lambda signature: signature.signed_revision, default=None)
-    material = _material(reader, trust, at)
-    verdicts = [_judge(data, signature, signature is last, material) for signature in signatures]
+    evidence = Evidence.of(reader, trust, at)
+    verdicts = [_judge(data, signature, signature is last, evidence) for signature in signatures]
     # pyHanko passes over kinds it does not know, such as /GM.sm2seal: nobody may take them for absent.
     known = {signature.field_name for signature in signatures}
     verdicts += [_unjudged(field) for field in signature_fields(reader) if field.name not in known]
@@ -78,30 +50,18 @@ def _unjudged(field: SignatureField) -> SignatureVerdict:
     )
 
 
-def _material(reader: PdfFileReader, trust: Trust, at: dt.datetime) -> Material:
-    given = [party for party in map(read_certificate, trust.certificates) if party]
-    anchors = tuple(x509.Certificate.load(party.encoded) for party in given if party.self_issued)
-    helpers = [x509.Certificate.load(party.encoded) for party in given if not party.self_issued]
-    try:
-        store = DocumentSecurityStore.read_dss(reader)
-    except NoDSSFoundError:
-        return Material(anchors, tuple(helpers), trust.crls, (), at)
-    context = store.as_validation_context({"allow_fetching": False, "trust_roots": []})
-    others = (*store.load_certs(), *helpers)[:MAX_CANDIDATES]
-    return Material(anchors, others, (*context.crls, *trust.crls), tuple(context.ocsps), at)
-
-
-def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, material: Material) -> SignatureVerdict:
+def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, evidence: Evidence) -> SignatureVerdict:
     stamp = signature.sig_object_type == "/DocTimeStamp"
     checks = [passed("FORMAT", "PDF with a document time stamp" if stamp else "signed PDF"), *_form(data, signature)]
     try:
-        status = asyncio.run(_validated(signature, stamp, material.context()))
-        unrevoked = _lacks_only_revocation(signature, stamp, material, status)
+        chain = evidence.chain(signature.signed_data, TIME_STAMPER if stamp else SIGNER)
+        stamper = evidence.stamper(signature.signer_info)
+        status = asyncio.run(_validated(signature, stamp, chain, stamper, evidence))
     except SignatureValidationError as error:
         reason = error.ades_subindication.standard_name if error.ades_subindication else "FORMAT_FAILURE"
         checks.append((open_question if reason in _INDETERMINATE else failed)("SIGNATURE", _short(error.failure_message), reason))
     else:
-        checks += _findings(signature, status, is_last, unrevoked)
+        checks += _findings(signature, status, is_last, chain, stamper)
     return judged(
         signature.field_name,
         checks,
@@ -111,17 +71,10 @@ def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, material
     )
 
 
-def _lacks_only_revocation(signature: EmbeddedPdfSignature, stamp: bool, material: Material, status: Status) -> bool:
-    """pyHanko names missing revocation data and other troubles of the chain alike: ask again without it, for the name only."""
-    if status.trust_problem_indic is not AdESIndeterminate.CERTIFICATE_CHAIN_GENERAL_FAILURE:
-        return False
-    return bool(asyncio.run(_validated(signature, stamp, material.context("soft-fail"))).trusted)
-
-
-async def _validated(signature: EmbeddedPdfSignature, stamp: bool, context: ValidationContext) -> Status:
+async def _validated(signature: EmbeddedPdfSignature, stamp: bool, chain: Chain, stamper: Chain, evidence: Evidence) -> Status:
     if stamp:
-        return await async_validate_pdf_timestamp(signature, context)
-    return await async_validate_pdf_signature(signature, context, ts_validation_context=context, key_usage_settings=_USES)
+        return await async_validate_pdf_timestamp(signature, evidence.context(chain))
+    return await async_validate_pdf_signature(signature, evidence.context(chain), ts_validation_context=evidence.context(stamper))
 
 
 def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
@@ -147,14 +100,14 @@ def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
         yield passed("CMS_FORM", "one DER value")
 
 
-def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool, unrevoked: bool) -> Iterator[Check]:
+def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool, chain: Chain, stamper: Chain) -> Iterator[Check]:
     yield _coverage(status, is_last)
     yield _certification(signature, status)
     yield passed("DATA_HASH") if status.intact else failed("DATA_HASH", "the file was changed after signing")
     mechanism = str(status.pkcs7_signature_mechanism)
     yield passed("SIGNATURE", mechanism) if status.valid else failed("SIGNATURE", "the signature does not hold")
-    yield from _trust(status, unrevoked)
-    yield _timestamp(status)
+    yield from _trust(status, chain)
+    yield _timestamp(status, stamper)
 
 
 def _coverage(status: Status, is_last: bool) -> Check:
@@ -177,37 +130,33 @@ def _certification(signature: EmbeddedPdfSignature, status: Status) -> Check:
     return passed("DOCMDP", f"changes permitted by the signer: P {level.value}")
 
 
-def _trust(status: Status, unrevoked: bool) -> Iterator[Check]:
-    problem = status.trust_problem_indic.standard_name if status.trust_problem_indic else None
-    path = status.validation_path
-    if status.revocation_details is not None:
-        yield passed("CHAIN", _anchor(status))
-        yield failed("REVOCATION", f"revoked {status.revocation_details.revocation_date:%Y-%m-%d}", problem or "REVOKED_NO_POE")
-    elif unrevoked or problem == "TRY_LATER" or (problem and problem.startswith("REVOCATION")):
-        yield passed("CHAIN", _anchor(status))
-        yield open_question("REVOCATION", "no usable revocation data for a certificate of the chain", "TRY_LATER")
-    elif problem or path is None:
-        yield open_question("CHAIN", "the chain does not hold", problem or "NO_CERTIFICATE_CHAIN_FOUND")
-        yield open_question("REVOCATION", "not asked without a chain")
-    elif len(path) > MAX_DEPTH:
-        yield open_question("CHAIN", f"more than {MAX_DEPTH} certificates", "CHAIN_CONSTRAINTS_FAILURE")
+def _trust(status: Status, chain: Chain) -> Iterator[Check]:
+    """Ours judges the chain; pyHanko, which was told to trust the signer's certificate, may still object to an algorithm."""
+    fault = chain.found.fault
+    if fault is None and status.valid and not status.trusted:
+        problem = status.trust_problem_indic
+        fault = Fault(Reason.ALGORITHM_REFUSED, problem.standard_name if problem else "not accepted")
+    if fault is None or fault.reason in (Reason.REVOKED, Reason.REVOCATION_UNKNOWN):
+        yield passed("CHAIN", " < ".join(party.name for party in chain.found.path))
     else:
-        yield passed("CHAIN", _anchor(status))
+        yield open_question("CHAIN", fault.detail, fault.sub_indication)
+        yield open_question("REVOCATION", "not asked without a chain")
+        return
+    if fault is None:
         yield passed("REVOCATION", "not revoked")
+    elif fault.reason is Reason.REVOKED:
+        yield failed("REVOCATION", fault.detail, fault.sub_indication)
+    else:
+        yield open_question("REVOCATION", fault.detail, fault.sub_indication)
 
 
-def _anchor(status: Status) -> str:
-    path = status.validation_path
-    return str(path.first.subject.human_friendly)[:200] if path is not None and hasattr(path.first, "subject") else ""
-
-
-def _timestamp(status: Status) -> Check:
+def _timestamp(status: Status, stamper: Chain) -> Check:
     if isinstance(status, DocumentTimestampStatus):
         return notice("TIMESTAMP", f"states {status.timestamp:%Y-%m-%dT%H:%M:%SZ}")
     token = status.timestamp_validity
     if token is None:
         return notice("TIMESTAMP", "no trusted time stamp: the time is the signer's claim")
-    if token.valid and token.intact and token.trusted:
+    if token.valid and token.intact and token.trusted and stamper.found.fault is None:
         return passed("TIMESTAMP", f"{token.timestamp:%Y-%m-%dT%H:%M:%SZ}")
     return notice("TIMESTAMP", "there is a time stamp that does not hold or is not trusted")
 

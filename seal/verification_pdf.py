@@ -55,10 +55,11 @@ class SignatureField:
 
 @dataclass(frozen=True, slots=True)
 class SecurityStore:
-    """Certificates and CRLs of the DSS (EN 319 142-1 §5.4.2), DER."""
+    """Certificates, CRLs and OCSP responses of the DSS (EN 319 142-1 §5.4.2), DER."""
 
     certificates: tuple[bytes, ...]
     crls: tuple[bytes, ...]
+    responses: tuple[bytes, ...] = ()
 
 
 def entry(dictionary: Any, key: str, default: Any = None) -> Any:
@@ -103,7 +104,7 @@ def _leaves(fields: Any, prefix: str, inherited: str | None, depth: int) -> Iter
 def security_store(reader: PdfFileReader) -> SecurityStore:
     """The document security store; empty where there is none. Raises one of :data:`UNREADABLE`."""
     store = entry(reader.root, "/DSS", {})
-    return SecurityStore(_streams(entry(store, "/Certs", ())), _streams(entry(store, "/CRLs", ())))
+    return SecurityStore(*(_streams(entry(store, kind, ())) for kind in ("/Certs", "/CRLs", "/OCSPs")))
 
 
 def _streams(references: Any) -> tuple[bytes, ...]:

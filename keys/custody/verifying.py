@@ -197,6 +197,8 @@ def _loaded(public: bytes) -> object:
     key = read_public_key(public)
     if key is not None and key.kind == EC and key.curve == SM2:
         return None  # an SM2 key signs with SM2 only
+    if key is not None and key.modulus:
+        return rsa.RSAPublicNumbers(key.exponent, key.modulus).public_key()  # the library reads no key that is for PSS alone
     return load_der_public_key(public)
 
 
