@@ -50,10 +50,12 @@ def read_request(octets: bytes) -> CertificationRequest:
         strict.read(der)
         request = csr.CertificationRequest.load(der, strict=True)
         found = _request(request)
+        proof = _proof(request)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise RequestMalformed("no CertificationRequest") from error
     key_algorithm(found.public_key)
-    _check_proof(request, found.public_key)
+    if not verify_signature(found.public_key, *proof):
+        raise RequestProofInvalid("the signature of the request does not verify under its own key")
     return found
 
 
@@ -100,13 +102,12 @@ def _wishes(attributes: csr.CRIAttributes) -> dict[str, core.Asn1Value]:
     return wishes
 
 
-def _check_proof(request: csr.CertificationRequest, public_key: bytes) -> None:
-    message: bytes = request["certification_request_info"].dump()
-    signature = request["signature"].contents[1:]
-    if request["signature"].contents[:1] != b"\0" or not verify_signature(
-        public_key, request["signature_algorithm"].dump(), message, signature
-    ):
-        raise RequestProofInvalid("the signature of the request does not verify under its own key")
+def _proof(request: csr.CertificationRequest) -> tuple[bytes, bytes, bytes]:
+    """The algorithm (DER), what was signed, and the signature."""
+    signature = request["signature"].contents
+    if signature[:1] != b"\0":
+        raise RequestMalformed("a signature that is not of whole octets")
+    return request["signature_algorithm"].dump(), request["certification_request_info"].dump(), signature[1:]
 
 
 def check_wishes(request: CertificationRequest, profile: Profile, names: frozenset[str] = frozenset()) -> None:
