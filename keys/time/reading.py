@@ -101,8 +101,11 @@ def read_token(octets: bytes) -> Token:
     signers = _next(rest, _SET, der_values.children) or []
     if rest or len(signers) != 1:
         raise NotDer("not exactly one signer")
+    signer = _signer_info(signers[0])
+    if signer.digest_algorithm not in [_algorithm(one) for one in der_values.children(algorithms)]:
+        raise NotDer("the signer's digest algorithm is not announced")  # RFC 5652 §5.1: no octet is left that says nothing
     plain = tuple(one.encoded for one in certificates if one.tag == der.SEQUENCE)
-    return Token(read_info(octets_of_info), octets_of_info, plain, _signer_info(signers[0]))
+    return Token(read_info(octets_of_info), octets_of_info, plain, signer)
 
 
 def _encapsulated(element: Element) -> bytes:

@@ -5,16 +5,14 @@
 3. the signed attributes name the content type, its digest and the signer's certificate   RFC 5652 §5.4, RFC 5816
 4. the signature holds under that certificate
 5. the certificate is for time stamping and for nothing else, and says so critically  RFC 3161 §2.3
-6. a path leads from it to an anchor, every certificate on it valid at genTime
-
-Whether a certificate on the path was revoked is not asked here: the caller who keeps revocation lists judges that at genTime.
+6. a path leads from it to an anchor, every certificate on it valid at genTime, and none revoked by then where lists are at hand
 """
 
 import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asn1crypto.x509 import Certificate
 
@@ -22,7 +20,7 @@ from keys.base import der, der_values
 from keys.base.der import NotDer
 from keys.custody.sm2 import sm3
 from keys.custody.verifying import algorithm_identifier, verify_signature
-from keys.pki.validation_certificate import Party, read_certificate
+from keys.pki.validation import Material, Party, Rules, validate
 from keys.time.errors import TimestampInvalid
 from keys.time.imprints import Imprint
 from keys.time.reading import SignerInfo, Token, read_token
@@ -32,7 +30,7 @@ _CONTENT_TYPE, _MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
 _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"
 _TST_INFO = der.object_identifier("1.2.840.113549.1.9.16.1.4")
 _RSA = "1.2.840.113549.1.1.1"
-_MOST_CERTIFICATES, _MOST_STEPS = 16, 6
+_RULES = Rules(extended_key_usage=TIME_STAMPING, extended_required=True)
 _SIGNING_USE = frozenset({"digital_signature", "non_repudiation"})
 
 _DIGESTS: Mapping[str, Callable[[bytes], bytes]] = {
@@ -67,34 +65,34 @@ class Timestamp:
     path: tuple[bytes, ...]
 
 
-def verify_token(octets: bytes, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes] = ()) -> Timestamp:
+def verify_token(
+    octets: bytes, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes] = (), lists: Sequence[bytes] = ()
+) -> Timestamp:
     """The facts of a token over ``imprint`` whose signer an anchor (certificate, DER) vouches for; ``TimestampInvalid``.
 
-    ``more``: certificates to build the path with besides those the token carries.
+    ``more``   certificates to build the path with besides those the token carries
+    ``lists``  revocation lists (DER); once there are any, every certificate below the anchor must be covered by one
     """
     try:
-        return _judge(read_token(octets), imprint, anchors, more)
+        return _judge(read_token(octets), imprint, anchors, more, lists)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise TimestampInvalid(f"no time stamp: {error}") from error
 
 
-def _judge(token: Token, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes]) -> Timestamp:
+def _judge(token: Token, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes], lists: Sequence[bytes]) -> Timestamp:
     if token.info.imprint.algorithm != imprint.algorithm or not hmac.compare_digest(token.info.imprint.digest, imprint.digest):
         raise TimestampInvalid("it stamps something else")
-    others = _parties((*token.certificates[:_MOST_CERTIFICATES], *more))
-    signer = _signer(token.signer, others)
+    material = Material.read(anchors, (*token.certificates, *more), lists)
+    signer = _signer(token.signer, material.candidates)
     _check_attributes(token, signer)
     _check_signature(token.signer, signer)
     _check_purpose(signer)
-    path = _path(signer, others, _parties(anchors), token.info.instant)
     info = token.info
-    return Timestamp(
-        info.instant, info.accuracy, info.ordering, info.policy, info.serial, info.nonce, signer.name, tuple(one.encoded for one in path)
-    )
-
-
-def _parties(certificates: Sequence[bytes]) -> list[Party]:
-    return [party for one in certificates if (party := read_certificate(one)) is not None]
+    found = validate(signer, material, info.instant, replace(_RULES, revocation=bool(lists)))
+    if found.fault is not None:
+        raise TimestampInvalid(f"nobody who is trusted vouches for its signer at that instant: {found.fault.reason}")
+    path = tuple(one.encoded for one in found.path)
+    return Timestamp(info.instant, info.accuracy, info.ordering, info.policy, info.serial, info.nonce, signer.name, path)
 
 
 def _signer(info: SignerInfo, parties: Sequence[Party]) -> Party:
@@ -159,27 +157,3 @@ def _check_purpose(signer: Party) -> None:
         raise TimestampInvalid("its signer's certificate is not for time stamping alone")
     if signer.key_usage is not None and not signer.key_usage <= _SIGNING_USE:
         raise TimestampInvalid("its signer's key is for other uses too")
-
-
-def _path(signer: Party, others: Sequence[Party], anchors: Sequence[Party], at: dt.datetime) -> list[Party]:
-    """From the signer to an anchor, each step a certificate that may issue, was valid then and whose signature holds."""
-    path = [signer]
-    while len(path) < _MOST_STEPS:
-        if not path[-1].valid_at(at):
-            break
-        anchor = _issuer(path[-1], anchors, at)
-        if anchor is not None:
-            return [*path, anchor]
-        above = _issuer(path[-1], [one for one in others if one not in path], at)
-        if above is None:
-            break
-        path.append(above)
-    raise TimestampInvalid("nobody who is trusted vouches for its signer at that instant")
-
-
-def _issuer(party: Party, candidates: Sequence[Party], at: dt.datetime) -> Party | None:
-    for one in candidates[:_MOST_CERTIFICATES]:
-        may = one.subject == party.issuer and one.is_authority and one.may("key_cert_sign") and one.valid_at(at)
-        if may and verify_signature(one.public, party.algorithm_identifier, party.signed, party.signature):
-            return one
-    return None
