@@ -97,20 +97,8 @@ def openssl(folder: Path) -> Iterator[Party]:
     home.mkdir(exist_ok=True)
     issuer, leaf = _authority(home)
     port = free_port()
-    words = [
-        "-port",
-        str(port),
-        "-index",
-        "index.txt",
-        "-CA",
-        "ca.pem",
-        "-rsigner",
-        "responder.pem",
-        "-rkey",
-        "responder.key",
-        "-nmin",
-        "60",
-    ]
+    signer = ["-rsigner", "responder.pem", "-rkey", "responder.key"]
+    words = [program, "ocsp", "-port", str(port), "-index", "index.txt", "-CA", "ca.pem", *signer, "-nmin", "60"]
     with (home / "log").open("wb") as log, subprocess.Popen(words, cwd=home, stdout=log, stderr=log) as process:
         try:
             _listening(process, home / "log")

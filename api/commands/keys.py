@@ -12,6 +12,7 @@ from asn1crypto import x509
 from api.commands.ceremony import ceremony
 from api.commands.house import with_house
 from api.commands.key_keeping import check, from_shares, shares
+from api.commands.status import resume, revoke, status, suspend
 from api.wiring import House
 from certs.rewrapping import SEALED
 from identity.personal_data import NOTICE, rotate_data_key
@@ -46,7 +47,7 @@ def _group() -> None:
     """Keys and authorities."""
 
 
-for command in (ceremony, check, shares, from_shares):
+for command in (ceremony, check, shares, from_shares, status, suspend, resume, revoke):
     app.command()(command)
 
 

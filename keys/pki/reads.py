@@ -136,6 +136,17 @@ def certificates_above(authorities: Mapping[str, Authority], authority: Authorit
     return (*(above.certificate for above in chain), *chain[-1].external_chain)
 
 
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """One row of a certificate's history: what ``status`` held from ``at`` on, by which move, and whose."""
+
+    move: str
+    status: CertificateStatus
+    at: dt.datetime
+    reason: str | None
+    actor_id: str
+
+
 _SIGNED = select(CertificateRow.not_before, CertificateRow.not_after).where(CertificateRow.certificate != b"")
 _CHANGES = select(CertificateStatusChangeRow).order_by(CertificateStatusChangeRow.number.desc()).limit(1)
 
@@ -152,3 +163,10 @@ async def status_at(session: AsyncSession, serial: int, instant: dt.datetime) ->
     if instant < row.not_before:
         return StatusReport(CertificateStatus.NOT_YET_VALID)
     return StatusReport(CertificateStatus.EXPIRED if instant > row.not_after else CertificateStatus.GOOD)
+
+
+async def status_history(session: AsyncSession, serial: int) -> tuple[StatusChange, ...]:
+    """Every change of a certificate's status, the oldest first."""
+    change = CertificateStatusChangeRow
+    rows = await session.scalars(select(change).where(change.serial == serial_text(serial)).order_by(change.number))
+    return tuple(StatusChange(row.move, CertificateStatus(row.status), row.at, row.reason, row.actor_id) for row in rows)
