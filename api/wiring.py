@@ -23,6 +23,7 @@ from keys.base.clock import Clock, SystemClock
 from keys.base.db import Database
 from keys.custody.errors import KeyStoreMisconfigured
 from keys.custody.pkcs11 import Pkcs11KeyStore
+from keys.custody.reads import require_own_keys
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import KeyStore
 from keys.evidence.log import establish_log
@@ -162,6 +163,8 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
     redis: Redis = Redis.from_url(addresses.redis_url)
     workers = ProcessWorkers(settings.cpu_workers or max(1, (os.cpu_count() or 1) // settings.workers), WORK)
     try:
+        async with database.session() as session:
+            await require_own_keys(session, keystore)
         suite = await keep_suite(database, clock, settings.crypto)
         personal = await open_personal_data(database, keystore, clock, suite)
         await ensure_signing_keys(database, keystore, clock)

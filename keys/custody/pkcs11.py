@@ -64,6 +64,15 @@ class Pkcs11KeyStore:
     def check(self, seconds: float = CALL_SECONDS) -> None:
         self._device.call(lambda lane: lane.token.slot.get_token() and None, seconds)
 
+    def require_own(self, key: StoredKey) -> None:
+        wrapping.require_token(key)
+        if key.algorithm in pkcs11_keys.PAIRS:
+            self._on_token(key, lambda lane: pkcs11_keys.private_key(lane, key) and None)
+        elif key.algorithm in pkcs11_keys.SECRETS:
+            self._on_token(key, lambda lane: pkcs11_keys.secret_key(lane, key) and None)
+        else:
+            self._unwrap(key)
+
     def describe(self) -> str:
         """One line about the token and the keys on it, for the operator."""
 
@@ -95,7 +104,8 @@ class Pkcs11KeyStore:
             return signer(message)
         return self._on_token(key, lambda lane: kind.sign(pkcs11_keys.private_key(lane, key), message))
 
-    def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes) -> bytes:
+    def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
+        wrapping.require_purpose(key, purpose)
         _require(algorithms.CIPHERS, key, "does not encrypt")
         if key.algorithm not in pkcs11_keys.SECRETS:
             cipher: Aead = self._in_memory("cipher", key)
@@ -104,7 +114,8 @@ class Pkcs11KeyStore:
         sealed = self._on_token(key, lambda lane: bytes(pkcs11_keys.secret_key(lane, key).encrypt(plaintext, **gcm(nonce, context))))
         return _PREFIX + nonce + sealed
 
-    def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes) -> bytes:
+    def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
+        wrapping.require_purpose(key, purpose)
         _require(algorithms.CIPHERS, key, "does not decrypt")
         opened = self._decrypt(key, ciphertext, context)
         if opened is None:
@@ -123,7 +134,8 @@ class Pkcs11KeyStore:
         except SealBroken:
             return None
 
-    def mac(self, key: StoredKey, message: bytes) -> bytes:
+    def mac(self, key: StoredKey, message: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
+        wrapping.require_purpose(key, purpose)
         _require(algorithms.MACS, key, "makes no message authentication codes")
         if key.algorithm not in pkcs11_keys.SECRETS:
             authenticate: Authenticator = self._in_memory("authenticator", key)
@@ -138,6 +150,11 @@ class Pkcs11KeyStore:
             return self._device.call(job)
         except KeyGone as error:
             raise KeyUnreadable(f"{self.location.label!r}: {error}") from error
+
+    def destroy(self, key: StoredKey) -> None:
+        if key.wrapped == wrapping.REFERENCE:
+            self._device.call(lambda lane: pkcs11_keys.destroy(lane, key), MAKE_SECONDS)
+        self._forget()
 
     # Keys that the token cannot hold
 

@@ -134,6 +134,15 @@ def make_secret(lane: Lane, algorithm: Algorithm, name: str, key_id: uuid.UUID) 
         session.generate_key(key_type, 256, store=True, id=key_id.bytes, label=name, capabilities=capabilities, template=_KEPT)
 
 
+def destroy(lane: Lane, key: StoredKey) -> None:
+    """Every object of this row, a pair's public half too, leaves the token."""
+    lane.handles.pop(key, None)
+    wanted = {Attribute.ID: key.id.bytes, Attribute.LABEL: label(key.algorithm, key.purpose)}
+    with lane.token.open(rw=True) as session:
+        for found in list(session.get_objects(wanted)):
+            found.destroy()
+
+
 def private_key(lane: Lane, key: StoredKey) -> Any:
     """The private key of this row: same identifier, purpose, algorithm and public half. Raises ``KeyGone``."""
     if (known := lane.handles.get(key)) is not None:

@@ -55,6 +55,9 @@ class SoftwareKeyStore:
     def check(self) -> None:
         """Nothing to ask: the key-encryption key was read when the store was opened."""
 
+    def require_own(self, key: StoredKey) -> None:
+        self._unwrap(key)
+
     def generate(self, algorithm: Algorithm, purpose: Purpose) -> StoredKey:
         material = algorithms.make(algorithm)
         bare = StoredKey(new_id(), algorithm, purpose, material.public, b"")
@@ -64,17 +67,25 @@ class SoftwareKeyStore:
         wrapping.require_purpose(key, purpose)
         return self._signer(key)(message)
 
-    def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes) -> bytes:
+    def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
+        wrapping.require_purpose(key, purpose)
         return wrapping.seal(self._cipher(key), plaintext, context)
 
-    def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes) -> bytes:
+    def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
+        wrapping.require_purpose(key, purpose)
         opened = wrapping.unseal(self._cipher(key), ciphertext, context)
         if opened is None:
             raise CiphertextInvalid(f"a ciphertext does not open under key {key.id}")
         return opened
 
-    def mac(self, key: StoredKey, message: bytes) -> bytes:
+    def mac(self, key: StoredKey, message: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
+        wrapping.require_purpose(key, purpose)
         return self._authenticator(key)(message)
+
+    def destroy(self, key: StoredKey) -> None:
+        """Its row held all there was of it; what is loaded is forgotten."""
+        for loaded in (self._signer, self._cipher, self._authenticator):
+            loaded.cache_clear()
 
     def _load_signer(self, key: StoredKey) -> Signer:
         kind = algorithms.SIGNING.get(key.algorithm)

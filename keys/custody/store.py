@@ -54,6 +54,8 @@ class StoredKey:
 class KeyStore(Protocol):
     """Synchronous, thread-safe and picklable, so that worker processes can use it.
 
+    A key does only what it was made for: whoever signs, encrypts or authenticates names the purpose (what is secret here is
+    personal data, unless another purpose is named), and ``KeyPurposeMismatch`` is raised unless it is the key's own.
     Every method raises ``KeyUnreadable`` when the wrapped key does not open or is not the one on the token,
     ``KeyOfAnotherStore`` when another kind of store made it, ``KeyAlgorithmMismatch`` when the operation does not exist for the
     key's algorithm, and ``KeyStoreUnavailable`` within about a second while the device is away.
@@ -61,6 +63,10 @@ class KeyStore(Protocol):
 
     def check(self) -> None:
         """Raises ``KeyStoreUnavailable`` unless keys can be used now; takes a second at most."""
+        ...
+
+    def require_own(self, key: StoredKey) -> None:
+        """Raises ``KeyOfAnotherStore`` or ``KeyUnreadable`` unless this store can use the key."""
         ...
 
     def generate(self, algorithm: Algorithm, purpose: Purpose) -> StoredKey:
@@ -76,17 +82,24 @@ class KeyStore(Protocol):
         """
         ...
 
-    def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes) -> bytes:
+    def encrypt(self, key: StoredKey, plaintext: bytes, context: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
         """AES-256-GCM or SM4-GCM (RFC 8998 §3) with a random nonce.
 
         ``context`` is authenticated, not stored: give the same one to decrypt.
         """
         ...
 
-    def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes) -> bytes:
+    def decrypt(self, key: StoredKey, ciphertext: bytes, context: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
         """The plaintext; ``CiphertextInvalid`` when anything differs from what was encrypted."""
         ...
 
-    def mac(self, key: StoredKey, message: bytes) -> bytes:
+    def mac(self, key: StoredKey, message: bytes, purpose: Purpose = Purpose.PERSONAL_DATA) -> bytes:
         """HMAC (RFC 2104) with SHA-256 or SM3, as the key says: 32 octets."""
+        ...
+
+    def destroy(self, key: StoredKey) -> None:
+        """The key is gone from this store and from this process's memory; one that is gone already is no error.
+
+        Whoever calls has erased its row before, and knows that nothing needs it.
+        """
         ...

@@ -44,7 +44,9 @@ KINDS = (Algorithm.P256, Algorithm.SM2, Algorithm.AES256, Algorithm.HMAC, Algori
 def use(store: Pkcs11KeyStore, key: StoredKey) -> object:
     if key.algorithm in algorithms.SIGNING:
         return store.sign(key, MESSAGE, key.purpose)
-    return store.encrypt(key, MESSAGE, b"") if key.algorithm in algorithms.CIPHERS else store.mac(key, MESSAGE)
+    if key.algorithm in algorithms.CIPHERS:
+        return store.encrypt(key, MESSAGE, b"", key.purpose)
+    return store.mac(key, MESSAGE, key.purpose)
 
 
 def until_it_works(store: Pkcs11KeyStore, key: StoredKey, seconds: float = 3.0) -> float:

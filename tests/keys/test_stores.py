@@ -13,12 +13,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from keys.base.clock import Clock
+from keys.base.db import Database
 from keys.base.ids import new_id
 from keys.custody import algorithms, sm2
 from keys.custody.errors import CiphertextInvalid, KeyAlgorithmMismatch, KeyOfAnotherStore, KeyPurposeMismatch, KeyUnreadable
 from keys.custody.pkcs11 import Pkcs11KeyStore
+from keys.custody.reads import require_own_keys, store_key
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
+from tests.softhsm import Hsm
 
 MESSAGE = b"message"
 DIGESTS = {Algorithm.P256: hashes.SHA256(), Algorithm.P384: hashes.SHA384()}
@@ -115,19 +119,21 @@ def test_every_altered_octet_of_a_row_is_noticed(store: KeyStore, algorithm: Alg
 def _use(store: KeyStore, key: StoredKey) -> object:
     if key.algorithm in algorithms.SIGNING:
         return store.sign(key, MESSAGE, key.purpose)
-    return store.encrypt(key, MESSAGE, b"") if key.algorithm in algorithms.CIPHERS else store.mac(key, MESSAGE)
+    if key.algorithm in algorithms.CIPHERS:
+        return store.encrypt(key, MESSAGE, b"", key.purpose)
+    return store.mac(key, MESSAGE, key.purpose)
 
 
 def test_operations_ask_for_the_right_kind(store: KeyStore) -> None:
     keys: dict[Algorithm, StoredKey] = {
         a: store.generate(a, Purpose.LOG) for a in Algorithm if a not in {Algorithm.RSA3072, Algorithm.RSA4096}
     }
-    sealed = {a: store.encrypt(keys[a], MESSAGE, b"") for a in algorithms.CIPHERS}
+    sealed = {a: store.encrypt(keys[a], MESSAGE, b"", Purpose.LOG) for a in algorithms.CIPHERS}
     operations: list[tuple[object, Callable[[StoredKey], object]]] = [
         (algorithms.SIGNING, lambda key: store.sign(key, MESSAGE, Purpose.LOG)),
-        (algorithms.CIPHERS, lambda key: store.encrypt(key, MESSAGE, b"")),
-        (algorithms.CIPHERS, lambda key: store.decrypt(key, sealed.get(key.algorithm, MESSAGE), b"")),
-        (algorithms.MACS, lambda key: store.mac(key, MESSAGE)),
+        (algorithms.CIPHERS, lambda key: store.encrypt(key, MESSAGE, b"", Purpose.LOG)),
+        (algorithms.CIPHERS, lambda key: store.decrypt(key, sealed.get(key.algorithm, MESSAGE), b"", Purpose.LOG)),
+        (algorithms.MACS, lambda key: store.mac(key, MESSAGE, Purpose.LOG)),
     ]
     for kinds, operation in operations:
         for algorithm, key in keys.items():
@@ -237,3 +243,26 @@ def test_keys_do_not_move_between_stores(token_store: Pkcs11KeyStore, keystore: 
                 _use(stranger, key)
             assert refused.value.code == "KEY_OF_ANOTHER_STORE"
             assert "FUJIE_PKCS11_MODULE" in refused.value.detail
+            maker.require_own(key)
+            with pytest.raises(KeyOfAnotherStore):
+                stranger.require_own(key)
+
+
+async def test_a_house_does_not_start_on_the_keys_of_another_store_or_token(
+    token_store: Pkcs11KeyStore, keystore: SoftwareKeyStore, hsm: Hsm, database: Database, clock: Clock
+) -> None:
+    other = hsm.token()
+    stranger = Pkcs11KeyStore.open(token_store.location.module, other.label, other.pin_file)
+    async with database.begin() as session:
+        await require_own_keys(session, keystore)
+        await store_key(session, token_store.generate(Algorithm.HMAC, Purpose.LOG), clock.now())
+        await require_own_keys(session, token_store)
+        with pytest.raises(KeyOfAnotherStore):
+            await require_own_keys(session, keystore)
+        with pytest.raises(KeyUnreadable):
+            await require_own_keys(session, stranger)
+        await store_key(session, keystore.generate(Algorithm.HMAC, Purpose.LOG), clock.now())
+        for store in (token_store, keystore):
+            with pytest.raises(KeyOfAnotherStore):
+                await require_own_keys(session, store)
+    stranger.close()
