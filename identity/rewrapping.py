@@ -8,7 +8,8 @@ done stands in the envelopes themselves, which name their key.
   2. *take*     some rows with an envelope under such a key; rows that somebody is writing are left for the next time
   3. *seal*     their values again, each in its context, outside the event loop
   4. *store*    an envelope replaces the very one that was opened, or nothing
-  5. *destroy*  the older key, once no envelope names it: the database refuses new ones from then on, so none is ever lost
+  5. *close*    the older key, once no envelope names it: the database refuses new ones from then on, so none is ever lost
+  6. *destroy*  what is closed: first in the key store (a token forgets it), then its wrapped octets
 
 Which columns hold envelopes is data: each package names its own (:data:`SEALED` here, ``certs.rewrapping``).
 """
@@ -34,6 +35,7 @@ from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
 from keys.base.errors import FujieError
 from keys.custody import reads as custody
+from keys.custody.store import KeyStore
 from keys.evidence import audit
 
 log = structlog.get_logger("fujie.identity.rewrapping")
@@ -109,7 +111,8 @@ class Rewrapping:
                 while time.monotonic() < deadline and (count := await self._batch(table, key_id)) is not None:
                     renewed += count
             if time.monotonic() < deadline:
-                await destroy_unused(self.database, self.clock.now(), key_id, self.tables)
+                await close_unused(self.database, self.clock.now(), key_id, self.tables)
+        await destroy_closed(self.database, self.personal.keystore, self.clock.now())
         return renewed
 
     async def _batch(self, sealed: SealedTable, key_id: uuid.UUID) -> int | None:
@@ -190,8 +193,8 @@ async def older_keys(session: AsyncSession, sealing: uuid.UUID) -> list[uuid.UUI
     return list(await session.scalars(query.order_by(PersonalDataKeyRow.seals_from)))
 
 
-async def destroy_unused(database: Database, now: dt.datetime, key_id: uuid.UUID, tables: Sequence[SealedTable]) -> bool:
-    """Destroy a data key that no envelope names; whether it was. Audited.
+async def close_unused(database: Database, now: dt.datetime, key_id: uuid.UUID, tables: Sequence[SealedTable]) -> bool:
+    """Close a data key that no envelope names, for ever; whether it was.
 
     The lock waits for every transaction that is writing an envelope under this key, and keeps new ones out; each statement then
     sees what those committed. After the commit the database refuses envelopes that name it (``identity.data_key_stands``).
@@ -204,10 +207,24 @@ async def destroy_unused(database: Database, now: dt.datetime, key_id: uuid.UUID
         gone = update(PersonalDataKeyRow).where(PersonalDataKeyRow.key_id == key_id, PersonalDataKeyRow.destroyed_at.is_(None))
         if await session.scalar(gone.values(destroyed_at=now).returning(PersonalDataKeyRow.key_id)) is None:
             return False
-        await custody.erase_key(session, key_id)
-        event = audit.Event("identity.personal_data.destroy_key", f"key:{key_id}", audit.Outcome.DONE, SYSTEM)
-        await audit.record(session, now, event)
+        await audit.record(session, now, _destroying(key_id, audit.Outcome.INTENT))
         return True
+
+
+async def destroy_closed(database: Database, keystore: KeyStore, now: dt.datetime) -> None:
+    """Destroy what was closed. A process that is killed in between leaves this to the next: the octets go last."""
+    async with database.session() as session:
+        rows = await session.scalars(select(PersonalDataKeyRow.key_id).where(PersonalDataKeyRow.destroyed_at.is_not(None)))
+        left = [key for key_id in rows.all() if (key := await custody.load_key(session, key_id)).wrapped]
+    for key in left:
+        await asyncio.to_thread(keystore.destroy, key)
+        async with database.begin() as session:
+            await custody.erase_key(session, key.id)
+            await audit.record(session, now, _destroying(key.id, audit.Outcome.DONE))
+
+
+def _destroying(key_id: uuid.UUID, outcome: audit.Outcome) -> audit.Event:
+    return audit.Event("identity.personal_data.destroy_key", f"key:{key_id}", outcome, SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,5 +68,5 @@ def _works(keystore: KeyStore, key: StoredKey) -> bool:
         signature = keystore.sign(key, challenge, key.purpose)
         return verify_signature(key.public, signature_algorithm(key.algorithm).dump(), challenge, signature)
     if key.algorithm in (Algorithm.HMAC, Algorithm.HMAC_SM3):
-        return keystore.mac(key, challenge) == keystore.mac(key, challenge)
-    return keystore.decrypt(key, keystore.encrypt(key, challenge, _CONTEXT), _CONTEXT) == challenge
+        return keystore.mac(key, challenge, key.purpose) == keystore.mac(key, challenge, key.purpose)
+    return keystore.decrypt(key, keystore.encrypt(key, challenge, _CONTEXT, key.purpose), _CONTEXT, key.purpose) == challenge

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import uuid
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -20,11 +20,15 @@ from identity.people import Account
 from identity.personal_data import NOTICE, PersonalData, open_personal_data, reread, rotate_data_key
 from identity.realname import RealName, bind_real_name, binding_context, check_real_name, parse_claim
 from identity.realname_sources import load_population, population_context
-from identity.rewrapping import Rewrapping, data_key_states, destroy_unused
+from identity.rewrapping import Rewrapping, close_unused, data_key_states
 from keys.base.actor import Actor, ActorKind
 from keys.base.db import Database
 from keys.custody.errors import KeyUnreadable
-from keys.custody.store import KeyStore
+from keys.custody.pkcs11 import Pkcs11KeyStore
+from keys.custody.reads import load_key
+from keys.custody.store import Algorithm, KeyStore
+from keys.suites import SUITES, Suite
+from tests.softhsm import Hsm, module
 
 ROWS = 170
 
@@ -90,6 +94,18 @@ async def _new_key(database: Database, keystore: KeyStore, clock: Any, personal:
 
 
 @pytest.fixture
+def token_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pkcs11KeyStore]:
+    """A key store on a token of SoftHSM."""
+    path = module()
+    hsm = Hsm(tmp_path_factory.mktemp("softhsm") / "hsm").prepare()
+    monkeypatch.setenv("SOFTHSM2_CONF", str(hsm.configuration))
+    token = hsm.token()
+    store = Pkcs11KeyStore.open(path, token.label, token.pin_file)
+    yield store
+    store.close()
+
+
+@pytest.fixture
 def work(database: Database, personal: PersonalData, clock: Any) -> Rewrapping:
     return Rewrapping(database, personal, clock, SEALED)
 
@@ -134,14 +150,48 @@ async def test_everything_is_sealed_again_then_the_old_key_is_destroyed(
     async with database.session() as session:
         states = {key.key_id: (key.state, key.envelopes) for key in await data_key_states(session, clock.now(), SEALED)}
         wrapped = await session.scalar(text("SELECT wrapped FROM keys.stored_keys WHERE id = :id"), {"id": old.id})
-        actions = list(await session.scalars(text("SELECT action FROM keys.audit_events WHERE action LIKE 'identity.personal_data.%'")))
+        actions = list(
+            await session.scalars(text("SELECT action FROM keys.audit_events WHERE action LIKE 'identity.personal_data.%' ORDER BY id"))
+        )
     assert states == {old.id: ("destroyed", None), new: ("sealing", None)}
     assert wrapped == b""
-    assert sorted(actions) == ["identity.personal_data.destroy_key", "identity.personal_data.rotate"]
+    assert actions == ["identity.personal_data.rotate", *["identity.personal_data.destroy_key"] * 2], "the intent and the deed"
     await reread(personal, database, clock.now())
     assert personal.keys.others == {}
-    with pytest.raises(KeyUnreadable):
-        keystore.__class__(keystore.path).decrypt(replace(old, wrapped=b""), b"", b"")  # type: ignore[attr-defined, call-arg]
+
+
+async def test_a_process_killed_before_the_octets_are_gone_leaves_that_to_the_next(
+    work: Rewrapping, database: Database, keystore: KeyStore, clock: Any, personal: PersonalData
+) -> None:
+    old = personal.data_key.id
+    await _new_key(database, keystore, clock, personal)
+    assert await close_unused(database, clock.now(), old, SEALED)
+    wrapped = text("SELECT wrapped FROM keys.stored_keys WHERE id = :id")
+    async with database.session() as session:
+        assert await session.scalar(wrapped, {"id": old})
+    await work.step()
+    async with database.session() as session:
+        assert await session.scalar(wrapped, {"id": old}) == b""
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=str)
+async def test_on_a_token_the_old_key_leaves_the_token(token_store: Pkcs11KeyStore, database: Database, clock: Any, suite: Suite) -> None:
+    """SoftHSM holds AES keys itself, SM4 keys wrapped under one of its own: either way nothing opens with the old key again."""
+    personal = await open_personal_data(database, token_store, clock, suite)
+    old = personal.data_key
+    await _fill(database, personal, range(3))
+    await rotate_data_key(database, token_store, clock, suite, notice=dt.timedelta())
+    clock.advance(seconds=1)
+    await Rewrapping(database, personal, clock, SEALED).step(20)
+    assert await _contents(database, personal) == _expected(range(3))
+    assert personal.data_key.algorithm is suite.cipher
+    async with database.session() as session:
+        erased = await load_key(session, old.id)
+    assert erased.wrapped == b""
+    for key in {erased} | ({old} if suite.cipher is Algorithm.AES256 else set()):
+        with pytest.raises(KeyUnreadable):
+            token_store.encrypt(key, b"message", b"")
+    token_store.destroy(old)  # gone already: no error
 
 
 async def test_it_goes_on_where_it_stopped(
@@ -203,12 +253,12 @@ async def test_a_key_in_use_is_not_destroyed_and_one_destroyed_takes_no_more(
     slow = await open_personal_data(database, keystore, clock)
     old = slow.data_key.id
     await _new_key(database, keystore, clock, personal)
-    assert not await destroy_unused(database, clock.now(), old, SEALED)
+    assert not await close_unused(database, clock.now(), old, SEALED)
     await Rewrapping(database, personal, clock, SEALED).step()
     with pytest.raises(DBAPIError, match="names no data key that stands"):
         await _fill(database, slow, range(5, 6))
     assert await _contents(database, personal) == _expected(range(1))
-    assert not await destroy_unused(database, clock.now(), old, SEALED), "only once"
+    assert not await close_unused(database, clock.now(), old, SEALED), "only once"
 
 
 async def test_whoever_is_writing_under_the_old_key_keeps_it(
@@ -219,7 +269,7 @@ async def test_whoever_is_writing_under_the_old_key_keeps_it(
     await _new_key(database, keystore, clock, personal)
     async with database.begin() as session:
         await session.execute(INSERT, [_row(slow, 7)])
-        destroying = asyncio.create_task(destroy_unused(database, clock.now(), slow.data_key.id, SEALED))
+        destroying = asyncio.create_task(close_unused(database, clock.now(), slow.data_key.id, SEALED))
         await asyncio.sleep(0.2)
         assert not destroying.done()
     assert await destroying is False

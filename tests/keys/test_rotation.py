@@ -3,7 +3,8 @@
 import asyncio
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -18,9 +19,10 @@ from identity.authorize import ARRIVAL_LIFETIME
 from identity.claims import ID_TOKEN_LIFETIME
 from identity.id_tokens import KeyRing
 from keys.base.db import Database
-from keys.custody.errors import KeyPurposeMismatch
+from keys.custody.algorithms import CIPHERS, MACS, SIGNING
+from keys.custody.errors import KeyPurposeMismatch, KeyUnreadable
 from keys.custody.software import SoftwareKeyStore
-from keys.custody.store import Algorithm, Purpose
+from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
 from keys.jwks import ALGORITHMS, KeyPlan, SigningKeyNotFound, State, read_plan
 from keys.models import SigningKeyRow
 from keys.rotation import ensure_signing_keys, next_key, replace_compromised, rotate, tend
@@ -248,14 +250,32 @@ async def test_without_a_key_nothing_is_signed(house: House) -> None:
     assert await house.states() == [State.COMPROMISED, State.ACTIVE]
 
 
-def _pairs() -> Iterator[tuple[Purpose, Purpose]]:
-    return ((own, other) for own in Purpose for other in Purpose if own is not other)
+SYMMETRIC = (Algorithm.AES256, Algorithm.HMAC, Algorithm.SM4, Algorithm.HMAC_SM3)
 
 
-@pytest.mark.parametrize("algorithm", [Algorithm.P256, Algorithm.ED25519, Algorithm.SM2])
-def test_a_key_of_one_purpose_signs_for_no_other(keystore: SoftwareKeyStore, algorithm: Algorithm) -> None:
-    keys = {purpose: keystore.generate(algorithm, purpose) for purpose in Purpose}
-    for own, other in _pairs():
-        assert keystore.sign(keys[own], b"message", own)
-        with pytest.raises(KeyPurposeMismatch):
-            keystore.sign(keys[own], b"message", other)
+def _uses(store: KeyStore, key: StoredKey, sealed: bytes) -> list[Callable[[Purpose], object]]:
+    """All that can be done with a key, for a purpose."""
+    if key.algorithm in SIGNING:
+        return [lambda purpose: store.sign(key, b"message", purpose)]
+    if key.algorithm in MACS:
+        return [lambda purpose: store.mac(key, b"message", purpose)]
+    return [lambda purpose: store.encrypt(key, b"message", b"", purpose), lambda purpose: store.decrypt(key, sealed, b"", purpose)]
+
+
+@pytest.mark.parametrize("kind", ["keystore", "token_store"])
+@pytest.mark.parametrize("algorithm", [Algorithm.P256, Algorithm.ED25519, Algorithm.SM2, *SYMMETRIC])
+def test_a_key_of_one_purpose_serves_no_other(request: pytest.FixtureRequest, kind: str, algorithm: Algorithm) -> None:
+    """Every purpose against every other: signing, encrypting, decrypting, authenticating; nothing passes for itself as another."""
+    store: KeyStore = request.getfixturevalue(kind)
+    for own in Purpose:
+        key = store.generate(algorithm, own)
+        sealed = store.encrypt(key, b"message", b"", own) if algorithm in CIPHERS else b""
+        for use in _uses(store, key, sealed):
+            assert use(own)
+            for other in set(Purpose) - {own}:
+                with pytest.raises(KeyPurposeMismatch):
+                    use(other)
+                disguised = replace(key, purpose=other)
+                for disguise in _uses(store, disguised, sealed):
+                    with pytest.raises(KeyUnreadable):
+                        disguise(other)

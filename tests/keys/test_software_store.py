@@ -99,7 +99,7 @@ def test_every_altered_octet_of_a_wrapped_key_is_noticed(keystore: KeyStore, alg
         if algorithm is Algorithm.SM2:
             keystore.sign(changed, MESSAGE, Purpose.SEALS)
         else:
-            keystore.encrypt(changed, MESSAGE, b"")
+            keystore.encrypt(changed, MESSAGE, b"", Purpose.SEALS)
 
     use(key)
     for place in range(len(key.wrapped)):
@@ -123,10 +123,10 @@ def test_operations_ask_for_the_right_kind(keystore: KeyStore) -> None:
     wrong = [
         lambda: keystore.sign(keys[Algorithm.AES256], MESSAGE, Purpose.LOG),
         lambda: keystore.sign(keys[Algorithm.HMAC], MESSAGE, Purpose.LOG),
-        lambda: keystore.mac(keys[Algorithm.AES256], MESSAGE),
-        lambda: keystore.mac(keys[Algorithm.P256], MESSAGE),
-        lambda: keystore.encrypt(keys[Algorithm.HMAC], MESSAGE, b""),
-        lambda: keystore.decrypt(keys[Algorithm.P256], MESSAGE, b""),
+        lambda: keystore.mac(keys[Algorithm.AES256], MESSAGE, Purpose.LOG),
+        lambda: keystore.mac(keys[Algorithm.P256], MESSAGE, Purpose.LOG),
+        lambda: keystore.encrypt(keys[Algorithm.HMAC], MESSAGE, b"", Purpose.LOG),
+        lambda: keystore.decrypt(keys[Algorithm.P256], MESSAGE, b"", Purpose.LOG),
     ]
     for call in wrong:
         with pytest.raises(KeyAlgorithmMismatch) as refused:
