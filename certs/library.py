@@ -90,14 +90,14 @@ def decode_purpose(header: str | None) -> str:
 async def read(library: Library, actor: Actor, certificate_id: uuid.UUID) -> tuple[Certificate, CertificateType | None]:
     """The certificate with its type, or ``NotFound``."""
     async with library.database.session() as session:
-        certificate = await _readable(session, actor, certificate_id)
+        certificate = await readable(session, actor, certificate_id)
         return certificate, await get_type(session, certificate.type_code)
 
 
 async def read_history(library: Library, actor: Actor, certificate_id: uuid.UUID) -> tuple[HistoryEntry, ...]:
     """All operations on the certificate, oldest first, or ``NotFound``."""
     async with library.database.session() as session:
-        await _readable(session, actor, certificate_id)
+        await readable(session, actor, certificate_id)
         return await history_of(session, certificate_id)
 
 
@@ -108,7 +108,7 @@ async def file_of(library: Library, actor: Actor, certificate_id: uuid.UUID, pur
     """
     reason, now = check_purpose(purpose), library.clock.now()
     async with library.database.begin() as session:
-        certificate = await _readable(session, actor, certificate_id)
+        certificate = await readable(session, actor, certificate_id)
         if certificate.stage is not Stage.ISSUED or certificate.document_hash is None:
             raise DocumentNotHeld
         session.add(_access(library, actor, "file", reason, certificate_id))
@@ -154,7 +154,7 @@ def ordered_fields(certificate: Certificate, kind: CertificateType | None) -> tu
         return tuple(certificate.fields.items())
 
 
-async def _readable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
+async def readable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
     certificate = await get_certificate(session, certificate_id)
     if certificate is None or certificate.stage is Stage.VOID:
         raise NotFound("certificate")

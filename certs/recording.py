@@ -1,7 +1,6 @@
 """Step 7 of issuing, transaction 2: the closing writes. Each asks for the lease its run began with."""
 
 import datetime as dt
-import uuid
 
 from sqlalchemy import update
 
@@ -13,13 +12,13 @@ from certs.records import Certificate, Stage
 from certs.sealing import place_values
 from certs.stages import Issuing, Rendered, Reserved, Stamped
 from certs.standing import end_predecessor
+from certs.timestamps import enqueue_timestamp
 from keys.base.actor import Actor
 from keys.base.db import AsyncSession
 from keys.base.errors import FujieError
 from keys.base.ids import new_id
 from keys.evidence import audit
 from keys.evidence.audit import JSON, Event
-from keys.time.queue import enqueue
 from seal.permits import consume_permit
 
 
@@ -41,7 +40,7 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         session.add(_history(certificate, now, permitted.actor))
         await end_predecessor(session, now, permitted.actor, reserved)
         session.add(_outgoing(certificate, now))
-        await enqueue(session, now, timestamp_subject(certificate.id), stamped.document_hash)
+        await enqueue_timestamp(session, now, certificate.id, stamped.document_hash)
         await save_answer(session, outcome)
         details: dict[str, JSON] = {
             "identifier": certificate.identifier,
@@ -51,11 +50,6 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         }
         await audit.record(session, now, _event("record", certificate, audit.Outcome.DONE, permitted.actor, details))
     return outcome
-
-
-def timestamp_subject(certificate_id: uuid.UUID) -> str:
-    """What the time stamps of a certificate are kept under. They cover the SHA-256 of its sealed file."""
-    return f"certificate:{certificate_id}"
 
 
 async def park(issuing: Issuing, rendered: Rendered) -> Outcome:

@@ -23,6 +23,7 @@ from certs.lifecycle import SUCCESSIONS
 from certs.metadata import describe
 from certs.records import Certificate, Stage
 from certs.standing import change_standing, check_reason
+from certs.timestamps import timestamp_of
 from certs.verification import record_by_code
 from keys.base.actor import Actor
 from keys.base.clock import civil_date
@@ -138,7 +139,7 @@ def _library(request: Request) -> Library:
 
 def _links(base_url: str, certificate_id: uuid.UUID, code: str | None) -> dict[str, str]:
     own = f"{base_url}/api/v1/certificates/{certificate_id}"
-    links = {"self": own, "file": f"{own}/file", "events": f"{own}/events"}
+    links = {"self": own, "file": f"{own}/file", "events": f"{own}/events", "timestamp": f"{own}/timestamp"}
     return links | ({"verify": f"{base_url}/v/{code}"} if code else {})
 
 
@@ -233,6 +234,14 @@ async def get_events(request: Request, certificate_id: str) -> Response:
         for one in entries
     ]  # fmt: skip
     return JSONResponse({"items": items, "next_cursor": None}, headers=_NO_STORE)
+
+
+@router.get("/certificates/{certificate_id}/timestamp", response_class=Response)
+async def get_timestamp(request: Request, certificate_id: str) -> Response:
+    """The RFC 3161 token over the SHA-256 of the sealed file."""
+    actor = await require_scope(request, READ)
+    token = await timestamp_of(_library(request), actor, _identifier(certificate_id))
+    return Response(token, media_type="application/vnd.etsi.timestamp-token", headers=_NO_STORE)
 
 
 @router.post("/certificates/{certificate_id}/stamp", openapi_extra=_documented(StampBody))
