@@ -1,7 +1,8 @@
 """Key pairs that are made for somebody and handed out once: PKCS #12 (RFC 7292) under the person's passphrase.
 
 The private key exists in memory between :func:`make_pair` and :meth:`Handover.seal`; it is never stored, and a handover seals
-once. Encryption is PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA-256 (RFC 8018; NIST SP 800-132), the whole under an HMAC-SHA-256 whose key takes as many rounds.
+once. Encryption is PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA-256 (RFC 8018; NIST SP 800-132), the whole under an
+HMAC-SHA-256 whose key takes as many rounds.
 """
 
 import hashlib
