@@ -16,6 +16,7 @@ from keys.custody.errors import KeyStoreUnavailable
 from keys.pki.ocsp import OcspService
 from keys.rotation import tend
 from keys.time.queue import obtain
+from keys.trust.connectors import refresh
 
 log = structlog.get_logger("fujie.background")
 
@@ -25,6 +26,7 @@ STAMP_SECONDS = 1.0
 TEND_SECONDS = 2.0
 REWRAP_SECONDS = 5.0
 PRESIGN_SECONDS = 300.0
+OTHERS_SECONDS = 60.0
 
 
 async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]]) -> None:
@@ -59,6 +61,7 @@ async def background(house: House) -> AsyncIterator[None]:
         "token keys": (TEND_SECONDS, lambda: tend(house.database, house.keystore, house.clock, house.rotation)),
         "rewrap": (REWRAP_SECONDS, Rewrapping(house.database, house.personal, house.clock, SEALED).step),
         "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
+        "others' lists": (OTHERS_SECONDS, lambda: refresh(house.database, house.clock)),
     }
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]
     try:

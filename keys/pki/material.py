@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from keys.base.db import AsyncSession
 from keys.custody.store import KeyStore
 from keys.pki.crl import current_crls
+from keys.pki.errors import CertificateUnknown
 from keys.pki.reads import chain_above, get_authorities, issuing_authority
+from keys.trust.reads import external_chain_of, external_lists_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +23,29 @@ class ValidationMaterial:
 async def validation_material(
     session: AsyncSession, keystore: KeyStore, now: dt.datetime, certificates: Sequence[bytes]
 ) -> ValidationMaterial:
-    """Chains and lists for certificates that we issued; ``CertificateUnknown`` for others.
+    """Chains and lists for certificates that we issued, or others for keys of ours; ``CertificateUnknown`` for any other.
 
-    The session must be one that commits: a list may be made here.
+    Lists of others are those that were fetched and verified before (``keys.trust.connectors``). The session must be one
+    that commits: a list of ours may be made here.
     """
     authorities = await get_authorities(session)
-    issuing = [issuing_authority(authorities, certificate) for certificate in certificates]
-    above = {authority.name: authority.certificate for one in issuing for authority in chain_above(authorities, one)}
-    crls = await current_crls(session, keystore, now, list(above))
-    return ValidationMaterial(tuple(dict.fromkeys((*certificates, *above.values()))), tuple(crls[name] for name in above))
+    own: dict[str, bytes] = {}
+    outside: list[bytes] = []
+    for certificate in certificates:
+        try:
+            chain = chain_above(authorities, issuing_authority(authorities, certificate))
+        except CertificateUnknown:
+            outside += await _issued_by_others(session, certificate)
+        else:
+            own |= {authority.name: authority.certificate for authority in chain}
+            outside += chain[-1].external_chain
+    crls = await current_crls(session, keystore, now, list(own))
+    others = await external_lists_of(session, outside) if outside else ()
+    return ValidationMaterial(tuple(dict.fromkeys((*certificates, *own.values(), *outside))), (*(crls[name] for name in own), *others))
+
+
+async def _issued_by_others(session: AsyncSession, certificate: bytes) -> tuple[bytes, ...]:
+    chain = await external_chain_of(session, certificate)
+    if chain is None:
+        raise CertificateUnknown("neither an authority of ours issued this certificate nor others for a key of ours")
+    return chain

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from keys.base.db import AsyncSession
-from keys.trust.certificates import read_certificate
+from keys.trust.certificates import fingerprint, read_certificate
 from keys.trust.entries import JSON, Scope, Since, TrustedAuthority, Use
 from keys.trust.errors import TrustEntryUnknown
 from keys.trust.lifecycle import Status
-from keys.trust.models import ExternalCrlRow, TrustChangeRow, TrustEntryRow
+from keys.trust.models import CertificateRequestRow, ExternalCrlRow, TrustChangeRow, TrustEntryRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,19 @@ async def trusted_authorities(session: AsyncSession) -> tuple[TrustedAuthority, 
 async def external_crls(session: AsyncSession) -> tuple[bytes, ...]:
     """The revocation lists of others that we keep, each verified before it was kept."""
     return tuple(await session.scalars(select(ExternalCrlRow.crl).where(ExternalCrlRow.crl != b"").order_by(ExternalCrlRow.url)))
+
+
+async def external_lists_of(session: AsyncSession, issuers: Sequence[bytes]) -> tuple[bytes, ...]:
+    """The lists kept that one of these authorities (DER) issued."""
+    digests = [fingerprint(one) for one in issuers]
+    query = select(ExternalCrlRow.crl).where(ExternalCrlRow.issuer.in_(digests), ExternalCrlRow.crl != b"").order_by(ExternalCrlRow.url)
+    return tuple(await session.scalars(query))
+
+
+async def external_chain_of(session: AsyncSession, certificate: bytes) -> tuple[bytes, ...] | None:
+    """The chain above a certificate that somebody else issued for a key of ours, their root last; None where we have no such one."""
+    row = await session.scalar(select(CertificateRequestRow).where(CertificateRequestRow.certificate == certificate))
+    return tuple(bytes.fromhex(one) for one in row.chain) if row else None
 
 
 async def _changes(session: AsyncSession, entries: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, tuple[Change, ...]]:
