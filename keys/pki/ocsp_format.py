@@ -5,6 +5,7 @@ question again. Writing strings templates together: an answer is written in micr
 """
 
 import datetime as dt
+import functools
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ _BASIC = der.object_identifier("1.3.6.1.5.5.7.48.1.1")
 _ARCHIVE_CUTOFF = der.object_identifier("1.3.6.1.5.5.7.48.1.6")
 _NULL = b"\x05\x00"
 _ENUMERATED, _BOOLEAN = 0x0A, 0x01
+_SUCCESSFUL = der.encode(_ENUMERATED, b"\0")
 _EXPLICIT_0, _EXPLICIT_1, _EXPLICIT_2 = 0xA0, 0xA1, 0xA2
 _REVOKED, _GOOD, _UNKNOWN = 0xA1, b"\x80\x00", b"\x82\x00"
 _DIGEST_OCTETS = frozenset({20, 32, 48, 64})
@@ -261,24 +263,25 @@ def failure(status: ResponseStatus) -> bytes:
 
 def response_data(responder_key_hash: bytes, singles: Sequence[Single], times: Times, nonce: bytes | None) -> bytes:
     """ResponseData, DER: what is signed. ``responder_key_hash``: SHA-1 of the responder's public key (byKey, §4.2.1)."""
-    this_update = der.generalized_time(times.this_update)
-    ends = _ends(times)
-    answers = (_single(single, this_update, ends) for single in singles)
+    this_update, ends = _written(times)
+    answers = [der.sequence(single.encoded_id, _status(single), this_update, ends) for single in singles]
     extensions = b""
     if nonce is not None:
         extensions = der.encode(_EXPLICIT_1, der.sequence(der.sequence(_NONCE, der.octet_string(nonce))))
-    responder = der.encode(_EXPLICIT_2, der.octet_string(responder_key_hash))
-    return der.sequence(responder, this_update, der.sequence(*answers), extensions)
+    return der.sequence(_by_key(responder_key_hash), this_update, der.sequence(*answers), extensions)
 
 
-def _ends(times: Times) -> bytes:
-    """nextUpdate and the archive cut-off: the same for every answer of a response."""
+@functools.lru_cache(maxsize=64)
+def _by_key(responder_key_hash: bytes) -> bytes:
+    return der.encode(_EXPLICIT_2, der.octet_string(responder_key_hash))
+
+
+@functools.lru_cache(maxsize=64)
+def _written(times: Times) -> tuple[bytes, bytes]:
+    """thisUpdate; nextUpdate and the archive cut-off: the same for every answer within a second."""
     cutoff = der.sequence(_ARCHIVE_CUTOFF, der.octet_string(der.generalized_time(times.archive_cutoff)))
-    return der.encode(_EXPLICIT_0, der.generalized_time(times.next_update)) + der.encode(_EXPLICIT_1, der.sequence(cutoff))
-
-
-def _single(single: Single, this_update: bytes, ends: bytes) -> bytes:
-    return der.sequence(single.encoded_id, _status(single), this_update, ends)
+    ends = der.encode(_EXPLICIT_0, der.generalized_time(times.next_update)) + der.encode(_EXPLICIT_1, der.sequence(cutoff))
+    return der.generalized_time(times.this_update), ends
 
 
 def _status(single: Single) -> bytes:
@@ -292,9 +295,12 @@ def _status(single: Single) -> bytes:
     return der.encode(_REVOKED, der.generalized_time(single.revoked_at), reason)
 
 
-def successful(data: bytes, algorithm: bytes, signature: bytes, certificates: Sequence[bytes]) -> bytes:
+def successful(data: bytes, algorithm: bytes, signature: bytes, certificates: tuple[bytes, ...]) -> bytes:
     """The whole OCSPResponse around signed ResponseData. ``algorithm``: AlgorithmIdentifier of the signature, DER."""
-    chain = der.encode(_EXPLICIT_0, der.sequence(*certificates)) if certificates else b""
-    basic = der.sequence(data, algorithm, der.bit_string(signature), chain)
-    status = der.encode(_ENUMERATED, bytes((ResponseStatus.SUCCESSFUL,)))
-    return der.sequence(status, der.encode(_EXPLICIT_0, der.sequence(_BASIC, der.octet_string(basic))))
+    basic = der.octet_string(der.sequence(data, algorithm, der.bit_string(signature), _chain(certificates)))
+    return der.sequence(_SUCCESSFUL, der.encode(_EXPLICIT_0, der.sequence(_BASIC, basic)))
+
+
+@functools.lru_cache(maxsize=64)
+def _chain(certificates: tuple[bytes, ...]) -> bytes:
+    return der.encode(_EXPLICIT_0, der.sequence(*certificates)) if certificates else b""
