@@ -28,7 +28,7 @@ from keys.custody import sm2
 
 DASH = "\u2014"
 MOST_SIGNATURES = 64
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}\Z")
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,17})\Z")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _NAME = re.compile(r"[^\s+]+\Z")
 
