@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "org": ("api.commands.organisations:app", "organisations: show, put"),
     "keys": ("api.commands.keys:app", "keys and authorities: ceremony, list, rotate, check, shares"),
     "trust": ("api.commands.trust:app", "trusted authorities: propose, approve, suspend, withdraw, list, import, export"),
+    "clock": ("api.commands.clock:app", "the clock guard: show, acknowledge"),
     "backup": ("api.commands.backup:backup", "write the database and the files to a folder"),
     "restore": ("api.commands.backup:restore", "load a backup into an empty home"),
     "doctor": ("api.commands.doctor:doctor", "look whether everything that must be there is there"),

@@ -42,7 +42,10 @@ async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
 
 
 async def permit(issuing: Issuing, rendered: Rendered, actor: Actor, *, unattended: bool) -> Permitted:
-    """Ask the seal's policy for this one document, and load what stamping needs. Raises ``NotPermitted``."""
+    """Ask the seal's policy for this one document, and load what stamping needs. Raises ``NotPermitted``.
+
+    By the gate's instant: a wrong clock would find the seal not yet valid, and the certificate would be void for ever.
+    """
     certificate = rendered.reserved.certificate
     request = UseRequest(
         seal_code=certificate.seal_code or "",
@@ -52,9 +55,9 @@ async def permit(issuing: Issuing, rendered: Rendered, actor: Actor, *, unattend
         document_hash=rendered.document_hash,
         unattended=unattended,
     )
-    given = await request_permit(issuing.database, issuing.clock, request)
+    given = await request_permit(issuing.database, issuing.gate, request)
     async with issuing.database.begin() as session:
-        material = await load_material(session, issuing.keystore, issuing.clock.now(), given.seal_code)
+        material = await load_material(session, issuing.keystore, issuing.gate.now(), given.seal_code)
     return Permitted(rendered, given, material, actor)
 
 

@@ -59,7 +59,7 @@ def demo_file(house: House) -> Path:
 
 async def establish_demo(house: House, console: Console) -> None:
     """Authorities, trust bundle, registries, organisations, matters, certificate types: everything without a secret."""
-    await establish(house.database, house.keystore, house.clock, house.base_url)
+    await establish(house.database, house.keystore, house.guard, house.base_url)
     async with house.database.session() as session:
         bundle = await trust_bundle(session)
     write_private(house.settings.trust_file, bundle)
@@ -192,7 +192,7 @@ async def _seals_and_grants(house: House, accounts: dict[Role, Account]) -> None
         if seal is None:
             keeper = _person(accounts[Role.SEAL_KEEPER], one.organisation)
             seal = await make_seal(
-                house.database, house.keystore, house.clock, keeper, _order(house.clock.now(), one, names), reviewer=reviewer
+                house.database, house.keystore, house.guard, keeper, _order(house.clock.now(), one, names), reviewer=reviewer
             )
         await _grant(house, seal, one, GranteeKind.CLIENT, "approvals", unattended=True)
         if one.organisation == city.MARKET_BUREAU:

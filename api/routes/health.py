@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.evidence import observe
+from api.trusted_time import TrustedTime
 from keys.base.errors import FujieError
 
 
@@ -36,7 +37,13 @@ async def readyz(request: Request) -> Response:
     except FujieError:
         answers["keys"] = False
     ready = answers["database"] and answers["keys"]
-    return JSONResponse({"ready": ready, **answers, "log": await _log(request)}, 200 if ready else 503)
+    return JSONResponse({"ready": ready, **answers, "log": await _log(request), **_time(house.time)}, 200 if ready else 503)
+
+
+def _time(time: TrustedTime) -> dict[str, str]:
+    """The clock, and the time stamps that wait. While either is wrong nothing is issued, and everything else is served."""
+    overdue, waits = time.backlog.overdue(time.guard.reading().wall), time.backlog.oldest is not None
+    return {"clock": time.guard.doubt() or "trusted", "timestamps": "overdue" if overdue else "waiting" if waits else "made"}
 
 
 async def _log(request: Request) -> str:
