@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("api.commands.users:app", "accounts: show, create, unlock, close"),
     "org": ("api.commands.organisations:app", "organisations: show, put"),
     "keys": ("api.commands.keys:app", "keys and authorities: ceremony, list, rotate, check, shares"),
+    "authority": ("api.commands.authorities:app", "certificates that others issue for keys of ours: request, accept"),
     "trust": ("api.commands.trust:app", "trusted authorities: propose, approve, suspend, withdraw, list, import, export"),
     "clock": ("api.commands.clock:app", "the clock guard: show, acknowledge"),
     "backup": ("api.commands.backup:backup", "write the database and the files to a folder"),
@@ -24,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 def usage() -> str:
-    lines = [f"  fujie {name:<8} {summary}" for name, (_, summary) in COMMANDS.items()]
+    lines = [f"  fujie {name:<9} {summary}" for name, (_, summary) in COMMANDS.items()]
     return "\n".join(["符节 Fujie", *lines, "", "fujie COMMAND --help says more."])
 
 
