@@ -13,6 +13,7 @@ from certs.sweeping import sweep
 from identity import grant_statements, sessions, throttle
 from identity.rewrapping import Rewrapping
 from keys.custody.errors import KeyStoreUnavailable
+from keys.kek_rotation import finish
 from keys.pki.ocsp import OcspService
 from keys.rotation import tend
 from keys.time.queue import obtain
@@ -25,6 +26,7 @@ FORGET_SECONDS = 3600.0
 STAMP_SECONDS = 1.0
 TEND_SECONDS = 2.0
 REWRAP_SECONDS = 5.0
+FINISH_SECONDS = 60.0
 PRESIGN_SECONDS = 300.0
 OTHERS_SECONDS = 60.0
 
@@ -59,6 +61,7 @@ async def background(house: House) -> AsyncIterator[None]:
         "time stamps": (STAMP_SECONDS, lambda: obtain(house.database, house.clock, house.timestamps)),
         "forget": (FORGET_SECONDS, lambda: _forget(house)),
         "token keys": (TEND_SECONDS, lambda: tend(house.database, house.keystore, house.clock, house.rotation)),
+        "key-encryption key": (FINISH_SECONDS, lambda: finish(house.database, house.keystore, house.clock)),
         "rewrap": (REWRAP_SECONDS, Rewrapping(house.database, house.personal, house.clock, SEALED).step),
         "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
         "others' lists": (OTHERS_SECONDS, lambda: refresh(house.database, house.clock)),

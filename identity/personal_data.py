@@ -83,7 +83,7 @@ class DataKeys:
 class PersonalData:
     """The keys of personal data, and what is done with them. Synchronous and picklable.
 
-    ``keys`` is replaced as a whole by :func:`reread`; the index key is the same for ever.
+    ``keys`` is replaced as a whole by :func:`reread`; the index key is the same for ever, though it may be wrapped anew.
     """
 
     keystore: KeyStore
@@ -157,9 +157,10 @@ async def read_data_keys(session: AsyncSession, now: dt.datetime) -> DataKeys:
 
 
 async def reread(personal: PersonalData, database: Database, now: dt.datetime) -> None:
-    """Bring ``personal`` up to date: keys announced since, the one that seals now, those that were destroyed."""
+    """Bring ``personal`` up to date: keys announced since, the one that seals now, those that were destroyed; how each is wrapped."""
     async with database.session() as session:
         personal.keys = await read_data_keys(session, now)
+        personal.index_key = await custody.load_key(session, personal.index_key.id)
 
 
 @contextlib.asynccontextmanager

@@ -17,6 +17,7 @@ from api.wiring import House
 from certs.rewrapping import SEALED
 from identity.personal_data import NOTICE, rotate_data_key
 from identity.rewrapping import DataKeyState, data_key_states
+from keys import kek_rotation
 from keys.jwks import SigningKey, read_plan
 from keys.pki.reads import get_authorities
 from keys.rotation import replace_compromised
@@ -30,6 +31,7 @@ class Rotated(StrEnum):
 
     TOKENS = "tokens"
     PERSONAL_DATA = "personal-data"
+    KEY_ENCRYPTION = "key-encryption"
 
 
 def _authority(name: str, der: bytes) -> dict[str, str]:
@@ -89,6 +91,8 @@ def rotate(
     also_next: Annotated[bool, typer.Option("--also-next", help="with --now: the announced token keys are taken back too")] = False,
 ) -> None:
     """Change keys. Without --now nobody notices; --now is for a key that somebody else may have (docs/rotation.md)."""
+    if now and purpose is Rotated.KEY_ENCRYPTION:
+        raise typer.BadParameter("the key-encryption key always changes at once")
     if also_next and not (now and purpose is Rotated.TOKENS):
         raise typer.BadParameter("--also-next belongs to --purpose tokens --now")
 
@@ -113,7 +117,15 @@ async def _rotate_personal_data(house: House, now: bool, _: bool) -> list[dict[s
     return [{"kind": "personal-data", "key": str(made.key_id), "seals_from": _instant(made.seals_from)}]
 
 
+async def _rotate_key_encryption(house: House, _: bool, __: bool) -> list[dict[str, Any]]:
+    store = kek_rotation.own_store(house.keystore)
+    count = await kek_rotation.rotate(house.database, store, house.clock)
+    kept = store.encryption_keys.kept_since()
+    return [{"kind": "key-encryption", "rewrapped": count, "previous_until": _instant(kept + kek_rotation.SETTLE) if kept else None}]
+
+
 ROTATIONS: Mapping[Rotated, Callable[[House, bool, bool], Awaitable[list[dict[str, Any]]]]] = {
     Rotated.TOKENS: _rotate_tokens,
     Rotated.PERSONAL_DATA: _rotate_personal_data,
+    Rotated.KEY_ENCRYPTION: _rotate_key_encryption,
 }

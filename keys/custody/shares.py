@@ -10,7 +10,7 @@ from pathlib import Path
 from shamir_mnemonic import MnemonicError, Share, combine_mnemonics, generate_mnemonics
 
 from keys.base.errors import InvalidInput
-from keys.custody.software import read_key_file, write_key_file
+from keys.custody.encryption_keys import read_key_file, write_key_file
 
 MOST_SHARES = 16  # SLIP-39 numbers them with four bits
 _FEWEST_NEEDED = 2

@@ -7,20 +7,16 @@ authenticated with it, so a key that is given another name, purpose or public ha
 
 import dataclasses
 import functools
-import os
 import secrets
 from pathlib import Path
-
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keys.base.ids import new_id
 from keys.custody import algorithms, wrapping
 from keys.custody.algorithms import Aead, Authenticator, Signer
-from keys.custody.errors import CiphertextInvalid, KeyAlgorithmMismatch, KeyFileExists, KeyFileUnusable, KeyUnreadable
-from keys.custody.private_file import read_private
+from keys.custody.encryption_keys import KEK_OCTETS, EncryptionKeys, write_key_file
+from keys.custody.errors import CiphertextInvalid, KeyAlgorithmMismatch, KeyUnreadable
 from keys.custody.store import Algorithm, Purpose, StoredKey
 
-_KEK_OCTETS = 32
 _CACHED_KEYS = 2048
 
 
@@ -34,7 +30,7 @@ class SoftwareKeyStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
-        self._wrapping = AESGCM(read_key_file(self.path))
+        self.encryption_keys = EncryptionKeys(self.path)
         self._signer = functools.lru_cache(_CACHED_KEYS)(self._load_signer)
         self._cipher = functools.lru_cache(_CACHED_KEYS)(self._load_cipher)
         self._authenticator = functools.lru_cache(_CACHED_KEYS)(self._load_authenticator)
@@ -42,12 +38,13 @@ class SoftwareKeyStore:
     @classmethod
     def create(cls, path: Path) -> "SoftwareKeyStore":
         """Makes a new key-encryption key at ``path`` (mode 0600) and opens it; never replaces one (``KeyFileExists``)."""
-        write_key_file(path, secrets.token_bytes(_KEK_OCTETS))
+        write_key_file(path, secrets.token_bytes(KEK_OCTETS))
         return cls(path)
 
     def same_key(self, other: "SoftwareKeyStore") -> bool:
         """Whether what one has wrapped opens in the other."""
-        return wrapping.unseal(other._wrapping, wrapping.seal(self._wrapping, b"", b"same key?"), b"same key?") is not None
+        sealed = wrapping.seal(self.encryption_keys.sealing(), b"", b"same key?")
+        return wrapping.unseal(other.encryption_keys.sealing(), sealed, b"same key?") is not None
 
     def __reduce__(self) -> tuple[object, tuple[Path]]:
         return _open, (self.path,)
@@ -61,7 +58,18 @@ class SoftwareKeyStore:
     def generate(self, algorithm: Algorithm, purpose: Purpose) -> StoredKey:
         material = algorithms.make(algorithm)
         bare = StoredKey(new_id(), algorithm, purpose, material.public, b"")
-        return dataclasses.replace(bare, wrapped=wrapping.seal(self._wrapping, material.secret, wrapping.identity(bare)))
+        return self._wrapped(bare, material.secret)
+
+    def rewrapped(self, key: StoredKey) -> StoredKey:
+        """The key under the present key-encryption key: itself, if it is already."""
+        wrapping.require_software(key)
+        present = self.encryption_keys.sealing()
+        if wrapping.unseal(present, key.wrapped, wrapping.identity(key)) is not None:
+            return key
+        return self._wrapped(key, self._unwrap(key))
+
+    def _wrapped(self, key: StoredKey, secret: bytes) -> StoredKey:
+        return dataclasses.replace(key, wrapped=wrapping.seal(self.encryption_keys.sealing(), secret, wrapping.identity(key)))
 
     def sign(self, key: StoredKey, message: bytes, purpose: Purpose) -> bytes:
         wrapping.require_purpose(key, purpose)
@@ -107,40 +115,19 @@ class SoftwareKeyStore:
 
     def _unwrap(self, key: StoredKey) -> bytes:
         wrapping.require_software(key)
-        secret = wrapping.unseal(self._wrapping, key.wrapped, wrapping.identity(key))
+        secret = self._opened(key)
+        if secret is None and self.encryption_keys.reread():
+            secret = self._opened(key)
         if secret is None:
             raise KeyUnreadable(f"key {key.id} ({key.algorithm}, {key.purpose}) does not open under this key-encryption key")
         return secret
+
+    def _opened(self, key: StoredKey) -> bytes | None:
+        identity = wrapping.identity(key)
+        opened = (wrapping.unseal(kek, key.wrapped, identity) for kek in self.encryption_keys.opening())
+        return next((secret for secret in opened if secret is not None), None)
 
 
 @functools.cache
 def _open(path: Path) -> SoftwareKeyStore:
     return SoftwareKeyStore(path)
-
-
-def read_key_file(path: Path) -> bytes:
-    kek = read_private(path, _KEK_OCTETS + 1)
-    if len(kek) != _KEK_OCTETS:
-        raise KeyFileUnusable(f"{path}: a key-encryption key has {_KEK_OCTETS} octets")
-    return kek
-
-
-def write_key_file(path: Path, kek: bytes) -> None:
-    """Written beside its place, made durable, then linked there: no crash leaves half a key, no second caller replaces the first's."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(kek)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError as error:
-        raise KeyFileExists(f"{path} exists") from error
-    finally:
-        draft.unlink()
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

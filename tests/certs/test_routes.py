@@ -20,6 +20,7 @@ from keys.base.actor import Actor, ActorKind, Role
 from keys.base.db import Database
 from keys.custody.store import KeyStore
 from keys.rotation import ensure_signing_keys
+from keys.schedule import DEFAULT
 from seal.grants import Grant, grant_use
 from tests.certs.conftest import CITY, YEAR, approvals
 
@@ -36,7 +37,7 @@ async def api(
     app.include_router(certificates.router)
     app.state.house = SimpleNamespace(
         database=database, redis=redis, keystore=keystore, clock=clock, personal=personal, base_url=BASE, issuing=city.issuing,
-        blobs=city.issuing.blobs,
+        blobs=city.issuing.blobs, rotation=DEFAULT,
     )  # fmt: skip
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=BASE) as client:
         yield client

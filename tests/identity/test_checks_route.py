@@ -16,6 +16,7 @@ from identity.realname import RealName
 from keys.base.db import Database
 from keys.custody.store import KeyStore
 from keys.rotation import ensure_signing_keys
+from keys.schedule import DEFAULT
 
 QIAN = "990100197003131003"
 GOOD = {"name": "钱晓明", "code": QIAN, "code_type": "111"}
@@ -29,7 +30,7 @@ async def browser(database: Database, keystore: KeyStore, clock: Any, realname: 
     app.include_router(identity.router)
     base = "http://127.0.0.1:8000"
     app.state.house = SimpleNamespace(
-        database=database, redis=realname.redis, keystore=keystore, clock=clock, personal=realname.personal, base_url=base
+        rotation=DEFAULT, database=database, redis=realname.redis, keystore=keystore, clock=clock, personal=realname.personal, base_url=base
     )
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=base) as client:
         yield client
