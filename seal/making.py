@@ -134,7 +134,7 @@ async def make_reviewed_seal(database: Database, keystore: KeyStore, clock: Cloc
             version = (await lock_application(session, seal_id)).ses_version
             now = clock.now()
             made = await change_status(session, now, numbered, Move.MAKE, actor)
-            await _write_made(session, keystore, now, made, picture, version)
+            await _write_made(session, keystore, now, actor, made, picture, version)
             return made
 
 
@@ -210,9 +210,11 @@ async def _number(session: AsyncSession, actor: Actor, seal_id: uuid.UUID) -> tu
     return seal_view(row), row.lower_text
 
 
-async def _write_made(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal: Seal, picture: SealPicture, version: int) -> None:
-    signer_key, signer = await _certified(session, keystore, now, seal, Algorithm.P256, "seal", "document-signer")
-    sm_key, sm = await _certified(session, keystore, now, seal, Algorithm.SM2, "seal-sm", "seal-signer-sm")
+async def _write_made(
+    session: AsyncSession, keystore: KeyStore, now: dt.datetime, actor: Actor, seal: Seal, picture: SealPicture, version: int
+) -> None:
+    signer_key, signer = await _certified(session, keystore, now, actor, seal, Algorithm.P256, "seal", "document-signer")
+    sm_key, sm = await _certified(session, keystore, now, actor, seal, Algorithm.SM2, "seal-sm", "seal-signer-sm")
     for certificate in (signer.certificate, sm.certificate):
         if certificate_ends(certificate).not_after < seal.valid_to:
             raise SealOrderInvalid("the seal would outlive its certificate")
@@ -238,14 +240,29 @@ async def _write_made(session: AsyncSession, keystore: KeyStore, now: dt.datetim
 
 
 async def _certified(
-    session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal: Seal, algorithm: Algorithm, authority: str, profile: str
+    session: AsyncSession,
+    keystore: KeyStore,
+    now: dt.datetime,
+    actor: Actor,
+    seal: Seal,
+    algorithm: Algorithm,
+    authority: str,
+    profile: str,
 ) -> tuple[StoredKey, IssuedCertificate]:
     """A new key and its certificate, which ends with the seal."""
     key = keystore.generate(algorithm, Purpose.SEALS)
     await store_key(session, key, now)
     subject = Subject(seal.name, seal.organisation_name, seal.organisation, seal.division)
     issued = await issue(
-        session, keystore, now, authority=authority, profile=profile, subject=subject, public_key=key.public, valid_to=seal.valid_to
+        session,
+        keystore,
+        now,
+        authority=authority,
+        profile=profile,
+        subject=subject,
+        public_key=key.public,
+        valid_to=seal.valid_to,
+        actor=actor,
     )
     return key, issued
 

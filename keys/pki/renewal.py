@@ -9,6 +9,8 @@ with reason ``key_compromise``, whoever merely moves on with ``superseded``.
 """
 
 import datetime as dt
+import uuid
+from dataclasses import dataclass
 
 from sqlalchemy import select
 
@@ -19,7 +21,7 @@ from keys.base.errors import FujieError
 from keys.custody.store import KeyStore
 from keys.evidence.audit import Event, Outcome, record_alone
 from keys.models import CertificateRow
-from keys.pki.certificate import certified_key, certified_subject
+from keys.pki.certificate import Subject, certified_key, certified_subject
 from keys.pki.errors import CertificateUnknown, RenewalUnsuitable
 from keys.pki.issuing import CertificateOrder, IssuedCertificate, issue_order
 from keys.pki.profiles import PROFILES
@@ -54,8 +56,20 @@ async def _refused(database: Database, now: dt.datetime, actor: Actor, serial: i
     await record_alone(database, now, Event("keys.pki.renew", named, outcome, actor, code=error.code))
 
 
-async def successor(session: AsyncSession, now: dt.datetime, actor: Actor, serial: int, public_key: bytes | None) -> CertificateOrder:
-    """The order for the successor of a certificate, which is locked until the caller's transaction ends. ``public_key``: None renews."""
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A certificate of ours that may have a successor or a companion."""
+
+    certificate: bytes
+    authority: str
+    profile: str
+    subject: Subject
+    not_after: dt.datetime
+    holder: uuid.UUID | None
+
+
+async def certificate_in_force(session: AsyncSession, now: dt.datetime, serial: int) -> InForce:
+    """The certificate, locked until the caller's transaction ends. Raises ``CertificateUnknown`` or ``RenewalUnsuitable``."""
     row = await session.scalar(select(CertificateRow).where(CertificateRow.serial == serial_text(serial)).with_for_update())
     if row is None:
         raise CertificateUnknown(serial_text(serial)[:40])
@@ -63,15 +77,21 @@ async def successor(session: AsyncSession, now: dt.datetime, actor: Actor, seria
         raise RenewalUnsuitable("an authority is renewed at a ceremony")
     if row.revoked_at is not None or not row.not_before <= now <= row.not_after:
         raise RenewalUnsuitable("it is revoked, on hold, or not in force")
-    subject, own_key = certified_subject(row.certificate), certified_key(row.certificate)
+    return InForce(row.certificate, row.authority, row.profile, certified_subject(row.certificate), row.not_after, row.holder)
+
+
+async def successor(session: AsyncSession, now: dt.datetime, actor: Actor, serial: int, public_key: bytes | None) -> CertificateOrder:
+    """The order for the successor of a certificate, which is locked until the caller's transaction ends. ``public_key``: None renews."""
+    before = await certificate_in_force(session, now, serial)
+    own_key = certified_key(before.certificate)
     return CertificateOrder(
-        row.authority,
-        row.profile,
-        subject,
+        before.authority,
+        before.profile,
+        before.subject,
         public_key or own_key,
         None,
         actor,
         predecessor=serial,
-        holder=row.holder,
+        holder=before.holder,
         same_key=public_key is None or public_key == own_key,
     )
