@@ -1,0 +1,101 @@
+"""``fujie keys status|suspend|resume|revoke`` on the command line."""
+
+import asyncio
+import datetime as dt
+from types import SimpleNamespace
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.commands import status
+from api.commands.keys import app
+from keys.base.errors import FujieError
+from keys.custody.store import Algorithm, Purpose
+from keys.pki.authority import establish
+from keys.pki.issuing import Subject, issue
+
+SUBJECT = Subject("测试印章", "某某市水务局", "11990100MB0000001X", "990100")
+
+
+@pytest.fixture
+async def command(database, keystore, clock, monkeypatch):
+    """Runs a command against the test's database: the journey in the test's loop, the command beside it."""
+    await establish(database, keystore, clock, "http://testserver")
+    house, loop = SimpleNamespace(database=database, keystore=keystore, clock=clock), asyncio.get_running_loop()
+    monkeypatch.setattr(status, "with_house", lambda journey: asyncio.run_coroutine_threadsafe(_run(journey(house)), loop).result(30))
+
+    async def run(*words: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, words)
+
+    return run
+
+
+async def _run(awaitable):
+    return await awaitable
+
+
+@pytest.fixture
+async def serial(command, database, keystore, clock) -> str:
+    public = keystore.generate(Algorithm.P256, Purpose.SEALS).public
+    async with database.begin() as session:
+        issued = await issue(
+            *(session, keystore, clock.now()), authority="seal", profile="document-signer", subject=SUBJECT, public_key=public
+        )
+    return f"{issued.serial:032X}"
+
+
+def told(result: Result) -> dict:
+    assert result.exit_code == 0, result.output
+    return orjson.loads(result.stdout)
+
+
+async def test_the_life_of_a_certificate(command, serial, clock):
+    begin = clock.now()
+    assert told(await command("status", serial))["status"] == "good"
+    clock.advance(days=1)
+    assert told(await command("suspend", serial))["reason"] == "certificate_hold"
+    clock.advance(days=1)
+    assert told(await command("resume", serial))["status"] == "good"
+    clock.advance(days=1)
+    gone = told(await command("revoke", serial, "--reason", "key_compromise", "--invalid-since", begin.isoformat()))
+    assert (gone["status"], gone["reason"], gone["since"]) == ("revoked", "key_compromise", "2026-11-24T02:00:00+00:00")
+    assert [(one["move"], one["to"], one["by"]) for one in gone["history"]] == [
+        ("suspend", "on_hold", "fujie"),
+        ("resume", "good", "fujie"),
+        ("revoke", "revoked", "fujie"),
+    ]
+    for hours, word in ((0, "good"), (24, "on_hold"), (48, "good"), (72, "revoked")):
+        at = (begin + dt.timedelta(hours=hours)).astimezone(dt.timezone(dt.timedelta(hours=8))).isoformat()
+        assert told(await command("status", serial, "--at", at))["status"] == word
+
+
+async def test_serial_numbers_as_openssl_prints_them(command, serial):
+    colons = ":".join(serial[at : at + 2].lower() for at in range(0, 32, 2))
+    for written in (colons, f"0x{serial}", serial.lower()):
+        assert told(await command("status", written))["serial"] == serial.lower()
+    assert told(await command("status", "1234"))["status"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("status", "xyz"), "INVALID_INPUT"),
+        (("status", "1" * 41), "INVALID_INPUT"),
+        (("status", "12", "--at", "yesterday"), "INVALID_INPUT"),
+        (("status", "12", "--at", "2026-11-22T10:00:00"), "INVALID_INPUT"),
+        (("suspend", "12"), "CERTIFICATE_UNKNOWN"),
+        (("resume", "12"), "CERTIFICATE_UNKNOWN"),
+        (("revoke", "12", "--reason", "because"), "REVOCATION_REASON_UNKNOWN"),
+        (("revoke", "12", "--reason", "superseded"), "CERTIFICATE_UNKNOWN"),
+    ],
+)
+async def test_refusals(command, words, code):
+    result = await command(*words)
+    assert isinstance(result.exception, FujieError)
+    assert result.exception.code == code
+
+
+async def test_a_reason_is_required(command, serial):
+    assert (await command("revoke", serial)).exit_code == 2
+    assert told(await command("status", serial))["status"] == "good"
