@@ -11,7 +11,7 @@ from dataclasses import dataclass
 INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER = 0x02, 0x03, 0x04, 0x06
 UTF8_STRING, IA5_STRING, GENERALIZED_TIME, SEQUENCE = 0x0C, 0x16, 0x18, 0x30
 EXPLICIT_0 = 0xA0
-MAX_DEPTH = 24
+MAX_DEPTH = 48  # a time-stamp token with its chain, within the unsigned attributes of a signature, is deeper than 24
 _CONSTRUCTED = 0x20
 _TIME = re.compile(rb"(\d{12}|\d{14})(?:\.\d+)?(Z|[+-]\d{4})")
 
