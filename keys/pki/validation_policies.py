@@ -68,10 +68,10 @@ class Policies:
         for issuers, subjects in party.mappings:
             self._budget.step()
             mapped.setdefault(issuers, set()).add(subjects)
-        if ANY_POLICY in mapped or any(ANY_POLICY in subjects for subjects in mapped.values()):
+        if ANY_POLICY in mapped or any(ANY_POLICY in targets for targets in mapped.values()):
             return False
-        for policy, subjects in mapped.items():
-            self._map(policy, frozenset(subjects))
+        for policy, targets in mapped.items():
+            self._map(policy, frozenset(targets))
         if not party.self_issued:
             self._explicit, self._mapping, self._any = (max(0, value - 1) for value in (self._explicit, self._mapping, self._any))
         self._explicit = _least(self._explicit, party.explicit_policy)
