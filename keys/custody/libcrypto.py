@@ -218,3 +218,19 @@ def verify_digest(key: Key, digest: bytes, signature: bytes) -> bool:
         return True
     library.ERR_clear_error()
     return False
+
+
+def encrypt(key: Key, plaintext: bytes) -> bytes:
+    """SM2 encryption (GB/T 32918.4) to a public key: DER SM2Cipher{x, y, hash, ciphertext} (GB/T 35276 §7.2)."""
+    library, length = _required(), ctypes.c_size_t()
+    with _context(library, library.EVP_PKEY_CTX_new_from_pkey(None, key.pointer, None)) as context:
+        ready = (
+            context
+            and library.EVP_PKEY_encrypt_init(context) == 1
+            and library.EVP_PKEY_encrypt(context, None, ctypes.byref(length), plaintext, len(plaintext)) == 1
+        )
+        room = ctypes.create_string_buffer(length.value)
+        done = ready and library.EVP_PKEY_encrypt(context, room, ctypes.byref(length), plaintext, len(plaintext)) == 1
+    if not done:
+        raise PublicKeyInvalid("libcrypto could not encrypt to this SM2 key")
+    return room.raw[: length.value]

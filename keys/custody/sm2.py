@@ -29,6 +29,7 @@ def sm3(data: bytes) -> bytes:
     return digest.finalize()
 
 
+@functools.lru_cache(maxsize=1024)
 def public_point(public: bytes) -> bytes:
     """The 65-octet uncompressed point of an SM2 public key (SPKI DER or the point itself), on the curve.
 

@@ -1,0 +1,14 @@
+"""The figure of SM2: measured in turn with openssl, and drawn with its ratio."""
+
+from benchmarks import sm2
+from tests.conftest import require_command
+
+
+def test_sm2_is_measured_beside_openssl() -> None:
+    require_command("openssl", "openssl")
+    measured = sm2.measure(rounds=2)
+    for row in sm2.rows(measured):
+        assert row.ours is not None
+        assert row.theirs is not None
+        assert row.ours > row.theirs * 0.75, "far below its aim, whatever the neighbours do"
+        assert "(aim: 0.9)" in row.note
