@@ -22,7 +22,10 @@ from pyhanko_certvalidator.sig_validate import DEFAULT_VALIDATION_CONTEXT, Signa
 
 from keys.custody.verifying import algorithm_identifier, verify_signature
 from keys.pki.validation import Fault, Found, Limits, Material, Reason, Rules, validate
+from keys.trust.entries import Use
+from seal.recognition import Recognised, Standpoint, bounds_checks, recognised_from, subordinates_of
 from seal.trust import Trust
+from seal.verdict import Check
 from seal.verification_path import MAX_CANDIDATES, MAX_DEPTH, read_certificate, read_crl
 from seal.verification_pdf import UNREADABLE, security_store
 
@@ -76,10 +79,11 @@ def _algorithm(stated: algos.SignedDigestAlgorithm, digest: str | None) -> bytes
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Whose signature it is and what its chain is worth."""
+    """Whose signature it is and what its chain is worth; ``bounds``: what the trust list says of where it ends."""
 
     signer: x509.Certificate | None
     found: Found
+    bounds: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Evidence:
 
     material: Material
     at: dt.datetime
+    recognised: tuple[Recognised, ...] = ()
 
     @classmethod
     def of(cls, reader: PdfFileReader, trust: Trust, at: dt.datetime) -> "Evidence":
@@ -97,15 +102,21 @@ class Evidence:
         asked = tuple(one for one in map(read_crl, trust.crls) if one)
         anchors = tuple(party for party in given if party.self_issued)
         helpers = tuple(party for party in given if not party.self_issued)
-        return cls(Material(anchors, (*offered.candidates, *helpers), (*asked, *offered.lists), offered.responses), at)
+        candidates = (*offered.candidates, *helpers, *subordinates_of(trust.authorities))
+        material = Material(anchors, candidates, (*asked, *offered.lists), offered.responses)
+        return cls(material, at, recognised_from(trust.authorities))
 
-    def chain(self, signed_data: cms.SignedData, rules: Rules) -> Chain:
+    def chain(self, signed_data: cms.SignedData, rules: Rules, signed_at: dt.datetime | None = None) -> Chain:
         """Of the signer of a SignedData, by certificates it carries, the file's and the asker's. Raises ``SignatureValidationError``."""
         certificates = extract_certs_for_validation(signed_data)
         carried = tuple(party for party in (read_certificate(one.dump()) for one in certificates.other_certs) if party)
         material = self.material
-        whole = Material(material.anchors, (*carried, *material.candidates), material.lists, material.responses)
-        return Chain(certificates.signer_cert, validate(certificates.signer_cert.dump(), whole, self.at, rules))
+        use = Use.TIMESTAMP if rules is TIME_STAMPER else Use.DOCUMENT_SIGNER
+        standpoint = Standpoint(material.anchors, self.recognised, (*carried, *material.candidates), self.at)
+        whole = Material(standpoint.anchors(use, signed_at), (*carried, *material.candidates), material.lists, material.responses)
+        found = validate(certificates.signer_cert.dump(), whole, self.at, rules)
+        bounds = tuple(bounds_checks(standpoint, found.path, use, signed_at)) if found.path and found.fault is None else ()
+        return Chain(certificates.signer_cert, found, bounds)
 
     def stamper(self, signer_info: cms.SignerInfo) -> Chain:
         """Of whoever stamped the time of a signature."""

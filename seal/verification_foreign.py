@@ -54,7 +54,7 @@ def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, evidence
     stamp = signature.sig_object_type == "/DocTimeStamp"
     checks = [passed("FORMAT", "PDF with a document time stamp" if stamp else "signed PDF"), *_form(data, signature)]
     try:
-        chain = evidence.chain(signature.signed_data, TIME_STAMPER if stamp else SIGNER)
+        chain = evidence.chain(signature.signed_data, TIME_STAMPER if stamp else SIGNER, _claimed_time(signature))
         stamper = evidence.stamper(signature.signer_info)
         status = asyncio.run(_validated(signature, stamp, chain, stamper, evidence))
     except SignatureValidationError as error:
@@ -107,6 +107,7 @@ def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool, ch
     mechanism = str(status.pkcs7_signature_mechanism)
     yield passed("SIGNATURE", mechanism) if status.valid else failed("SIGNATURE", "the signature does not hold")
     yield from _trust(status, chain)
+    yield from chain.bounds
     yield _timestamp(status, stamper)
 
 
