@@ -1,5 +1,7 @@
 """Suspension and history of certificates, partitioned lists, answers of the status responder."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -43,15 +45,15 @@ END $$
 """
 
 
-def _time(name: str, *, nullable: bool = False) -> sa.Column[sa.DateTime]:
+def _time(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
 
 
-def _text(name: str, *, nullable: bool = False) -> sa.Column[sa.Text]:
+def _text(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.Text(), nullable=nullable)
 
 
-def _count(name: str) -> sa.Column[sa.BigInteger]:
+def _count(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.BigInteger(), nullable=False)
 
 
