@@ -41,7 +41,7 @@ from keys.evidence import audit
 log = structlog.get_logger("fujie.identity.rewrapping")
 
 BATCH = 50
-STEP_SECONDS = 1.0
+STEP_SECONDS = 2.0
 MOST_UNREADABLE = 1_000
 
 Context = Callable[[RowMapping], str]

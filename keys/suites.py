@@ -6,7 +6,7 @@ A suite names what may be chosen freely, because only this house reads it or bec
 * ``log``: the signature of checkpoints, Ed25519 or SM2.
 
 Everything else is the same in both. Seals are SM2 and SM3 always (GM/T 0031). The PAdES signature beside them, and what portals
-verify (JWS), stay international: no reader of PDF and no registered JOSE algorithm knows SM2. See docs/decisions/0031-crypto-suites.md.
+verify (JWS), stay international: no reader of PDF and no registered JOSE algorithm knows SM2. See docs/decisions/0051-crypto-suites.md.
 
 A home keeps the suite it was made with: envelopes would still open, since each names its key, but every blind index would differ,
 and the log's key is the log's name.

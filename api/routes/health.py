@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.evidence import observe
+from api.personal_metrics import observe_older_keys
 from api.trusted_time import TrustedTime
 from keys.base.errors import FujieError
 
@@ -59,6 +60,7 @@ async def _log(request: Request) -> str:
 
 async def metrics(request: Request) -> Response:
     await _log(request)
+    await observe_older_keys(request.app.state.house)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

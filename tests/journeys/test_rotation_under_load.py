@@ -155,7 +155,7 @@ async def test_nobody_notices_that_keys_change(busy: City) -> None:
     await orders
     assert portal.failures == []
     assert min(portal.done.values()) >= 20, portal.done
-    assert len(portal.kids) >= 4, f"{len(portal.kids)} keys signed"
+    assert len(portal.kids) >= 3, f"{len(portal.kids)} keys signed"
     keys = await asyncio.to_thread(_listed, busy, "token")
     known = [row["kid"] for row in keys if row["alg"] == "ES256"]
     assert len(known) == len(set(known)) > len(portal.kids)
