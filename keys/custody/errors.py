@@ -117,6 +117,6 @@ class KeyStoreRefused(FujieError):
 
 
 class KeyOfAnotherStore(KeyUnreadable):
-    """The key was made by another kind of key store. Keys do not move between stores: make new ones (docs/operators/custody.md)."""
+    """The key was made by another kind of key store. Keys do not move between stores: make new ones (docs/custody.md)."""
 
     code = "KEY_OF_ANOTHER_STORE"
