@@ -78,8 +78,8 @@ class TimestampAuthority:
         except FujieError as error:
             log.error("no time stamp", code=error.code, detail=error.detail)
             return self._refuse(Failure.SYSTEM_FAILURE, _OUT_OF_ORDER)
-        except Exception:  # a database that is away, and whatever else: whoever asks in this protocol is answered in it
-            log.exception("no time stamp")
+        except Exception as error:  # a database that is away, and whatever else: whoever asks in this protocol is answered in it
+            log.error("no time stamp", error=repr(error)[:300])
             return self._refuse(Failure.SYSTEM_FAILURE, _OUT_OF_ORDER)
         return granted(token)
 

@@ -5,14 +5,17 @@
 3. the signed attributes name the content type, its digest and the signer's certificate   RFC 5652 §5.4, RFC 5816
 4. the signature holds under that certificate
 5. the certificate is for time stamping and for nothing else, and says so critically  RFC 3161 §2.3
-6. a path leads from it to an anchor, every certificate on it valid at genTime, and none revoked by then where lists are at hand
+6. a path leads from it to an anchor, every certificate on it valid at genTime
+
+Revocation is not asked here: whoever keeps revocation lists asks ``keys.pki.validation`` about :attr:`Timestamp.path` at an instant
+of their own choice, since a list of today says more about a token of last year than one of that day.
 """
 
 import datetime as dt
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from asn1crypto.x509 import Certificate
 
@@ -30,7 +33,7 @@ _CONTENT_TYPE, _MESSAGE_DIGEST = "1.2.840.113549.1.9.3", "1.2.840.113549.1.9.4"
 _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"
 _TST_INFO = der.object_identifier("1.2.840.113549.1.9.16.1.4")
 _RSA = "1.2.840.113549.1.1.1"
-_RULES = Rules(extended_key_usage=TIME_STAMPING, extended_required=True)
+_RULES = Rules(revocation=False, extended_key_usage=TIME_STAMPING, extended_required=True)
 _SIGNING_USE = frozenset({"digital_signature", "non_repudiation"})
 
 _DIGESTS: Mapping[str, Callable[[bytes], bytes]] = {
@@ -65,30 +68,27 @@ class Timestamp:
     path: tuple[bytes, ...]
 
 
-def verify_token(
-    octets: bytes, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes] = (), lists: Sequence[bytes] = ()
-) -> Timestamp:
+def verify_token(octets: bytes, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes] = ()) -> Timestamp:
     """The facts of a token over ``imprint`` whose signer an anchor (certificate, DER) vouches for; ``TimestampInvalid``.
 
-    ``more``   certificates to build the path with besides those the token carries
-    ``lists``  revocation lists (DER); once there are any, every certificate below the anchor must be covered by one
+    ``more``: certificates to build the path with besides those the token carries.
     """
     try:
-        return _judge(read_token(octets), imprint, anchors, more, lists)
+        return _judge(read_token(octets), imprint, anchors, more)
     except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise TimestampInvalid(f"no time stamp: {error}") from error
 
 
-def _judge(token: Token, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes], lists: Sequence[bytes]) -> Timestamp:
+def _judge(token: Token, imprint: Imprint, anchors: Sequence[bytes], more: Sequence[bytes]) -> Timestamp:
     if token.info.imprint.algorithm != imprint.algorithm or not hmac.compare_digest(token.info.imprint.digest, imprint.digest):
         raise TimestampInvalid("it stamps something else")
-    material = Material.read(anchors, (*token.certificates, *more), lists)
+    material = Material.read(anchors, (*token.certificates, *more))
     signer = _signer(token.signer, material.candidates)
     _check_attributes(token, signer)
     _check_signature(token.signer, signer)
     _check_purpose(signer)
     info = token.info
-    found = validate(signer, material, info.instant, replace(_RULES, revocation=bool(lists)))
+    found = validate(signer, material, info.instant, _RULES)
     if found.fault is not None:
         raise TimestampInvalid(f"nobody who is trusted vouches for its signer at that instant: {found.fault.reason}")
     path = tuple(one.encoded for one in found.path)

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import getpass
 import subprocess
 import time
 from collections.abc import Iterator
@@ -225,10 +226,12 @@ def chronyd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimeServer]:
     folder.chmod(0o755)
     lines = (
         f"port {port}", "bindaddress 127.0.0.1", "allow 127.0.0.1", "local stratum 1", "cmdport 0",
-        f"pidfile {folder}/pid", "bindcmdaddress /", "user root",
+        f"pidfile {folder}/pid", "bindcmdaddress /",
     )  # fmt: skip
     (folder / "chrony.conf").write_text("\n".join(lines) + "\n")
-    process = subprocess.Popen([program, "-x", "-d", "-f", str(folder / "chrony.conf")], stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [program, "-U", "-u", getpass.getuser(), "-x", "-d", "-f", str(folder / "chrony.conf")], stderr=subprocess.PIPE
+    )
     server = TimeServer("127.0.0.1", port)
     try:
         deadline = time.monotonic() + 15

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 
 import pytest
-from asn1crypto import core, tsp
+from asn1crypto import core, tsp, x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -14,10 +14,12 @@ from sqlalchemy import text
 from keys.base.db import Database
 from keys.custody.software import SoftwareKeyStore
 from keys.pki.authority import authority_certificate, establish
+from keys.pki.status import revoke
 from keys.time.authority import TimestampAuthority
 from keys.time.errors import ClockUntrusted, TimestampInvalid
 from keys.time.imprints import imprint_of
 from keys.time.ledger import tell
+from keys.time.reading import read_answer
 from keys.time.request import Failure, Rejected, read_request, write_request
 from keys.time.token import DEFAULT_POLICY, Promise
 from keys.time.verification import Timestamp, verify_token
@@ -190,6 +192,17 @@ async def test_two_processes_make_one_signer(authority: TimestampAuthority, data
         assert await session.scalar(text("SELECT count(*) FROM keys.timestamp_signers")) == 1
 
 
+async def test_a_revoked_signer_makes_room_for_another(
+    authority: TimestampAuthority, database: Database, clock: TestClock, root: bytes
+) -> None:
+    first = await _stamped(authority, root)
+    clock.advance(hours=1)
+    async with database.begin() as session:
+        await revoke(session, clock.now(), x509.Certificate.load(first.path[0]).serial_number, "key_compromise")
+    authority._ask_again = 0.0
+    assert (await _stamped(authority, root)).path[0] != first.path[0]
+
+
 async def _stamped(authority: TimestampAuthority, root: bytes) -> Timestamp:
     return verify_token(await authority.stamp(DIGEST), imprint_of(DIGEST, "sha256"), [root])
 
@@ -235,6 +248,15 @@ def test_a_request_with_any_octet_changed_is_read_or_refused(place: int, value: 
     with contextlib.suppress(Rejected):
         read = read_request(bytes(octets))
         assert tsp.MessageImprint.load(read.imprint, strict=True)["hashed_message"].native
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300))
+def test_any_octets_are_a_token_or_refused(octets: bytes) -> None:
+    with pytest.raises(TimestampInvalid):
+        verify_token(octets, imprint_of(DIGEST, "sha256"), [octets])
+    with pytest.raises(ValueError, match=r"."):
+        read_answer(octets)
 
 
 @given(st.integers(0, 1 << 64), st.booleans())
