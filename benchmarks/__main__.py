@@ -11,7 +11,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import floors, instance, issue, machine, ocsp, parts, sign_in, sm2, timestamps, verify
+from benchmarks import floors, instance, issue, log, machine, ocsp, parts, sign_in, sm2, timestamps, verify
 from benchmarks.bench import Bench
 from benchmarks.measure import pace
 from benchmarks.peers.credentials import make_credentials
@@ -30,6 +30,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "sign_in": sign_in.figure,
     "ocsp": ocsp.figure,
     "timestamps": timestamps.figure,
+    "log": log.figure,
     "floors": floors.figure,
     "sm2": sm2.figure,
 }
