@@ -13,7 +13,6 @@
 """
 
 import datetime as dt
-import itertools
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,13 +32,15 @@ from keys.models import AuthorityRow
 from keys.pki.certificate import Subject, assemble, key_identifier, subject_name
 from keys.pki.errors import ProfileUnsuitable
 from keys.pki.profiles import AUTHORITY_USE, PROFILES, SIGNING_USE, Profile
-from keys.trust.certificates import Certificate, fingerprint, issued_by, read_bundle, read_certificate
+from keys.pki.validation import Limits, Material, Rules, validate
+from keys.trust.certificates import Certificate, fingerprint, read_bundle, read_certificate
 from keys.trust.entries import TrustedAuthority, Use
 from keys.trust.models import CertificateRequestRow
 from keys.trust.proposals import check_actor
 from keys.trust.reads import trusted_authorities
 
-MAX_CHAIN = 6
+# No lists are at hand when a chain comes in: its revocation is asked for as long as it is used.
+_CHAIN = Rules(limits=Limits(candidates=32), key_usage_required=True, revocation=False)
 _SIGNERS = frozenset({"document-signer", "seal-signer-sm", "seal-maker"})
 _SIGNER_USES = {"document-signer": Use.DOCUMENT_SIGNER, "seal-signer-sm": Use.SEAL_SIGNER, "seal-maker": Use.SEAL_MAKER}
 
@@ -229,35 +230,17 @@ def chain_of(
     """The issuers of the certificate up to an approved authority. Raises :class:`ExternalChainUntrusted`."""
     use = _SIGNER_USES.get(profile.name)
     vouching = [one for one in trusted if _vouches(one, use, now)]
-    anchors = [read_certificate(one.certificate) for one in vouching]
-    helpers = [*offered, *(read_certificate(below) for one in vouching for below in one.subordinates)]
-    chain = [ours]
-    while len(chain) <= MAX_CHAIN:
-        anchor = next((one for one in anchors if issued_by(chain[-1], one)), None)
-        if anchor is not None:
-            return _checked([*chain, anchor], now)
-        above = next((one for one in helpers if one not in chain and issued_by(chain[-1], one)), None)
-        if above is None:
-            break
-        chain.append(above)
-    raise ExternalChainUntrusted("it leads to no approved authority")
+    helpers = [*(one.encoded for one in offered), *(below for one in vouching for below in one.subordinates)]
+    found = validate(ours.encoded, Material.read([one.certificate for one in vouching], helpers), now, _CHAIN)
+    if found.fault is not None:
+        raise ExternalChainUntrusted(found.fault.detail)
+    return tuple(read_certificate(party.encoded) for party in found.path[1:])
 
 
 def _vouches(authority: TrustedAuthority, use: Use | None, now: dt.datetime) -> bool:
     """For a signer the authority must be trusted for its use; for an authority of ours, for any."""
     uses = authority.uses if use is None else {use} & authority.uses
     return any(authority.objection(one, now, now) is None for one in uses)
-
-
-def _checked(chain: Sequence[Certificate], now: dt.datetime) -> tuple[Certificate, ...]:
-    if not all(one.valid_at(now) for one in chain):
-        raise ExternalChainUntrusted("a certificate of the chain is out of its validity")
-    for below, issuer in enumerate(chain[1:]):
-        if issuer.path_length is not None and below > issuer.path_length:
-            raise ExternalChainUntrusted(f"{issuer.name[:64]} allows no such long chain")
-    if any(later.not_after < ours.not_before for ours, later in itertools.pairwise(chain)):
-        raise ExternalChainUntrusted("an issuer that ended before the certificate began")
-    return tuple(chain[1:])
 
 
 async def _activate(session: AsyncSession, name: str, ours: Certificate, chain: Sequence[Certificate]) -> None:
