@@ -4,6 +4,7 @@ import asyncio
 import base64
 import datetime as dt
 import json
+import subprocess
 import uuid
 from types import SimpleNamespace
 
@@ -37,6 +38,7 @@ from keys.pki.renewal import rekey, renew
 from keys.pki.requests import REQUEST_OCTETS
 from keys.pki.status import revoke, suspend
 from keys.rotation import ensure_signing_keys
+from tests.conftest import require_command
 from tests.portal import City, make_app
 
 PERSON = Applicant(uuid.UUID("0190c0de-0000-7000-8000-000000000001"), "卫思远", "990100")
@@ -114,7 +116,7 @@ async def test_one_person_holds_five(parts):
     assert (await enrol_with_request(parts, CLERK, a_request())).serial, "somebody else is not held up"
 
 
-async def test_pkcs12_opens_with_the_passphrase_only(parts, pki, openssl):
+async def test_pkcs12_opens_with_the_passphrase_only(parts, pki, openssl, tmp_path):
     issued, file = await enrol_with_new_key(parts, PERSON, PASSPHRASE)
     key, certificate, chain = pkcs12.load_key_and_certificates(file, PASSPHRASE.encode())
     spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -127,6 +129,10 @@ async def test_pkcs12_opens_with_the_passphrase_only(parts, pki, openssl):
     assert seen.returncode == 0, seen.stderr
     assert "PBES2, PBKDF2, AES-256-CBC, Iteration 600000, PRF hmacWithSHA256" in seen.stderr
     assert "MAC: sha256, Iteration 600000" in seen.stderr
+    (tmp_path / "person.p12").write_bytes(file)
+    words = ("--p12-info", "--inder", "--password", PASSPHRASE, "--infile", str(tmp_path / "person.p12"))
+    gnutls = subprocess.run((require_command("certtool", "gnutls-bin"), *words), capture_output=True, text=True, timeout=30, check=False)
+    assert (gnutls.returncode, gnutls.stdout.count("BEGIN CERTIFICATE")) == (0, 3), gnutls.stderr
     async with pki.session() as session:
         stored = await session.scalar(text("SELECT count(*) FROM keys.stored_keys WHERE public = :public"), {"public": spki})
     assert stored == 0, "the pair is kept nowhere"

@@ -29,23 +29,31 @@ INTERNATIONAL = (Algorithm.P256, Algorithm.P384, Algorithm.RSA3072, Algorithm.RS
 SUBJECTS = {
     Algorithm.P256: (Algorithm.P256, Algorithm.P384, Algorithm.RSA2048, Algorithm.ED25519),
     Algorithm.P384: (Algorithm.P384,),
-    Algorithm.RSA3072: (Algorithm.RSA3072,),
-    Algorithm.RSA4096: (Algorithm.RSA4096,),
+    Algorithm.RSA3072: (Algorithm.P256,),
+    Algorithm.RSA4096: (Algorithm.RSA3072, Algorithm.RSA4096),
     Algorithm.ED25519: (Algorithm.ED25519,),
     Algorithm.SM2: (Algorithm.SM2,),
 }
-"""Kinds of keys to certify under an authority of each kind: all are tried under P-256, the rest with their own."""
+"""Kinds of keys to certify under an authority of each kind."""
+ONLY = {Algorithm.RSA4096: "document-ca"}  # a key of this size takes a second to make
+MADE: dict[Algorithm, list[tuple[str, tuple[bytes, ...]]]] = {}
 
 
 def plans(algorithm: Algorithm) -> list[AuthorityPlan]:
     """A hierarchy of one algorithm: a root and an authority of each kind."""
-    kinds = [name for name, profile in PROFILES.items() if profile.is_authority and name != "root"]
+    kinds = [name for name, profile in PROFILES.items() if profile.is_authority and name == ONLY.get(algorithm, name) != "root"]
     root = AuthorityPlan("root", "root", "root", f"演示 {algorithm} Root", algorithm)
     return [root, *(AuthorityPlan(kind, "root", kind, f"演示 {algorithm} {kind}", algorithm) for kind in kinds)]
 
 
 async def chains(database: Database, keystore, algorithm: Algorithm) -> list[tuple[str, tuple[bytes, ...]]]:
-    """A chain of each profile under a hierarchy of this algorithm, the leaf first."""
+    """A chain of each profile under a hierarchy of this algorithm, the leaf first; made once."""
+    if algorithm not in MADE:
+        MADE[algorithm] = await _chains(database, keystore, algorithm)
+    return MADE[algorithm]
+
+
+async def _chains(database: Database, keystore, algorithm: Algorithm) -> list[tuple[str, tuple[bytes, ...]]]:
     now, made = SystemClock().now(), []
     async with database.begin() as session:
         for plan in plans(algorithm):
@@ -53,8 +61,9 @@ async def chains(database: Database, keystore, algorithm: Algorithm) -> list[tup
             await establish_one(session, keystore, now, plan, subject, BASE_URL)
         for name, profile in PROFILES.items():
             for kind in () if profile.is_authority else SUBJECTS[algorithm]:
-                if kind in profile.algorithms:
-                    issuer = sorted(profile.issuers - {"root"})[0]
+                issuers = profile.issuers & {plan.name for plan in plans(algorithm)} - {"root"}
+                if kind in profile.algorithms and issuers:
+                    issuer = sorted(issuers)[0]
                     made.append((name, await _one(session, keystore, now, issuer, name, kind)))
     return made
 
