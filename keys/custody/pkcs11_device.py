@@ -90,13 +90,13 @@ Job = Callable[[Lane], T]
 class _Call(Generic[T]):
     """A job on its way through a lane."""
 
-    __slots__ = ("abandoned", "done", "error", "job", "result")
+    __slots__ = ("abandoned", "done", "error", "job", "result", "started")
 
     def __init__(self, job: Job[T]) -> None:
         self.job = job
         self.done = threading.Lock()
         self.done.acquire()
-        self.abandoned = False
+        self.abandoned = self.started = False
         self.error: BaseException | None = None
         self.result: T | None = None
 
@@ -132,8 +132,9 @@ class Device:
         self._submit(call)
         if not call.done.acquire(timeout=seconds):
             call.abandoned = True
-            self._lost(f"no answer within {seconds:g} s")
-            raise KeyStoreUnavailable(f"the token {self.location.label!r} does not answer")
+            if call.started or time.monotonic() - self._heard > seconds:
+                self._lost(f"no answer within {seconds:g} s")
+            raise KeyStoreUnavailable(f"the token {self.location.label!r} does not answer in time")
         if call.error is not None:
             raise call.error
         return call.result  # type: ignore[return-value]
@@ -178,6 +179,7 @@ class Device:
         state: list[Lane] = []
         while (call := self._calls.get()) is not None:
             if not call.abandoned:
+                call.started = True
                 try:
                     call.result = self._run(call.job, state)
                 except BaseException as error:  # handed to whoever waits
@@ -286,7 +288,7 @@ class Device:
             else:
                 module.restart(module.generation, CALL_SECONDS)
                 self._attempt(_ask, state)
-        except (pkcs11.PKCS11Error, FujieError) as error:
+        except Exception as error:  # whatever it is: the watcher must live on, or the token would never be seen to return
             self._lost(f"the token {self.location.label!r} is away: {getattr(error, 'detail', '') or type(error).__name__}")
         else:
             self._heard, self._away = time.monotonic(), None

@@ -31,7 +31,7 @@ from keys.custody.errors import (
     KeyUnreadable,
 )
 from keys.custody.pkcs11 import Pkcs11KeyStore
-from keys.custody.pkcs11_device import CALL_SECONDS, WATCH_SECONDS
+from keys.custody.pkcs11_device import CALL_SECONDS, LANES, WATCH_SECONDS
 from keys.custody.pkcs11_location import Location
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, Purpose, StoredKey
@@ -267,6 +267,19 @@ def test_a_hanging_device_costs_one_second_once(token_store: Pkcs11KeyStore, stu
         except KeyStoreUnavailable:
             assert time.monotonic() < deadline, "it did not come back"
             time.sleep(0.02)
+
+
+def test_a_queue_that_is_long_is_not_a_token_that_is_away(token_store: Pkcs11KeyStore) -> None:
+    """All lanes are busy for a while with calls that may take long: who waits in vain is refused, and the token stays."""
+    release = threading.Event()
+    with ThreadPoolExecutor(LANES) as pool:
+        token_store.check()
+        busy = [pool.submit(token_store._device.call, lambda lane: release.wait(20), 20) for _ in range(LANES)]
+        with pytest.raises(KeyStoreUnavailable):
+            token_store.check()
+        release.set()
+        assert [future.result() for future in busy] == [True] * LANES
+    token_store.check()
 
 
 def test_a_token_whose_files_are_locked_hangs_for_real(token_store: Pkcs11KeyStore, token: Token) -> None:
