@@ -338,7 +338,7 @@ async def test_versions_only_grow_and_name_the_one_before(
 async def test_no_changed_octet_of_a_list_is_believed(pki: Database, keystore: SoftwareKeyStore, clock: MovableClock) -> None:
     jws = (await current_list(pki, keystore, clock, BASE_URL)).jws
     believed = 0
-    for place in range(0, len(jws), 7):
+    for place in range(0, len(jws), 31):
         changed = jws[:place] + bytes([jws[place] ^ 1]) + jws[place + 1 :]
         try:
             believed += verify_list(changed).digest is not None
