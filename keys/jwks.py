@@ -83,8 +83,11 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """Every token key there ever was, in the order in which they take over. A process may keep it for a while: what a key does is a matter of instants,
-    so all processes change keys at the same one without a word to each other."""
+    """Every token key there ever was, in the order in which they take over.
+
+    A process may keep it for a while: what a key does is a matter of instants, so all processes change keys at the same one
+    without a word to each other.
+    """
 
     keys: tuple[SigningKey, ...] = ()
 
