@@ -26,6 +26,7 @@ from keys.pki.validation_ocsp import Answer, OcspResponse, may_answer
 from keys.pki.validation_path import Path, build, check, usable_key
 from keys.pki.validation_rules import Budget, Fault, Reason, Rules
 
+_OCTETS_A_STEP = 1 << 16
 _NO_LIST = "no revocation list or answer of its issuer"
 _NOT_CURRENT = "the revocation list is not current at that time"
 _NOT_USABLE = "its issuer's revocation list is not one of RFC 5280, or says what is not understood"
@@ -192,6 +193,7 @@ def _words(path: Path, depth: int, scene: Scene) -> Iterator[_Word]:
     for point, crl, reasons in _applicable(party, scene):
         if not _is_signed(crl, point, path, depth, scene):
             continue
+        scene.budget.step(1 + len(crl.revoked) // _OCTETS_A_STEP)
         try:
             entry, published = _last_word(crl, party, scene)
             current = crl.fresh_at(scene.at) and not names_strange_entries(crl)

@@ -125,6 +125,8 @@ class Budget:
         self.steps -= count
         if self.steps < 0:
             raise OutOfBudgetError("more steps than allowed")
+        if time.monotonic() > self.deadline:
+            raise OutOfBudgetError("more time than allowed")
 
     def holds(self, public: bytes, algorithm: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the key signed the message; each pair is asked once."""
@@ -133,8 +135,7 @@ class Budget:
             self.signatures -= 1
             if self.signatures < 0:
                 raise OutOfBudgetError("more signatures than allowed")
-            if time.monotonic() > self.deadline:
-                raise OutOfBudgetError("more time than allowed")
+            self.step()
             self._known[question] = verify_signature_once(public, algorithm, message, signature, self.algorithms)
         return self._known[question]
 
