@@ -271,10 +271,11 @@ def test_a_hanging_device_costs_one_second_once(token_store: Pkcs11KeyStore, stu
 
 def test_a_queue_that_is_long_is_not_a_token_that_is_away(token_store: Pkcs11KeyStore) -> None:
     """All lanes are busy for a while with calls that may take long: who waits in vain is refused, and the token stays."""
-    release = threading.Event()
+    release, all_busy = threading.Event(), threading.Barrier(LANES + 1, timeout=20)
     with ThreadPoolExecutor(LANES) as pool:
         token_store.check()
-        busy = [pool.submit(token_store._device.call, lambda lane: release.wait(20), 20) for _ in range(LANES)]
+        busy = [pool.submit(token_store._device.call, lambda lane: all_busy.wait() >= 0 and release.wait(20), 20) for _ in range(LANES)]
+        all_busy.wait()
         with pytest.raises(KeyStoreUnavailable):
             token_store.check()
         release.set()
