@@ -7,7 +7,7 @@ from alembic import op
 from asn1crypto import x509
 
 revision = "0007_pki"
-down_revision = "0006_custody"
+down_revision = "0005_guards"
 branch_labels = None
 depends_on = None
 
