@@ -44,7 +44,9 @@ PORTAL = NewClient(
 def make_app(database: Database, redis: Any, keystore: Any, clock: Any, base_url: str = ISSUER) -> Starlette:
     """The provider's routes over a house of the few parts they use."""
     app = Starlette(routes=routes, exception_handlers={FujieError: on_fujie_error})
-    app.state.house = SimpleNamespace(database=database, redis=redis, keystore=keystore, clock=clock, base_url=base_url, rotation=DEFAULT)
+    app.state.house = SimpleNamespace(
+        database=database, redis=redis, keystore=keystore, clock=clock, guard=clock, base_url=base_url, rotation=DEFAULT
+    )
     return app
 
 

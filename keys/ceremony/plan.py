@@ -117,7 +117,7 @@ def _faults(content: Mapping[str, Any]) -> Faults:
 
 
 def _is_text(value: object, limit: int = _NAME_LIMIT) -> bool:
-    return isinstance(value, str) and 0 < len(value.strip()) and len(value) <= limit and value.isprintable()
+    return isinstance(value, str) and bool(value.strip()) and len(value) <= limit and value.isprintable()
 
 
 def _role_faults(roles: object) -> Faults:

@@ -38,6 +38,7 @@ from keys.pki.renewal import rekey, renew
 from keys.pki.requests import REQUEST_OCTETS
 from keys.pki.status import revoke, suspend
 from keys.rotation import ensure_signing_keys
+from keys.time.guard import ClockGuard
 from tests.conftest import require_command
 from tests.portal import City, make_app
 
@@ -270,12 +271,23 @@ async def test_est_turns_away(city, pki, clock):
         assert (await session.scalars(select(CertificateRow).where(CertificateRow.profile == "person-sign-in"))).all() == []
 
 
+async def test_nothing_is_certified_by_a_clock_in_doubt(city, pki, clock):
+    headers = await bearer(city)
+    city.app.state.house.guard = guard = ClockGuard(clock)
+    guard.now()
+    clock.advance(seconds=-1)
+    answer = await city.browser.post("/.well-known/est/simpleenroll", content=a_request(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "CLOCK_UNTRUSTED")
+    clock.advance(seconds=1)
+    assert (await city.browser.post("/.well-known/est/simpleenroll", content=a_request(), headers=headers)).status_code == 200
+
+
 async def test_the_command_certifies_and_hands_out(pki, keystore, clock, monkeypatch, tmp_path):
     async with pki.begin() as session:
         new = NewAccount("clerk", "窗口人员", "990100", frozenset({Role.WINDOW_CLERK}))
         await create_account(session, clock.now(), new, "correct-horse-battery-staple")
     loop = asyncio.get_running_loop()
-    house = SimpleNamespace(database=pki, keystore=keystore, clock=clock)
+    house = SimpleNamespace(database=pki, keystore=keystore, clock=clock, guard=clock)
     monkeypatch.setattr(users, "with_house", lambda journey: asyncio.run_coroutine_threadsafe(journey(house), loop).result(20))
 
     async def run(*arguments, **more):
