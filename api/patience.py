@@ -1,13 +1,18 @@
 """uvicorn's HTTP protocol with bounds of its own: how large the head of a request may be, and how long a request may take to arrive.
 
+A client that offers another protocol is answered in this one (:mod:`api.offers`).
+
 uvicorn bounds neither with httptools: one connection may send headers until the memory is full, and a few thousand that send
 nothing hold every place there is. The server may stand in the open, so it bounds both itself.
 """
 
 import asyncio
 from enum import Enum, auto
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.offers import StayingParser
 
 LARGEST_HEAD = 64 * 1024
 HEAD_SECONDS = 15.0
@@ -31,6 +36,10 @@ class PatientProtocol(HttpToolsProtocol):
     _began = 0.0
     _watch: asyncio.TimerHandle | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parser: StayingParser = StayingParser(self)  # type: ignore[assignment]  # it does what uvicorn asks of a parser
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it so
         super().connection_made(transport)
         self._await(_Part.HEAD)
@@ -53,11 +62,13 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._await(_Part.BODY)
-        super().on_headers_complete()
+        if not self.parser.offered:
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._await(_Part.NOTHING)
-        super().on_message_complete()
+        if not self.parser.offered:
+            self._await(_Part.NOTHING)
+            super().on_message_complete()
 
     def _await(self, part: _Part) -> None:
         self._part, self._received, self._began = part, 0, self.loop.time()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 from api import patience
 from api.patience import PatientProtocol
+from tests.conftest import require_command
 
 
 async def echo(request: Request) -> Response:
@@ -90,3 +92,75 @@ async def test_one_connection_asks_several_times(port: int) -> None:
         assert await reader.readexactly(1) == b"3"
         await asyncio.sleep(0.2)
     writer.close()
+
+
+_OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+_LENGTH, _CHUNKS = b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"
+_LAST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+@pytest.mark.parametrize(("size", "body"), [(_LENGTH, b"hello"), (_CHUNKS, b"5\r\nhello\r\n0\r\n\r\n")])
+async def test_a_body_behind_the_offer_of_another_protocol_arrives(port: int, size: bytes, body: bytes, pause: float) -> None:
+    """RFC 9110 §7.8: the offer may be ignored; the body is a body whichever way it is cut into packets."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = b"POST / HTTP/1.1\r\nHost: x\r\n" + size + _OFFER + b"\r\n"
+    for piece in (head[:40], head[40:], body[:2], body[2:] + head + body + _LAST):
+        writer.write(piece)
+        await asyncio.sleep(pause)
+    answers = (await until_closed(reader)).split(b"HTTP/1.1 ")[1:]
+    assert [(one[:3], one[-1:]) for one in answers] == [(b"200", b"5"), (b"200", b"5"), (b"200", b"0")]
+    writer.close()
+
+
+async def test_a_body_behind_an_offer_is_no_request(port: int) -> None:
+    """What a proxy in front takes for a body is not answered as a request of somebody else."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % len(hidden) + _OFFER + b"\r\n")
+    await asyncio.sleep(0.02)
+    writer.write(hidden + _LAST)
+    answered = await until_closed(reader)
+    assert answered.count(b"HTTP/1.1 200") == 2
+    assert b"404" not in answered
+    writer.close()
+
+
+async def test_a_demand_for_a_tunnel_is_refused(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n" + _OFFER + b"\r\n")
+    assert (await until_closed(reader)).startswith(b"HTTP/1.1 400")
+    writer.close()
+
+
+async def test_many_offers_in_one_packet_cost_little(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write((b"GET / HTTP/1.1\r\nHost: x\r\n" + _OFFER + b"\r\n") * 300 + _LAST)
+    assert (await until_closed(reader)).count(b"HTTP/1.1 200") == 301
+    writer.close()
+
+
+_JAVA = """
+import java.net.URI;
+import java.net.http.*;
+
+public class Post {
+    public static void main(String[] address) throws Exception {
+        HttpClient client = HttpClient.newHttpClient();
+        for (int turn = 0; turn < 2; turn++) {
+            HttpRequest request = HttpRequest.newBuilder(URI.create(address[0]))
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .POST(HttpRequest.BodyPublishers.ofString("grant_type=client_credentials")).build();
+            System.out.println(client.send(request, HttpResponse.BodyHandlers.ofString()).body());
+        }
+    }
+}
+"""
+
+
+async def test_javas_own_client_with_its_defaults_posts_a_form(port: int, tmp_path: Path) -> None:
+    require_command("java", "default-jdk-headless")
+    (tmp_path / "Post.java").write_text(_JAVA)
+    java = await asyncio.create_subprocess_exec("java", tmp_path / "Post.java", f"http://127.0.0.1:{port}/", stdout=asyncio.subprocess.PIPE)
+    out, _ = await asyncio.wait_for(java.communicate(), 60)
+    assert out.split() == [b"29", b"29"]
