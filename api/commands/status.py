@@ -23,7 +23,7 @@ Invalid = Annotated[str, typer.Option("--invalid-since", metavar="TIME", help="s
 
 def status(serial: Serial, at: Instant = "") -> None:
     """Print a certificate's status, now or at an instant of the past, and its history."""
-    number, instant = _serial(serial), _instant(at)
+    number, instant = parse_serial(serial), _instant(at)
 
     async def journey(house: House) -> dict[str, Any]:
         async with house.database.session() as session:
@@ -40,26 +40,26 @@ def status(serial: Serial, at: Instant = "") -> None:
 
 def revoke(serial: Serial, reason: Reason, invalid_since: Invalid = "") -> None:
     """Revoke a certificate, for good."""
-    number, since = _serial(serial), _instant(invalid_since)
+    number, since = parse_serial(serial), _instant(invalid_since)
     with_house(lambda house: revoke_certificate(house.database, house.clock, SYSTEM, number, reason, since))
     status(serial)
 
 
 def suspend(serial: Serial) -> None:
     """Put a certificate on hold (certificateHold)."""
-    number = _serial(serial)
+    number = parse_serial(serial)
     with_house(lambda house: suspend_certificate(house.database, house.clock, SYSTEM, number))
     status(serial)
 
 
 def resume(serial: Serial) -> None:
     """End the hold of a certificate."""
-    number = _serial(serial)
+    number = parse_serial(serial)
     with_house(lambda house: resume_certificate(house.database, house.clock, SYSTEM, number))
     status(serial)
 
 
-def _serial(text: str) -> int:
+def parse_serial(text: str) -> int:
     """As openssl prints serial numbers; ``InvalidInput``."""
     digits = text.strip().removeprefix("0x").replace(":", "")
     if not 1 <= len(digits) <= _LONGEST_SERIAL or not all(one in "0123456789abcdefABCDEF" for one in digits):

@@ -1,4 +1,4 @@
-"""``fujie keys status|suspend|resume|revoke`` on the command line."""
+"""``fujie keys status|suspend|resume|revoke|renew|rekey`` on the command line."""
 
 import asyncio
 import datetime as dt
@@ -6,9 +6,13 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner, Result
 
-from api.commands import status
+from api.commands import status, successors
 from api.commands.keys import app
 from keys.base.errors import FujieError
 from keys.custody.store import Algorithm, Purpose
@@ -22,8 +26,9 @@ SUBJECT = Subject("测试印章", "某某市水务局", "11990100MB0000001X", "9
 async def command(database, keystore, clock, monkeypatch):
     """Runs a command against the test's database: the journey in the test's loop, the command beside it."""
     await establish(database, keystore, clock, "http://testserver")
-    house, loop = SimpleNamespace(database=database, keystore=keystore, clock=clock), asyncio.get_running_loop()
-    monkeypatch.setattr(status, "with_house", lambda journey: asyncio.run_coroutine_threadsafe(_run(journey(house)), loop).result(30))
+    house, loop = SimpleNamespace(database=database, keystore=keystore, clock=clock, guard=clock), asyncio.get_running_loop()
+    for module in (status, successors):
+        monkeypatch.setattr(module, "with_house", lambda journey: asyncio.run_coroutine_threadsafe(_run(journey(house)), loop).result(30))
 
     async def run(*words: str) -> Result:
         return await asyncio.to_thread(CliRunner().invoke, app, words)
@@ -99,3 +104,26 @@ async def test_refusals(command, words, code):
 async def test_a_reason_is_required(command, serial):
     assert (await command("revoke", serial)).exit_code == 2
     assert told(await command("status", serial))["status"] == "good"
+
+
+async def test_successors_name_the_same_subject(command, serial, clock, tmp_path):
+    clock.advance(days=300)
+    renewed = told(await command("renew", serial, "-o", str(tmp_path / "renewed.pem")))
+    assert (tmp_path / "renewed.pem").read_bytes().count(b"BEGIN CERTIFICATE") == 3
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    (tmp_path / "new.csr").write_bytes(request.public_bytes(Encoding.PEM))
+    replaced = told(await command("rekey", renewed["serial"], "--request", str(tmp_path / "new.csr"), "-o", str(tmp_path / "new.pem")))
+    first, second = (x509.load_pem_x509_certificates((tmp_path / name).read_bytes())[0] for name in ("renewed.pem", "new.pem"))
+    assert first.subject == second.subject
+    assert second.public_key() == key.public_key() != first.public_key()
+    assert int(replaced["serial"], 16) == second.serial_number != first.serial_number
+    assert told(await command("status", serial))["status"] == "good"
+
+
+async def test_a_revoked_certificate_has_no_successor(command, serial, tmp_path):
+    told(await command("revoke", serial, "--reason", "key_compromise"))
+    refused = await command("renew", serial, "-o", str(tmp_path / "none.pem"))
+    assert isinstance(refused.exception, FujieError)
+    assert refused.exception.code == "CERTIFICATE_RENEWAL_UNSUITABLE"
+    assert not (tmp_path / "none.pem").exists()
