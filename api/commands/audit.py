@@ -48,7 +48,7 @@ def verify(
     trust: Roots = None,
 ) -> None:
     """Recompute every hash of the log, or of an export without any service. Exit 0: whole; 1: not."""
-    notes = [path.read_text() for path in kept or []]
+    notes = [read_text(path) for path in kept or []]
     report = _verify_stored(notes) if exported is None else verify_export(exported, vkey or [], notes, trust or [])
     print(
         f"entries {report.entries}  checkpoints {report.checkpoints}  cosignatures {report.cosignatures}"
@@ -171,7 +171,8 @@ def check_proof(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False
 def read_text(file: Path) -> str:
     """A small text file; raises MalformedNote."""
     try:
-        return file.read_bytes()[:1_000_000].decode()
+        with file.open("rb") as handle:
+            return handle.read(1_000_000).decode()
     except UnicodeDecodeError:
         raise MalformedNote("the file is not text") from None
 

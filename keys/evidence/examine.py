@@ -16,7 +16,7 @@ from keys.evidence.container import ExportMalformed, Member
 from keys.evidence.export import FORMAT as MANIFEST_FORMAT
 from keys.evidence.export import README, Running, anchor_name, bodies_name, checkpoints_name, keys_text, note_line, tile_name
 from keys.evidence.merkle import HASH_SIZE
-from keys.evidence.notes import MalformedNote, Note, VerifierKey
+from keys.evidence.notes import MalformedNote, Note, VerifierKey, decimal
 from keys.evidence.recheck import AuditReport, Recheck
 from keys.evidence.tiles import TILE, Arithmetic
 
@@ -121,13 +121,12 @@ def _tiles(reader: _Reader, check: Recheck, anchor_check: AnchorCheck, *, to_fir
     while not reader.ended and reader.name != "manifest" and not (to_first and check.report.problems):
         chunk = reader.take(bodies_name(index))
         notes = _notes(reader.take(checkpoints_name(index)))
-        tokens = list(_anchors(reader))
+        _check_anchors(check, _anchors(reader), notes, anchor_check)
         width = TILE if reader.name == tile_name(0, index) else len(reader.data) // HASH_SIZE
         if not 0 < width <= TILE or len(reader.data) != width * HASH_SIZE:
             raise ExportMalformed(f"tile {index} of level 0")
         stored = reader.must(tile_name(0, index, width))
         _one_tile(check, chunk, stored, notes, index * TILE)
-        _check_anchors(check, tokens, notes, anchor_check)
         if width < TILE:
             return
         for level, above in sorted(check.made):
@@ -138,6 +137,7 @@ def _tiles(reader: _Reader, check: Recheck, anchor_check: AnchorCheck, *, to_fir
 def _one_tile(check: Recheck, chunk: bytes | None, stored: bytes, notes: list[str], first: int) -> None:
     hashes = stored
     if chunk is not None:
+        _refuse_crowds(chunk)
         found = check.arithmetic.bodies(chunk)
         check.report.bodies += len(found) // HASH_SIZE
         if len(found) == len(stored):
@@ -150,6 +150,7 @@ def _one_tile(check: Recheck, chunk: bytes | None, stored: bytes, notes: list[st
 def _notes(chunk: bytes | None) -> list[str]:
     if chunk is None:
         return []
+    _refuse_crowds(chunk)
     try:
         notes = [orjson.loads(line)["note"] for line in chunk.splitlines()]
         if not all(isinstance(note, str) for note in notes) or b"".join(map(note_line, notes)) != chunk:
@@ -159,6 +160,12 @@ def _notes(chunk: bytes | None) -> list[str]:
     return notes
 
 
+def _refuse_crowds(chunk: bytes) -> None:
+    """Before it is split: a tile has no more lines than entries, and millions of empty ones would fill the memory."""
+    if chunk.count(b"\n") > TILE:
+        raise ExportMalformed("more lines than a tile has entries")
+
+
 def _anchors(reader: _Reader) -> Iterator[tuple[int, bytes]]:
     while reader.name.startswith("anchors/"):
         digits = reader.name.removeprefix("anchors/").removesuffix(".tst")
@@ -166,7 +173,7 @@ def _anchors(reader: _Reader) -> Iterator[tuple[int, bytes]]:
         yield size, reader.must(anchor_name(size))
 
 
-def _check_anchors(check: Recheck, tokens: list[tuple[int, bytes]], notes: list[str], anchor_check: AnchorCheck) -> None:
+def _check_anchors(check: Recheck, tokens: Iterable[tuple[int, bytes]], notes: list[str], anchor_check: AnchorCheck) -> None:
     """What was stamped is the note with the log's own signature, without the cosignatures that came later."""
     stamped = {}
     for text in notes:
@@ -201,5 +208,5 @@ def _manifest(reader: _Reader, check: Recheck) -> None:
     counted = (str(check.size), str(reader.running.count), reader.running.digest.hexdigest())
     if (said["entries"], said["members"], said["sha256"]) != counted:
         check.report.add("the file is not the one its manifest was signed for")
-    if not (first.isdigit() and end.isdigit()) or int(end) - int(first) != check.report.bodies:
+    if decimal(end) - decimal(first) != check.report.bodies:
         check.report.add("the bodies are not those its manifest was signed for")

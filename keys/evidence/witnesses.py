@@ -1,5 +1,6 @@
 """Our side as a log: ask the configured witnesses for their cosignatures, and publish them under our checkpoints."""
 
+import asyncio
 import datetime as dt
 from dataclasses import dataclass
 
@@ -30,6 +31,19 @@ class Asked:
     size: int
     problem: str | None = None
     alarming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came over HTTP, read to its end."""
+
+    status: int
+    content_type: str
+    text: str
+
+
+class AnswerTooLong(Exception):
+    """Longer than any answer of a witness."""
 
 
 async def ask_witness(database: Database, now: dt.datetime, actor: Actor, vkey: VerifierKey, url: str) -> None:
@@ -95,14 +109,14 @@ async def _exchange(
         proof = await consistency_proof(session, old, checkpoint.size) if old < checkpoint.size else []
     request = AddCheckpoint(old, tuple(proof), Note.parse(checkpoint.note))
     try:
-        response = await client.post(f"{witness.url}/add-checkpoint", content=request.encode().encode(), timeout=SECONDS)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        answer = await _post(client, f"{witness.url}/add-checkpoint", request.encode().encode())
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, AnswerTooLong) as error:
         return Asked(witness.name, checkpoint.size, f"no answer: {type(error).__name__}")
-    if response.status_code == 200:
-        return await _accept(database, clock.now(), witness, checkpoint, response.text)
-    known = _known_size(response)
+    if answer.status == 200:
+        return await _accept(database, clock.now(), witness, checkpoint, answer.text)
+    known = _known_size(answer)
     if known is None:
-        return Asked(witness.name, checkpoint.size, f"answered {response.status_code}", alarming=response.status_code == 422)
+        return Asked(witness.name, checkpoint.size, f"answered {answer.status}", alarming=answer.status == 422)
     if known > checkpoint.size:
         return Asked(witness.name, checkpoint.size, f"cosigned size {known}, which is more than this log holds", alarming=True)
     if known == old:
@@ -112,16 +126,28 @@ async def _exchange(
     return await _exchange(database, clock, client, witness, checkpoint, known, again=False)
 
 
-def _known_size(response: httpx.Response) -> int | None:
+async def _post(client: httpx.AsyncClient, url: str, body: bytes) -> Answer:
+    """The answer as a whole within ``SECONDS``: one that sends an octet now and then keeps within the limit of each read for ever."""
+    octets = bytearray()
+    headers = {"Accept-Encoding": "identity"}
+    async with asyncio.timeout(SECONDS), client.stream("POST", url, content=body, headers=headers, timeout=SECONDS) as response:
+        async for part in response.aiter_raw():
+            octets += part
+            if len(octets) > MOST_ANSWER:
+                raise AnswerTooLong
+        return Answer(response.status_code, response.headers.get("content-type", ""), octets.decode(errors="replace"))
+
+
+def _known_size(answer: Answer) -> int | None:
     """The size in a 409 of ``text/x.tlog.size``."""
-    text = response.text.strip()
-    typed = response.headers.get("content-type", "").partition(";")[0] == "text/x.tlog.size"
-    return int(text) if response.status_code == 409 and typed and text.isascii() and text.isdigit() and len(text) < 18 else None
+    text = answer.text.strip()
+    typed = answer.content_type.partition(";")[0] == "text/x.tlog.size"
+    return int(text) if answer.status == 409 and typed and text.isascii() and text.isdigit() and len(text) < 18 else None
 
 
 async def _accept(database: Database, now: dt.datetime, witness: LogWitness, checkpoint: LogCheckpoint, answer: str) -> Asked:
     """Keep the cosignature of the key we expect; all others are ignored (tlog-witness)."""
-    line = cosignature_in(answer[:MOST_ANSWER], VerifierKey.parse(witness.vkey), Note.parse(checkpoint.note).text, now)
+    line = cosignature_in(answer, VerifierKey.parse(witness.vkey), Note.parse(checkpoint.note).text, now)
     if line is None:
         return Asked(witness.name, checkpoint.size, "its cosignature does not verify")
     async with database.begin() as session:
