@@ -17,11 +17,13 @@ from api.app import create_app
 from api.background import background
 from api.demo.setup import establish_demo, tell_story_once
 from api.embedded import Addresses
+from api.files import write_private
 from api.patience import PatientProtocol
 from api.settings import Settings
 from api.wiring import House, open_house, own_servers
 from api.workers import follow_parent
 from keys.base.errors import FujieError
+from keys.pki.authority import trust_bundle
 from seal.sandbox import CORE
 
 STOP_SECONDS = 15.0
@@ -112,6 +114,8 @@ async def _serve(settings: Settings, addresses: Addresses, listening: socket.soc
         _warm(house)
         if settings.demo:
             await establish_demo(house, console)
+        else:
+            await keep_roots(house)
         server = Server(_configuration(house))
         _end_on_signals(server)
         async with background(house), web_processes(settings, addresses, listening):
@@ -119,6 +123,16 @@ async def _serve(settings: Settings, addresses: Addresses, listening: socket.soc
             await _announce(house, server, serving, console)
             await serving
     console.print("已停止 stopped")
+
+
+async def keep_roots(house: House) -> None:
+    """``trust.pem`` with our roots, where it is missing: a restore brings the database and the documents, not the home's own files."""
+    if house.settings.trust_file.exists():
+        return
+    async with house.database.session() as session:
+        bundle = await trust_bundle(session)
+    if bundle:
+        write_private(house.settings.trust_file, bundle)
 
 
 @contextlib.asynccontextmanager

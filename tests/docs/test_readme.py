@@ -110,7 +110,8 @@ def _subcommands(name: str) -> set[str] | None:
     found = getattr(importlib.import_module(module), attribute)
     if not isinstance(found, typer.Typer):
         return None
-    return {one.name or str(getattr(one.callback, "__name__", "")) for one in found.registered_commands}
+    commands = {one.name or str(getattr(one.callback, "__name__", "")).replace("_", "-") for one in found.registered_commands}
+    return commands | {str(group.name) for group in found.registered_groups}
 
 
 def _unknown(name: str, below: str) -> bool:
