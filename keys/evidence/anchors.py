@@ -26,6 +26,7 @@ from keys.time.imprints import imprint_of
 from keys.time.source import TimestampSource
 from keys.time.verification import verify_token
 
+ANCHORED = "keys.evidence.anchor"
 PERIOD = dt.timedelta(minutes=10)
 LATE = 3
 """Periods without an anchor after which the log says so."""
@@ -60,7 +61,7 @@ async def anchor(database: Database, clock: Clock, source: TimestampSource, *, p
 
 async def anchor_failed(database: Database, now: dt.datetime, code: str) -> None:
     """The event that anchoring has begun to fail."""
-    await record_alone(database, now, Event("keys.evidence.anchor", "log", Outcome.FAILED, SYSTEM, code=code))
+    await record_alone(database, now, Event(ANCHORED, "log", Outcome.FAILED, SYSTEM, code=code))
 
 
 class AnchorRefused(FujieError):
@@ -86,7 +87,7 @@ async def _keep(database: Database, now: dt.datetime, checkpoint: LogCheckpoint,
         kept = await session.scalar(insert(LogAnchor).values(values).on_conflict_do_nothing().returning(LogAnchor.size))
         if kept is not None:
             digest = hashlib.sha256(token).hexdigest()
-            await record(session, now, Event("keys.evidence.anchor", f"log:{checkpoint.size}", Outcome.DONE, SYSTEM, {"token": digest}))
+            await record(session, now, Event(ANCHORED, f"log:{checkpoint.size}", Outcome.DONE, SYSTEM, {"token": digest}))
     return Anchor(checkpoint.size, checkpoint.note, token, now)
 
 

@@ -60,6 +60,11 @@ def canonical(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def spelled(instant: dt.datetime) -> str:
+    """An instant as an event's body writes it: UTC, to the millisecond (RFC 3339)."""
+    return instant.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 _EVENTS = cast(Table, AuditEvent.__table__)
 _INSERT = insert(_EVENTS)  # prepared once: building it costs more than running it
 _COLUMNS = ("id", "occurred_at", "action", "object", "actor_id", "outcome", "body")
@@ -69,7 +74,7 @@ def _row(now: dt.datetime, event: Event) -> dict[str, Any]:
     identifier, outcome = new_id(), str(event.outcome)  # ``.value`` of an enumeration costs ten times as much
     body = {
         "id": str(identifier),
-        "time": now.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": spelled(now),
         "action": event.action,
         "object": event.object,
         "outcome": outcome,

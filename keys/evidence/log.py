@@ -19,7 +19,7 @@ from keys.custody.reads import load_key, store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
 from keys.evidence.halts import LogDamaged, halt, refuse_if_halted
 from keys.evidence.merkle import Frontier, root_of, split_hashes
-from keys.evidence.models import AuditEvent, LogCheckpoint, LogIdentity, LogTile
+from keys.evidence.models import AuditEvent, LogAnchor, LogCheckpoint, LogCosignature, LogIdentity, LogTile, LogWitness
 from keys.evidence.notes import Checkpoint, Kind, MalformedNote, VerifierKey, open_checkpoint, signature_line
 from keys.evidence.stored import bodies, entries, latest_checkpoint, stored_frontier, tile_hashes
 from keys.evidence.tiles import TILE, entry_of, leaf_hashes
@@ -70,7 +70,7 @@ async def sequence(database: Database, keystore: KeyStore, clock: Clock, *, batc
     """Append up to ``batch`` waiting events and sign a checkpoint; how many were appended.
 
     1. take the lock; a halted log stays halted     2. choose the waiting events, oldest first
-    3. recompute the last root from stored bytes: it must be the signed one     4. place the events
+    3. recompute the last root from stored bytes: it must be the signed one, and nothing stands beyond it     4. place the events
     5. read the placed events back and grow by what was read     6. store the tiles that became full, read them back
     7. recompute the new root from stored bytes: it must be the grown one     8. sign it
 
@@ -94,6 +94,7 @@ async def _sequence(session: AsyncSession, keystore: KeyStore, clock: Clock, bat
     verifier, key = await log_key(session)
     frontier = await _signed_frontier(session, verifier)
     first = frontier.size
+    await _refuse_if_cut(session, first)
     await session.execute(_PLACE, {"first": first, "ids": waiting})
     for leaf in split_hashes(leaf_hashes(await bodies(session, first, len(waiting)))):
         frontier.add(leaf)
@@ -117,6 +118,22 @@ async def _signed_frontier(session: AsyncSession, verifier: VerifierKey) -> Fron
     if signed != Checkpoint(verifier.name, last.size, last.root) or frontier.root() != signed.root:
         raise LogDamaged(f"checkpoint of size {last.size}: the root of what is stored is not the signed one")
     return frontier
+
+
+async def _refuse_if_cut(session: AsyncSession, size: int) -> None:
+    """LogDamaged where anything stands beyond the newest checkpoint: that checkpoint, and perhaps more, was taken away.
+
+    Entries are placed together with their checkpoint, and only a checkpoint that was there is anchored or cosigned.
+    """
+    reached = {
+        "an entry": func.coalesce(select(func.max(AuditEvent.position)).scalar_subquery() + 1, 0),
+        "an anchor": func.coalesce(select(func.max(LogAnchor.size)).scalar_subquery(), 0),
+        "a cosignature": func.coalesce(select(func.max(LogCosignature.size)).scalar_subquery(), 0),
+        "a witness": func.coalesce(select(func.max(LogWitness.size)).scalar_subquery(), 0),
+    }
+    row = (await session.execute(select(*reached.values()))).one()
+    if beyond := [f"{what} reaches {end}" for what, end in zip(reached, row, strict=True) if end > size]:
+        raise LogDamaged(f"checkpoint of size {size}: it is not the newest one, {', '.join(beyond)}")
 
 
 async def sequence_all(database: Database, keystore: KeyStore, clock: Clock) -> int:

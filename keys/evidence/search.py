@@ -5,7 +5,9 @@ an event itself: who asked, for what, and why.
 """
 
 import datetime as dt
+import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,9 @@ from keys.evidence.audit import JSON, Event, Outcome, record, record_alone
 from keys.evidence.models import AuditEvent
 
 MOST = 200
+SEARCH = "keys.evidence.search"
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_CURSOR = re.compile(r"[0-9]{1,18}\.[0-9a-f]{32}")
 
 
 class AuditorsOnly(Forbidden):
@@ -76,6 +80,24 @@ class Page:
     next: str | None
 
 
+TWO_FACTORS = 2
+
+
+def may_ask(actor: Actor) -> bool:
+    """An auditor who logged in with two factors (a session may be older than the role), or the machine's own operator."""
+    return actor.kind is ActorKind.SYSTEM or (Role.AUDITOR in actor.roles and actor.authenticator >= TWO_FACTORS)
+
+
+async def admit(
+    database: Database, clock: Clock, actor: Actor, action: str, wanted: str, details: Mapping[str, JSON] | None = None
+) -> None:
+    """Let an auditor in; the refusal of anybody else is an event. Raises AuditorsOnly."""
+    if not may_ask(actor):
+        event = Event(action, wanted, Outcome.REFUSED, actor, details or {}, code=AuditorsOnly.code)
+        await record_alone(database, clock.now(), event)
+        raise AuditorsOnly
+
+
 async def search(database: Database, clock: Clock, actor: Actor, query: Query, purpose: str) -> Page:
     """A page of the trail.
 
@@ -83,17 +105,27 @@ async def search(database: Database, clock: Clock, actor: Actor, query: Query, p
 
     Raises AuditorsOnly (audited), InvalidInput.
     """
-    if Role.AUDITOR not in actor.roles and actor.kind is not ActorKind.SYSTEM:
-        event = Event("keys.evidence.search", "log", Outcome.REFUSED, actor, query.said(), code=AuditorsOnly.code)
-        await record_alone(database, clock.now(), event)
-        raise AuditorsOnly
-    if not 0 < query.limit <= MOST:
-        raise InvalidInput("limit", errors=[{"field": "limit", "message": f"1 to {MOST}"}])
+    await admit(database, clock, actor, SEARCH, "log", query.said())
+    _require_sensible(query)
     async with database.begin() as session:
         page = await _page(session, query)
         details: dict[str, JSON] = {"query": query.said(), "purpose": purpose, "found": len(page.events)}
-        await record(session, clock.now(), Event("keys.evidence.search", "log", Outcome.DONE, actor, details))
+        await record(session, clock.now(), Event(SEARCH, "log", Outcome.DONE, actor, details))
     return page
+
+
+def _require_sensible(query: Query) -> None:
+    """What PostgreSQL cannot be asked is refused: a NUL, an instant that in UTC lies in no year from 1 to 9999."""
+    if not 0 < query.limit <= MOST:
+        raise InvalidInput("limit", errors=[{"field": "limit", "message": f"1 to {MOST}"}])
+    for name in ("actor", "object", "action"):
+        if "\0" in (getattr(query, name) or ""):
+            raise InvalidInput(name, errors=[{"field": name, "message": "no NUL"}])
+    for name in ("since", "until"):
+        try:
+            (getattr(query, name) or EPOCH).astimezone(dt.UTC)
+        except OverflowError:
+            raise InvalidInput(name, errors=[{"field": name, "message": "no instant of the years 1 to 9999"}]) from None
 
 
 def _filtered(query: Query) -> Select[Any]:
@@ -135,7 +167,7 @@ def read_cursor(text: str) -> tuple[dt.datetime, uuid.UUID]:
     """The inverse; raises InvalidInput."""
     instant, _, identifier = text.partition(".")
     try:
-        if not instant.isascii() or not instant.isdigit():
+        if _CURSOR.fullmatch(text) is None:
             raise ValueError
         return EPOCH + dt.timedelta(microseconds=int(instant)), uuid.UUID(hex=identifier)
     except (ValueError, OverflowError):

@@ -11,7 +11,8 @@ import orjson
 from sqlalchemy import func, select
 
 from keys.base.db import AsyncSession, Database
-from keys.evidence.anchors import anchor_problem
+from keys.evidence.anchors import ANCHORED, anchor_problem
+from keys.evidence.audit import Outcome, spelled
 from keys.evidence.log import log_key
 from keys.evidence.merkle import HASH_SIZE
 from keys.evidence.models import AuditEvent, LogAnchor, LogCheckpoint, LogCosignature, LogTile, LogWitness
@@ -42,6 +43,8 @@ async def verify_log(database: Database, *, kept: Sequence[str] = (), pause: flo
             check.report.add("entries before the first: they have no place")
         if beyond > end:
             check.report.add(f"checkpoint of size {beyond}: the log is shorter")
+        if await session.scalar(select(func.count()).where(LogCheckpoint.size <= 0)):
+            check.report.add("checkpoints of no entries: there is none such")
         await _check_upper_tiles(session, check)
         await _check_cosignatures(session, check.report)
         await _check_anchors(session, check.report)
@@ -51,14 +54,14 @@ async def verify_log(database: Database, *, kept: Sequence[str] = (), pause: flo
 
 
 async def _check_page(session: AsyncSession, check: Recheck, first: int, end: int) -> None:
-    named = (AuditEvent.id, AuditEvent.action, AuditEvent.object, AuditEvent.actor_id, AuditEvent.outcome)
+    named = (AuditEvent.id, AuditEvent.action, AuditEvent.object, AuditEvent.actor_id, AuditEvent.outcome, AuditEvent.occurred_at)
     statement = select(AuditEvent.position, *named, AuditEvent.body).where(AuditEvent.position >= first, AuditEvent.position < end)
     rows = (await session.execute(statement.order_by(AuditEvent.position))).all()
     tiles = await _level_0(session, first, end)
     notes = await _notes(session, check, first, end)
     parts: dict[int, list[tuple[int, bytes]]] = {}
-    for position, *columns, body in rows:
-        if _said(body) != [str(column) for column in columns]:
+    for position, *columns, occurred_at, body in rows:
+        if _said(body) != [*map(str, columns), spelled(occurred_at)]:
             check.report.add(f"entry {position}: its columns differ from its body")
         parts.setdefault((position or 0) // TILE, []).append((position or 0, body))
     for start in range(first, end, TILE):
@@ -76,7 +79,7 @@ def _said(body: bytes) -> list[str]:
     """What a body says stands in its row's columns."""
     try:
         said = orjson.loads(body)
-        return [said["id"], said["action"], said["object"], said["actor"]["id"], said["outcome"]]
+        return [said["id"], said["action"], said["object"], said["actor"]["id"], said["outcome"], said["time"]]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return []
 
@@ -118,6 +121,8 @@ async def _check_cosignatures(session: AsyncSession, report: AuditReport) -> Non
     keys = {row.name: VerifierKey.parse(row.vkey) for row in await session.execute(select(LogWitness.name, LogWitness.vkey))}
     statement = select(LogCosignature.size, LogCosignature.witness, LogCosignature.line, LogCheckpoint.note)
     statement = statement.join(LogCheckpoint, LogCheckpoint.size == LogCosignature.size, isouter=True)
+    for name, size in await _vanished_cosignatures(session):
+        report.add(f"cosignature by {name} of size {size}: it was kept, and it is gone")
     for row in await session.execute(statement):
         report.cosignatures += 1
         if row.note is None:
@@ -126,6 +131,13 @@ async def _check_cosignatures(session: AsyncSession, report: AuditReport) -> Non
             report.notices.append(f"cosignature by {row.witness} of size {row.size}: the witness is no longer configured")
         elif not _cosigned(keys[row.witness], row.note, row.line):
             report.add(f"cosignature by {row.witness} of size {row.size}: it does not verify")
+
+
+async def _vanished_cosignatures(session: AsyncSession) -> list[tuple[str, int]]:
+    """Witnesses whose newest cosignature is not there, and its size."""
+    kept = select(LogCosignature.size).where(LogCosignature.size == LogWitness.size, LogCosignature.witness == LogWitness.name)
+    gone = select(LogWitness.name, LogWitness.size).where(LogWitness.size > 0, ~kept.exists()).order_by(LogWitness.name)
+    return [(row[0], row[1]) for row in await session.execute(gone)]
 
 
 def _cosigned(key: VerifierKey, note: str, line: str) -> bool:
@@ -143,6 +155,17 @@ async def _check_anchors(session: AsyncSession, report: AuditReport) -> None:
             report.add(f"anchor of size {row.size}: its checkpoint is gone")
         elif (problem := anchor_problem(row.token, row.note)) is not None:
             report.add(f"anchor of size {row.size}: {problem}")
+    for size in await _vanished_anchors(session):
+        report.add(f"anchor of size {size}: the log says that it was kept, and it is gone")
+
+
+async def _vanished_anchors(session: AsyncSession) -> list[str]:
+    """Sizes of anchors of whose keeping an event tells and which are not there."""
+    kept = {f"log:{size}": size for size in await session.scalars(select(LogAnchor.size))}
+    told = select(AuditEvent.object).where(
+        AuditEvent.action == ANCHORED, AuditEvent.outcome == Outcome.DONE, AuditEvent.position.is_not(None)
+    )
+    return [one.removeprefix("log:") for one in await session.scalars(told.order_by(AuditEvent.position)) if one not in kept]
 
 
 __all__ = ["AuditReport", "verify_log"]

@@ -37,7 +37,12 @@ def chunks_of(count: int, body: Callable[[int], bytes]) -> list[bytes]:
 
 
 def write_export(
-    chunks: Sequence[bytes], sizes: Sequence[int], holder: Holder, arithmetic: Arithmetic | None = None, old: Sequence[str] = ()
+    chunks: Sequence[bytes],
+    sizes: Sequence[int],
+    holder: Holder,
+    arithmetic: Arithmetic | None = None,
+    old: Sequence[str] = (),
+    made_at: dt.datetime = MADE,
 ) -> tuple[list[Member], list[str]]:
     """The members of a complete export of the log of ``chunks`` with a checkpoint at each of ``sizes``; and its checkpoints.
 
@@ -63,14 +68,14 @@ def write_export(
             made += [member(tile_name(one.level, one.index), one.hashes) for one in growth.full_tiles(hashes)[1:]]
         else:
             growth.rest(hashes)
-    return [*made, manifest(made, holder, growth.frontier.size, arithmetic)], notes
+    return [*made, manifest(made, holder, growth.frontier.size, arithmetic, made_at)], notes
 
 
-def manifest(made: Sequence[Member], holder: Holder, size: int, arithmetic: Arithmetic) -> Member:
+def manifest(made: Sequence[Member], holder: Holder, size: int, arithmetic: Arithmetic, made_at: dt.datetime = MADE) -> Member:
     running = Running()
     for one in made:
         running.add(arithmetic.digest(one.header), arithmetic.digest(one.data))
-    text = Manifest(holder.key.name, size, 0, size, MADE, running.count, running.digest.hexdigest()).text()
+    text = Manifest(holder.key.name, size, 0, size, made_at, running.count, running.digest.hexdigest()).text()
     return member("manifest", holder.sign(text).encode())
 
 

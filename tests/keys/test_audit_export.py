@@ -11,14 +11,19 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import text
 
 from api.commands.audit import verify_export
 from keys.base.actor import SYSTEM
+from keys.custody.store import KeyStore, Purpose, StoredKey
 from keys.evidence.anchors import anchor, anchor_check, anchor_is_late, anchors, find_anchor
 from keys.evidence.container import END, ExportMalformed, members
 from keys.evidence.examine import examine
-from keys.evidence.log import establish_log, latest_checkpoint, sequence_all
+from keys.evidence.log import establish_log, latest_checkpoint, log_key, sequence_all
+from keys.evidence.notes import VerifierKey, signature_line
 from keys.evidence.search import Query, search
+from keys.evidence.stored import bodies
+from keys.evidence.tiles import TILE
 from keys.evidence.verify import verify_log
 from keys.pki.authority import trust_bundle
 from keys.time.authority import TimestampAuthority
@@ -96,6 +101,33 @@ def test_the_forgers_in_the_tests_write_what_the_product_reads(tmp_path: Path) -
     assert _examine(file, log=Holder().key, kept=notes).problems == []
     with file.open("rb") as handle:
         assert list(members(handle)) == made
+
+
+class StoreHolder(Holder):
+    """Signs with the key store's key: Ed25519 signs the same text twice alike."""
+
+    def __init__(self, keystore: KeyStore, key: StoredKey, verifier: VerifierKey) -> None:
+        self.key, self._keystore, self._stored = verifier, keystore, key
+
+    def sign(self, text: str) -> str:
+        return f"{text}\n{signature_line(self.key, self._keystore.sign(self._stored, text.encode(), Purpose.LOG))}"
+
+
+async def test_the_forgers_write_a_real_logs_export_octet_by_octet(exported, pki, keystore, clock) -> None:
+    """So the campaign against a log made in memory tampers with the format of real ones."""
+    async with pki.session() as session:
+        verifier, key = await log_key(session)
+        sizes = (await session.scalars(text("SELECT size FROM keys.log_checkpoints ORDER BY size"))).all()
+        lines = [one + b"\n" for one in await bodies(session, 0, sizes[-1])]
+    assert len(sizes) > 5
+    assert len(lines) > 2 * TILE
+    chunks = [b"".join(lines[i : i + TILE]) for i in range(0, len(lines), TILE)]
+    forged, _ = write_export(chunks, sizes, StoreHolder(keystore, key, verifier), made_at=clock.now())
+    with exported.open("rb") as handle:
+        real = list(members(handle))
+    assert [one.named() for one in forged] == [one.named() for one in real]
+    assert forged == real
+    assert octets(forged) == exported.read_bytes()
 
 
 @pytest.mark.parametrize(
