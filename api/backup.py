@@ -11,9 +11,9 @@ The key-encryption key is never in a backup: whoever has both has everything. It
 
 :func:`restore`
   1. *check*     every file of the backup against the manifest, before anything is touched
-  2. *refuse*    a database that holds anything of ours, a folder that holds files
-  3. *load*      in one transaction: all or nothing
-  4. *copy*      the files
+  2. *refuse*    a database that holds anything of ours, a folder that holds files of others
+  3. *copy*      the files
+  4. *load*      the database, last and in one transaction: whoever is killed before gives the same command again
 """
 
 import datetime as dt
@@ -66,7 +66,7 @@ class BackupDamaged(InvalidInput):
 
 
 class RestoreWouldOverwrite(Conflict):
-    """The database or the folder of files already holds something."""
+    """The database already holds something, or the folder of files some that are not in the backup."""
 
     code = "RESTORE_WOULD_OVERWRITE"
     public = ("目标中已有数据，未作任何恢复。", "There is data where the backup would go; nothing was restored.")
@@ -118,7 +118,7 @@ def check(source: Path) -> Manifest:
     if not (source / _DUMP).is_file() or _digest(source / _DUMP) != manifest.database:
         raise BackupDamaged("the database dump has other content")
     for path in _files(source / _BLOBS):
-        if _digest(path) != path.name:
+        if path != _place(source / _BLOBS, path.name) or _digest(path) != path.name:
             raise BackupDamaged(f"file {path.name} has other content")
     return manifest
 
@@ -126,15 +126,15 @@ def check(source: Path) -> Manifest:
 def restore(database_url: str, blobs: Path, source: Path) -> Manifest:
     """See the module's steps. Raises :class:`BackupDamaged`, :class:`RestoreWouldOverwrite`, :class:`BackupFailed`."""
     manifest = check(source)
-    if any(_files(blobs)):
+    if any(not _place(source / _BLOBS, path.name).is_file() for path in _files(blobs)):
         raise RestoreWouldOverwrite(str(blobs))
     if holds_tables(database_url):
         raise RestoreWouldOverwrite("the database")
-    _run("pg_restore", database_url, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(source / _DUMP))
     _make_folder(blobs)
     for path in _files(source / _BLOBS):
         _copy(path, source / _BLOBS, blobs)
     _make_durable(blobs)
+    _run("pg_restore", database_url, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(source / _DUMP))
     return manifest
 
 
@@ -149,6 +149,11 @@ def _read_manifest(source: Path) -> Manifest:
 def _files(folder: Path) -> Iterator[Path]:
     """The stored documents; a name that starts with a dot is a file still being written."""
     return (path for path in sorted(folder.glob("??/??/*")) if path.is_file() and not path.name.startswith("."))
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Where the document of that SHA-256 belongs (:mod:`certs.blobs`)."""
+    return folder / name[:2] / name[2:4] / name
 
 
 def _copy(path: Path, origin: Path, target: Path) -> str:

@@ -60,7 +60,8 @@ class EncryptionKeys:
 
     def _read(self, *, required: bool) -> AESGCM:
         self._seen = self._stamps()  # before reading: what changes meanwhile is read again the next time
-        found = [self._remember(read_key_file(path)) for path in (self.next, self.path, self.previous) if path.exists()]
+        read = map(_read_if_there, (self.next, self.path, self.previous))  # in the order in which a key moves: it cannot slip by
+        found = [self._remember(kek) for kek in read if kek is not None]
         if not found and required:
             read_key_file(self.path)  # says why not
         return found[0] if found else self._sealing
@@ -91,9 +92,12 @@ class EncryptionKeys:
             return None
 
     def forget_previous(self) -> None:
-        """Overwrite and remove the old key. Whoever has a copy, a backup for instance, still has it."""
+        """Overwrite and remove the old key. Whoever has a copy, a backup for instance, still has it.
+
+        With random octets: who reads the file before it is gone takes them for a key, so nobody may know them.
+        """
         with self.previous.open("r+b") as file:
-            file.write(bytes(KEK_OCTETS))
+            file.write(secrets.token_bytes(KEK_OCTETS))
             file.flush()
             os.fsync(file.fileno())
         self.previous.unlink()
@@ -106,6 +110,16 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _read_if_there(path: Path) -> bytes | None:
+    """The key in ``path``; None where there is none, or none any more: other processes rename and remove them."""
+    try:
+        return read_key_file(path)
+    except KeyFileUnusable as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        return None
 
 
 def read_key_file(path: Path) -> bytes:
