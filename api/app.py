@@ -16,7 +16,7 @@ from api.metrics import Measured
 from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
-from api.routes import audit, certificates, est, health, identity, log, ocsp, oidc, pki, trust, tsa, verify_file
+from api.routes import audit, authorities, certificates, est, health, identity, log, ocsp, oidc, pki, trust, tsa, verify_file
 from api.wiring import House
 
 STREAMED = frozenset({"/api/v1/verify", "/verify"})
@@ -80,6 +80,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(certificates.router)
     app.include_router(identity.router)
     app.include_router(audit.router)
+    app.include_router(authorities.router)
     app.router.routes.extend(page_routes)
     if house.settings.demo:
         app.router.routes.extend(portal_routes)

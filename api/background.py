@@ -17,7 +17,7 @@ from keys.kek_rotation import finish
 from keys.pki.ocsp import OcspService
 from keys.rotation import tend
 from keys.time.queue import obtain
-from keys.trust.connectors import refresh
+from keys.trust.answers import refresh_all
 
 log = structlog.get_logger("fujie.background")
 
@@ -64,7 +64,7 @@ async def background(house: House) -> AsyncIterator[None]:
         "key-encryption key": (FINISH_SECONDS, lambda: finish(house.database, house.keystore, house.clock)),
         "rewrap": (REWRAP_SECONDS, Rewrapping(house.database, house.personal, house.clock, SEALED).step),
         "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
-        "others' lists": (OTHERS_SECONDS, lambda: refresh(house.database, house.clock)),
+        "others' lists": (OTHERS_SECONDS, lambda: refresh_all(house.database, house.clock)),
     }
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]
     try:

@@ -20,6 +20,8 @@ from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
 from keys.pki.reads import certificate_ends
 from keys.pki.status import RevocationReason, revoke
+from keys.trust.certificates import fingerprint
+from keys.trust.reads import external_chain_of
 from seal.divisions import covers
 from seal.lifecycle import MOVES, Move, Status, target
 from seal.models import MadeSealRow, SealRow, StatusChangeRow
@@ -113,15 +115,23 @@ async def move_seal(database: Database, clock: Clock, actor: Actor, code: str, m
         seal = await lock_seal(session, code)
         moved = await change_status(session, clock.now(), seal, move, actor, reason)
         if move is Move.REPORT_LOST:
-            await _revoke_certificates(session, moved)
+            await _revoke_certificates(session, moved, actor)
         return moved
 
 
-async def _revoke_certificates(session: AsyncSession, seal: Seal) -> None:
-    """Whoever holds a lost seal holds its keys: both certificates are revoked from the same instant."""
+async def _revoke_certificates(session: AsyncSession, seal: Seal, actor: Actor) -> None:
+    """Whoever holds a lost seal holds its keys: both certificates are revoked from the same instant.
+
+    One that somebody else issued is theirs to revoke: the audit log says which has to be reported to its authority.
+    """
     made = await session.get_one(MadeSealRow, seal.id)
     for certificate in (made.signer_certificate, made.sm_certificate):
-        await revoke(session, seal.status_since, certificate_ends(certificate).serial, RevocationReason.KEY_COMPROMISE)
+        if await external_chain_of(session, certificate) is None:
+            await revoke(session, seal.status_since, certificate_ends(certificate).serial, RevocationReason.KEY_COMPROMISE)
+        else:
+            details: dict[str, audit.JSON] = {"certificate": fingerprint(certificate).hex()}
+            event = Event("seal.revocation_due_elsewhere", f"seal:{seal.id}", Outcome.DONE, actor, details)
+            await audit.record(session, seal.status_since, event)
 
 
 async def suspend_seal(database: Database, clock: Clock, actor: Actor, code: str, reason: str) -> Seal:

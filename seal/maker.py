@@ -9,17 +9,11 @@ from keys.base.db import AsyncSession
 from keys.custody.reads import load_key, store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
 from keys.pki.authority import issue
-from keys.pki.certificate import Subject
-from keys.pki.reads import certificate_ends
+from keys.pki.reads import certificate_ends, get_authority, service_subject
 from seal.models import MakerRow
 
 AUTHORITY, PROFILE = "seal-maker", "seal-maker"
-DEMONSTRATION_MAKER = Subject(
-    common_name="符节演示制章 Fujie demonstration seal maker",
-    organisation="符节演示（无法律效力） Fujie demonstration - no legal effect",
-    organisation_code="",
-    division="990100",
-)
+COMMON_NAME = "符节制章 Fujie seal maker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +32,8 @@ async def ensure_maker(session: AsyncSession, keystore: KeyStore, now: dt.dateti
         return Maker(await load_key(session, row.key_id), row.certificate)
     key = keystore.generate(Algorithm.SM2, Purpose.SEALS)
     await store_key(session, key, now)
-    issued = await issue(session, keystore, now, authority=AUTHORITY, profile=PROFILE, subject=DEMONSTRATION_MAKER, public_key=key.public)
+    subject = service_subject(await get_authority(session, AUTHORITY), COMMON_NAME)
+    issued = await issue(session, keystore, now, authority=AUTHORITY, profile=PROFILE, subject=subject, public_key=key.public)
     ends = certificate_ends(issued.certificate).not_after
     made = MakerRow(authority=AUTHORITY, key_id=key.id, certificate=issued.certificate, not_after=ends, created_at=now)
     await session.merge(made)

@@ -5,7 +5,7 @@
 3. :func:`make_reviewed_seal`
    a. number it: the next code of the division
    b. draw the impression
-   c. make the keys: P-256 for PAdES, SM2 for the stamp; certify both
+   c. make the keys: P-256 for PAdES, SM2 for the stamp; certify both, or take what a licensed authority certified (:mod:`seal.bought`)
    d. make the SESeal and sign it with the maker's key
 4. :func:`file_seal`        it is filed under its code
 5. :func:`activate_seal`    it may be used
@@ -17,6 +17,7 @@ half-way is taken up where it stands.
 import asyncio
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.exc import IntegrityError
@@ -28,13 +29,14 @@ from keys.base.errors import Conflict, Forbidden, InvalidInput
 from keys.base.ids import new_id
 from keys.custody.reads import store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
-from keys.pki.authority import IssuedCertificate, issue
+from keys.pki.authority import issue
 from keys.pki.certificate import Subject
 from keys.pki.reads import certificate_ends
 from seal.appearance import SealDesign, draw
 from seal.appearance import check as check_design
 from seal.asn1 import SealContent, assemble_seal, build_seal_info
 from seal.asn1_build import DEFAULT_VERSION, WRITTEN_VERSIONS
+from seal.bought import Need, bought_signer
 from seal.changes import change_status, check_mover, lock_application, lock_seal, refusals_audited, write_history
 from seal.codes import next_code
 from seal.divisions import is_division
@@ -71,6 +73,8 @@ class SealOrder:
     ``organisation``  USCC; ``organisation_name`` is cut on the arc; ``division`` GB/T 2260, 6 digits
     ``lower_text``  below the star; None takes the kind's own
     ``valid_to``    the certificates end with it, so the seal never outlives them
+    ``document_signer``, ``seal_signer``, ``maker``  the names under which certificates of a licensed authority were accepted
+                    (``fujie authority``), for the P-256 key, the SM2 key and the maker; None: certified by ours
     ``ses_version``  structure of the SESeal: 5 (GM/T 0031-2025), or 4 (GB/T 38540-2020) for readers that know no other
     """
 
@@ -83,6 +87,9 @@ class SealOrder:
     valid_from: dt.datetime
     valid_to: dt.datetime
     ses_version: int = DEFAULT_VERSION
+    document_signer: str | None = None
+    seal_signer: str | None = None
+    maker: str | None = None
 
 
 async def make_seal(database: Database, keystore: KeyStore, clock: Clock, actor: Actor, order: SealOrder, *, reviewer: Actor) -> Seal:
@@ -95,7 +102,9 @@ async def make_seal(database: Database, keystore: KeyStore, clock: Clock, actor:
 
 
 async def apply_for_seal(database: Database, clock: Clock, actor: Actor, order: SealOrder) -> Seal:
-    """The organisation orders. Raises :class:`SealOrderInvalid`, ``GlyphMissing``, ``SealTextUnsuitable``, ``MayNotMoveSeal``."""
+    """The organisation orders. Raises :class:`SealOrderInvalid`, ``GlyphMissing``, ``SealTextUnsuitable``, ``MayNotMoveSeal``, and what
+    :func:`seal.bought.bought_signer` raises.
+    """
     async with refusals_audited(database, clock, "seal.apply", f"organisation:{order.organisation[:18]}", actor):
         _check_order(order, clock.now())
         check_mover(actor, Move.APPLY, organisation=order.organisation, division=order.division)
@@ -105,6 +114,7 @@ async def apply_for_seal(database: Database, clock: Clock, actor: Actor, order: 
             row = _application(now, actor, order)
             session.add(row)
             await session.flush()
+            await _bought(session, now, row)
             seal = seal_view(row)
             await write_history(session, now, seal, Move.APPLY, None, actor, "")
             return seal
@@ -131,10 +141,10 @@ async def make_reviewed_seal(database: Database, keystore: KeyStore, clock: Cloc
             numbered, lower_text = await _number(session, actor, seal_id)
         picture = await asyncio.to_thread(draw, _design(numbered.organisation_name, lower_text, numbered.code))
         async with database.begin() as session:
-            version = (await lock_application(session, seal_id)).ses_version
+            row = await lock_application(session, seal_id)
             now = clock.now()
             made = await change_status(session, now, numbered, Move.MAKE, actor)
-            await _write_made(session, keystore, now, actor, made, picture, version)
+            await _write_made(session, keystore, now, actor, made, picture, row)
             return made
 
 
@@ -196,6 +206,9 @@ def _application(now: dt.datetime, actor: Actor, order: SealOrder) -> SealRow:
         applicant=actor.id,
         valid_from=order.valid_from.replace(microsecond=0),
         valid_to=order.valid_to.replace(microsecond=0),
+        document_signer=order.document_signer,
+        seal_signer=order.seal_signer,
+        maker=order.maker,
     )
 
 
@@ -210,28 +223,57 @@ async def _number(session: AsyncSession, actor: Actor, seal_id: uuid.UUID) -> tu
     return seal_view(row), row.lower_text
 
 
+@dataclass(frozen=True, slots=True)
+class _Signing:
+    """A key, its certificate and its chain, whoever issued it."""
+
+    key: StoredKey
+    certificate: bytes
+    chain: tuple[bytes, ...]
+
+
+_DOCUMENT = (Algorithm.P256, "seal", "document-signer")
+_STAMP = (Algorithm.SM2, "seal-sm", "seal-signer-sm")
+
+
+async def _bought(session: AsyncSession, now: dt.datetime, row: SealRow) -> Mapping[str, _Signing]:
+    """What the order names of certificates of others, by profile; raises what :func:`bought_signer` raises."""
+    whose, begin = (row.organisation, row.organisation_name), max(now, row.valid_from)
+    # GM/T 0031-2025 lets a maker's certificate end before the seal does, GB/T 38540-2020 does not.
+    making_end = row.valid_to if row.ses_version < DEFAULT_VERSION else now
+    needs = (
+        (row.document_signer, Need("document-signer", Algorithm.P256, whose, begin, row.valid_to)),
+        (row.seal_signer, Need("seal-signer-sm", Algorithm.SM2, whose, begin, row.valid_to)),
+        (row.maker, Need("seal-maker", Algorithm.SM2, None, now, making_end)),
+    )
+    found = {need.profile: await bought_signer(session, now, name, need) for name, need in needs if name is not None}
+    return {profile: _Signing(one.key, one.certificate, one.chain) for profile, one in found.items()}
+
+
 async def _write_made(
-    session: AsyncSession, keystore: KeyStore, now: dt.datetime, actor: Actor, seal: Seal, picture: SealPicture, version: int
+    session: AsyncSession, keystore: KeyStore, now: dt.datetime, actor: Actor, seal: Seal, picture: SealPicture, row: SealRow
 ) -> None:
-    signer_key, signer = await _certified(session, keystore, now, actor, seal, Algorithm.P256, "seal", "document-signer")
-    sm_key, sm = await _certified(session, keystore, now, actor, seal, Algorithm.SM2, "seal-sm", "seal-signer-sm")
+    bought = await _bought(session, now, row)
+    signer = bought.get("document-signer") or await _certified(session, keystore, now, actor, seal, *_DOCUMENT)
+    sm = bought.get("seal-signer-sm") or await _certified(session, keystore, now, actor, seal, *_STAMP)
     for certificate in (signer.certificate, sm.certificate):
         if certificate_ends(certificate).not_after < seal.valid_to:
             raise SealOrderInvalid("the seal would outlive its certificate")
-    maker = await ensure_maker(session, keystore, now)
+    outside = bought.get("seal-maker")
+    maker = Maker(outside.key, outside.certificate) if outside else await ensure_maker(session, keystore, now)
     session.add(
         MadeSealRow(
             seal_id=seal.id,
-            seal_der=ses_seal(keystore, now, seal, picture, sm.certificate, maker, version),
+            seal_der=ses_seal(keystore, now, seal, picture, sm.certificate, maker, row.ses_version),
             svg=picture.svg,
             png=picture.png,
             pdf_content=picture.pdf_content,
             width_mm=picture.width_mm,
             height_mm=picture.height_mm,
-            signer_key_id=signer_key.id,
+            signer_key_id=signer.key.id,
             signer_certificate=signer.certificate,
             signer_chain=list(signer.chain),
-            sm_key_id=sm_key.id,
+            sm_key_id=sm.key.id,
             sm_certificate=sm.certificate,
             sm_chain=list(sm.chain),
         )
@@ -248,7 +290,7 @@ async def _certified(
     algorithm: Algorithm,
     authority: str,
     profile: str,
-) -> tuple[StoredKey, IssuedCertificate]:
+) -> _Signing:
     """A new key and its certificate, which ends with the seal."""
     key = keystore.generate(algorithm, Purpose.SEALS)
     await store_key(session, key, now)
@@ -264,7 +306,7 @@ async def _certified(
         valid_to=seal.valid_to,
         actor=actor,
     )
-    return key, issued
+    return _Signing(key, issued.certificate, tuple(issued.chain))
 
 
 def ses_seal(

@@ -38,6 +38,9 @@ class SealRow(Base):
     reviewer: Mapped[str | None]
     valid_from: Mapped[dt.datetime]
     valid_to: Mapped[dt.datetime]
+    document_signer: Mapped[str | None]
+    seal_signer: Mapped[str | None]
+    maker: Mapped[str | None]
 
 
 class StatusChangeRow(Base):

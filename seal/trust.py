@@ -26,7 +26,7 @@ class TrustUnreadable(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """DER certificates and CRLs, and authorities that are trusted within bounds.
+    """DER certificates, CRLs and OCSP responses, and authorities that are trusted within bounds.
 
     Self-issued certificates are the anchors, for every use; any other certificate only helps to build a chain up to one of
     them. Each of ``authorities`` is an anchor too, root or not, for its uses, within its scope and its time.
@@ -36,6 +36,7 @@ class Trust:
     certificates: tuple[bytes, ...] = ()
     crls: tuple[bytes, ...] = ()
     authorities: tuple[TrustedAuthority, ...] = ()
+    responses: tuple[bytes, ...] = ()
 
     @classmethod
     def from_pem(cls, *bundles: bytes) -> "Trust":
@@ -54,6 +55,7 @@ class Trust:
             "certificates": [one.hex() for one in self.certificates],
             "crls": [one.hex() for one in self.crls],
             "authorities": [one.to_json() for one in self.authorities],
+            "responses": [one.hex() for one in self.responses],
         }
 
     @classmethod
@@ -63,6 +65,7 @@ class Trust:
             tuple(bytes.fromhex(one) for one in value["certificates"]),
             tuple(bytes.fromhex(one) for one in value["crls"]),
             tuple(TrustedAuthority.from_json(one) for one in value["authorities"]),
+            tuple(bytes.fromhex(one) for one in value["responses"]),
         )
 
 

@@ -98,7 +98,7 @@ class Evidence:
     def of(cls, reader: PdfFileReader, trust: Trust, at: dt.datetime) -> "Evidence":
         given = [party for party in map(read_certificate, trust.certificates) if party]
         store = security_store(reader)
-        offered = Material.read((), store.certificates, store.crls, store.responses)
+        offered = Material.read((), store.certificates, store.crls, (*trust.responses, *store.responses))
         asked = tuple(one for one in map(read_crl, trust.crls) if one)
         anchors = tuple(party for party in given if party.self_issued)
         helpers = tuple(party for party in given if not party.self_issued)

@@ -12,6 +12,7 @@ from keys.custody.verifying import algorithm_identifier, verify_signature_once
 from keys.pki.validation import (
     Limits,
     Material,
+    OcspResponse,
     Party,
     RevocationList,
     Revoked,
@@ -19,6 +20,7 @@ from keys.pki.validation import (
     Unknown,
     read_certificate,
     read_crl,
+    read_ocsp,
     revocation_of,
 )
 from keys.pki.validation import find_path as find_any_path
@@ -27,6 +29,7 @@ __all__ = [
     "MAX_CANDIDATES",
     "MAX_DEPTH",
     "RULES",
+    "OcspResponse",
     "Party",
     "RevocationList",
     "Revoked",
@@ -35,6 +38,7 @@ __all__ = [
     "out_of_bounds",
     "read_certificate",
     "read_crl",
+    "read_ocsp",
     "revocation",
     "signature_holds",
 ]
@@ -68,10 +72,12 @@ def out_of_bounds(path: Sequence[Party], instant: dt.datetime) -> Party | None:
     return next((party for party in path if not party.valid_at(instant)), None)
 
 
-def revocation(path: Sequence[Party], crls: Iterable[RevocationList], at: dt.datetime) -> Revoked | Unknown | None:
-    """What the lists say at the instant ``at`` about every certificate of the path below the anchor; None: nothing is revoked.
+def revocation(
+    path: Sequence[Party], crls: Iterable[RevocationList], at: dt.datetime, responses: Iterable[OcspResponse] = ()
+) -> Revoked | Unknown | None:
+    """What lists and OCSP responses say at the instant ``at`` of every certificate of the path below the anchor; None: nothing is revoked.
 
     A revoked certificate outweighs an unknown one, the deepest authority a lower one: whoever reads the answer needs the worst.
     """
-    material = Material(anchors=(path[-1],), candidates=tuple(path[1:-1]), lists=tuple(crls))
+    material = Material(anchors=(path[-1],), candidates=tuple(path[1:-1]), lists=tuple(crls), responses=tuple(responses))
     return revocation_of(tuple(path), material, at, RULES)

@@ -16,7 +16,7 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 
 from seal.recognition import recognised_from, subordinates_of
 from seal.trust import Trust
-from seal.verification_path import RevocationList, read_certificate, read_crl
+from seal.verification_path import RevocationList, read_certificate, read_crl, read_ocsp
 from seal.verification_stamp import Evidence
 
 UNREADABLE = (PdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, AssertionError, RecursionError)
@@ -140,10 +140,11 @@ def evidence_from(trust: Trust, store: SecurityStore, at: Any, embedded: tuple[b
     return Evidence(
         anchors=tuple(party for party in given if party.self_issued),
         candidates=(*offered, *(party for party in given if not party.self_issued), *subordinates_of(trust.authorities)),
-        crls=(*covered, *_lists(trust.crls)),
+        crls=(*_lists(trust.crls), *covered),  # ours first: only so many are looked at, and the file may bring any number
         at=at,
         covered=covered,
         recognised=recognised_from(trust.authorities),
+        responses=tuple(one for one in map(read_ocsp, trust.responses) if one),
     )
 
 

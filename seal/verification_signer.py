@@ -25,7 +25,7 @@ def signer_checks(
         return
     yield _chain(path, carried, evidence.at)
     proven = isinstance(revocation(path, evidence.covered, evidence.at), Revoked)
-    yield revocation_check("REVOCATION", revocation(path, evidence.crls, evidence.at), signing_time, proven)
+    yield revocation_check("REVOCATION", evidence.revocation(path), signing_time, proven)
     yield from bounds_checks(standpoint, path, Use.DOCUMENT_SIGNER, signing_time)
 
 

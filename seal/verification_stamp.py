@@ -6,7 +6,7 @@ maker's certificate expire or be revoked after the seal was made; GB/T 38540-202
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from keys.base.errors import FujieError
@@ -16,6 +16,7 @@ from seal.asn1 import ParsedSeal, ParsedStamp, parse_seal, parse_ses_signature
 from seal.recognition import Recognised, SealFacts, Standpoint, bounds_checks
 from seal.verdict import Check, SealReport, failed, notice, open_question, passed
 from seal.verification_path import (
+    OcspResponse,
     Party,
     RevocationList,
     Revoked,
@@ -44,10 +45,15 @@ class Evidence:
     at: dt.datetime
     covered: tuple[RevocationList, ...] = ()
     recognised: tuple[Recognised, ...] = ()
+    responses: tuple[OcspResponse, ...] = ()
 
     @property
     def standpoint(self) -> Standpoint:
         return Standpoint(self.anchors, self.recognised, self.candidates, self.at)
+
+    def revocation(self, path: Sequence[Party]) -> Revoked | Unknown | None:
+        """What everything at hand says of the path, at the instant of judging."""
+        return revocation(path, self.crls, self.at, self.responses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +203,7 @@ def _maker_checks(seal: ParsedSeal, maker: Party, instant: dt.datetime, evidence
     if not maker.valid_at(instant):
         yield _tolerated(seal, "MAKER_EXPIRED", "the maker's certificate was not valid at that time")
     if path is not None:
-        yield _maker_revocation(seal, revocation(path, evidence.crls, evidence.at))
+        yield _maker_revocation(seal, evidence.revocation(path))
         yield from bounds_checks(standpoint, path, Use.SEAL_MAKER, seal.created, _facts(seal))
 
 
@@ -231,7 +237,7 @@ def _signer_checks(seal: ParsedSeal, signer: Party, time: dt.datetime, evidence:
     yield _bound("SIGNER_KEY_USAGE", signer.may(*_MAKING_USES), "the signer's certificate is one for signatures")
     yield _stamp_time(path or (signer,), time, evidence.at)
     if path is not None:
-        answer = revocation(path, evidence.crls, evidence.at)
+        answer = evidence.revocation(path)
         known = revocation(path, evidence.covered, evidence.at)
         yield revocation_check("SIGNER_REVOKED", answer, time, isinstance(known, Revoked))
         yield from bounds_checks(standpoint, path, Use.SEAL_SIGNER, time, _facts(seal))

@@ -13,8 +13,8 @@ from api.wiring import House
 from keys.custody.store import Algorithm
 from keys.pki.certificate import Subject
 from keys.pki.external import RequestOrder, accept, request
+from keys.trust.answers import refresh_all
 from keys.trust.certificates import fingerprint, read_certificate
-from keys.trust.connectors import refresh
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Certificates that others issue for keys of ours.", pretty_exceptions_enable=False
@@ -63,10 +63,10 @@ def accept_certificate(
 
 @app.command("refresh")
 def refresh_lists() -> None:
-    """Fetch the revocation lists of others that are due now. Exit 1 where one could not be had."""
+    """Fetch the revocation lists and OCSP answers of others that are due now. Exit 1 where one could not be had."""
 
     async def journey(house: House) -> tuple[int, dict[str, str]]:
-        done = await refresh(house.database, house.clock)
+        done = await refresh_all(house.database, house.clock)
         return done.kept, dict(done.failed)
 
     kept, failed = with_house(journey)

@@ -130,10 +130,24 @@ SCOPES = {
     "real_name": (mark("Your verified name"), mark("The name the registry confirmed, and at what level. Not your ID number.")),
     "offline_access": (mark("Access while you are away"), mark("The portal may ask again later, until you withdraw it.")),
     "pki:enrol": (mark("A sign-in certificate"), mark("Having a key of yours certified, with your name, for logging in.")),
+    "trust:manage": (mark("The trust list"), mark("Deciding in your name which authorities are trusted here.")),
     "certificates:read": (mark("Your certificates"), mark("The list of certificates in your name.")),
     "certificates:issue": (mark("Issuing certificates"), mark("Sending approvals in your name.")),
     "identity:check": (mark("Real-name checks"), mark("Asking whether a name and a number belong together.")),
     "verify": (mark("Verification"), mark("Checking certificates and files.")),
+}
+
+AUDIT_OUTCOMES = {
+    "done": ("good", mark("Done")),
+    "refused": ("wait", mark("Refused")),
+    "failed": ("bad", mark("Failed")),
+    "intent": ("mute", mark("Intended")),
+}
+ACTOR_KINDS = {
+    "person": mark("Person"),
+    "client": mark("Connected system"),
+    "system": mark("This system"),
+    "anonymous": mark("Not logged in"),
 }
 
 METHODS = {"pwd": mark("password"), "otp": mark("one-time code"), "hwk": mark("passkey"), "mfa": ""}

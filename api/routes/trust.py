@@ -1,4 +1,7 @@
-"""``GET /pki/trust-list``: our signed list of trusted authorities (``docs/trust-list.md``), for anybody."""
+"""``GET /pki/trust-list``: our signed list of trusted authorities (``docs/trust-list.md``), for anybody.
+
+How authorities come onto it over HTTP: :mod:`api.routes.authorities`.
+"""
 
 from starlette.requests import Request
 from starlette.responses import Response

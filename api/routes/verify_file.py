@@ -20,7 +20,7 @@ from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
 from keys.pki.reads import get_authorities
-from keys.trust.reads import external_crls, trusted_authorities
+from keys.trust.reads import external_answers, external_crls, trusted_authorities
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
@@ -62,7 +62,7 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
 
 
 async def _trust(house: House) -> Trust:
-    """The roots, the authorities of the trust list, our own authorities' current lists and those kept of others.
+    """The roots, the authorities of the trust list, our own authorities' current lists, the lists and answers kept of others.
 
     A revocation counts here at once, whatever list the file carries.
     """
@@ -72,7 +72,8 @@ async def _trust(house: House) -> Trust:
         names = await get_authorities(session)
         lists = await current_crls(session, house.keystore, house.clock.now(), names)
         authorities, others = await trusted_authorities(session), await external_crls(session)
-    return Trust(roots.certificates, (*lists.values(), *others, *roots.crls), authorities)
+        answers = await external_answers(session)
+    return Trust(roots.certificates, (*lists.values(), *others, *roots.crls), authorities, answers)
 
 
 @contextlib.asynccontextmanager

@@ -27,7 +27,7 @@ SIGNATURE_ALGORITHMS: dict[Algorithm, str] = {
 _WITH_NULL = frozenset({Algorithm.RSA2048, Algorithm.RSA3072, Algorithm.RSA4096})  # RFC 4055 §5: the parameters are NULL, not absent
 
 _NAME_LIMIT = 64  # ub-common-name and ub-organization-name, RFC 5280 appendix A.1
-_REGISTER_OF_LEGAL_PERSONS = "NTRCN-"  # ETSI EN 319 412-1 §5.1.4: national trade register, China, then the USCC
+REGISTER_OF_LEGAL_PERSONS = "NTRCN-"  # ETSI EN 319 412-1 §5.1.4: national trade register, China, then the USCC
 _DIVISION_DIGITS = 6
 _IDENTIFIER = re.compile(r"[0-9a-z-]{8,64}")
 _LIKE_AN_ID_NUMBER = re.compile(r"[0-9]{15}|[0-9]{17}[0-9x]")
@@ -84,7 +84,7 @@ def subject_name(subject: Subject) -> bytes:
     if subject.organisation or not subject.identifier:
         parts["organization_name"] = _clean("organisation", subject.organisation)
     if subject.organisation_code:
-        parts["organization_identifier"] = _REGISTER_OF_LEGAL_PERSONS + _clean("organisation code", subject.organisation_code)
+        parts["organization_identifier"] = REGISTER_OF_LEGAL_PERSONS + _clean("organisation code", subject.organisation_code)
     parts["common_name"] = _clean("common name", subject.common_name)
     if subject.identifier:
         parts["serial_number"] = _identifier(subject.identifier)
@@ -105,7 +105,7 @@ def certified_subject(certificate: bytes) -> Subject:
     subject = Subject(
         parts.get("common_name", ""),
         parts.get("organization_name", ""),
-        parts.get("organization_identifier", "").removeprefix(_REGISTER_OF_LEGAL_PERSONS),
+        parts.get("organization_identifier", "").removeprefix(REGISTER_OF_LEGAL_PERSONS),
         parts.get("locality_name", ""),
         parts.get("serial_number", ""),
     )

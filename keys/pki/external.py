@@ -13,7 +13,6 @@
 """
 
 import datetime as dt
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -37,10 +36,11 @@ from keys.trust.certificates import Certificate, fingerprint, read_bundle, read_
 from keys.trust.entries import TrustedAuthority, Use
 from keys.trust.models import CertificateRequestRow
 from keys.trust.proposals import check_actor
-from keys.trust.reads import trusted_authorities
+from keys.trust.reads import external_answers, external_lists_of, trusted_authorities
 
 # No lists are at hand when a chain comes in: its revocation is asked for as long as it is used.
 _CHAIN = Rules(limits=Limits(candidates=32), key_usage_required=True, revocation=False)
+_WHOLE = Rules(limits=Limits(candidates=32), key_usage_required=True)
 _SIGNERS = frozenset({"document-signer", "seal-signer-sm", "seal-maker"})
 _SIGNER_USES = {"document-signer": Use.DOCUMENT_SIGNER, "seal-signer-sm": Use.SEAL_SIGNER, "seal-maker": Use.SEAL_MAKER}
 
@@ -255,9 +255,39 @@ async def _refused(database: Database, clock: Clock, actor: Actor, step: str, na
     await record_alone(database, clock.now(), event)
 
 
-async def signer_key(session: AsyncSession, name: str) -> tuple[uuid.UUID, bytes, tuple[bytes, ...]]:
-    """The key of a signer that somebody else certified, its certificate and chain. Raises :class:`ExternalRequestUnknown`."""
-    row = await session.get(CertificateRequestRow, name)
-    if row is None or row.certificate is None:
+@dataclass(frozen=True, slots=True)
+class AcceptedSigner:
+    """A signer's key whose certificate somebody else issued. ``chain``: the issuer first, the root last, DER."""
+
+    name: str
+    profile: str
+    key: StoredKey
+    certificate: bytes
+    chain: tuple[bytes, ...]
+
+
+async def accepted_signer(session: AsyncSession, name: str) -> AcceptedSigner:
+    """What was accepted under this name, held until the transaction ends. Raises :class:`ExternalRequestUnknown`."""
+    row = await session.scalar(select(CertificateRequestRow).where(CertificateRequestRow.name == name).with_for_update())
+    if row is None or row.certificate is None or row.kind not in _SIGNERS:
         raise ExternalRequestUnknown(name[:40])
-    return row.key_id, row.certificate, tuple(bytes.fromhex(one) for one in row.chain)
+    key = await load_key(session, row.key_id)
+    return AcceptedSigner(row.name, row.kind, key, row.certificate, tuple(bytes.fromhex(one) for one in row.chain))
+
+
+async def standing_signer(session: AsyncSession, name: str, now: dt.datetime) -> AcceptedSigner:
+    """The signer, whose chain stands now: approved, valid, and not revoked by the lists and answers kept.
+
+    Raises :class:`ExternalRequestUnknown` or :class:`ExternalChainUntrusted`.
+    """
+    found = await accepted_signer(session, name)
+    trusted = await trusted_authorities(session)
+    offered = [read_certificate(one) for one in found.chain]
+    above = chain_of(read_certificate(found.certificate), offered, trusted, PROFILES[found.profile], now)
+    issuers = [one.encoded for one in above]
+    lists, answers = await external_lists_of(session, issuers, now), await external_answers(session)
+    material = Material.read(issuers[-1:], issuers, lists, answers)
+    verdict = validate(found.certificate, material, now, _WHOLE)
+    if verdict.fault is not None:
+        raise ExternalChainUntrusted(verdict.fault.detail)
+    return found

@@ -10,22 +10,20 @@ import hashlib
 from dataclasses import dataclass
 
 from asn1crypto import keys as asn1_keys
-from asn1crypto import x509
 from sqlalchemy import func, select
 
 from keys.base.db import AsyncSession, Database
 from keys.custody.reads import load_key, store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
-from keys.models import AuthorityRow
-from keys.pki.certificate import Subject, signature_algorithm
+from keys.models import AuthorityRow, CertificateRow
+from keys.pki.certificate import signature_algorithm
 from keys.pki.errors import AuthorityExpired, AuthorityRevoked
 from keys.pki.issuing import issue
 from keys.pki.profiles import PROFILES
-from keys.pki.reads import Authority, certificate_ends, get_authorities, get_authority, serial_text
+from keys.pki.reads import Authority, certificate_ends, get_authorities, get_authority, serial_text, service_subject
 from keys.pki.status_models import OcspResponderRow
 
 RENEW_BEFORE = dt.timedelta(days=30)
-_NO_DIVISION = "000000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def key_octets(public_key: bytes) -> bytes:
 async def find_responder(database: Database, keystore: KeyStore, now: dt.datetime, name: str) -> Responder:
     """The responder of an authority, made where there is none that lasts; ``AuthorityUnknown``, or what custody raises.
 
-    1. the newest that is not yet due
+    1. the newest that is not yet due, unless it was revoked
     2. else make one, unless somebody else has just done it
     3. an authority that cannot issue answers by itself
     """
@@ -91,6 +89,8 @@ async def renew_responders(database: Database, keystore: KeyStore, now: dt.datet
 
 async def _newest(session: AsyncSession, name: str, now: dt.datetime) -> Responder | None:
     chosen = select(OcspResponderRow).where(OcspResponderRow.authority == name, OcspResponderRow.not_after >= now)
+    # Clients do not ask for its status (id-pkix-ocsp-nocheck), so it is for us to stop.
+    chosen = chosen.join(CertificateRow, CertificateRow.serial == OcspResponderRow.serial).where(CertificateRow.revoked_at.is_(None))
     row = await session.scalar(chosen.where(OcspResponderRow.not_before <= now).order_by(OcspResponderRow.not_after.desc()).limit(1))
     if row is None:
         return None
@@ -107,7 +107,7 @@ async def _make(session: AsyncSession, keystore: KeyStore, now: dt.datetime, nam
     profile = PROFILES["ocsp-responder-sm" if authority.key.algorithm is Algorithm.SM2 else "ocsp-responder"]
     key = keystore.generate(profile.algorithm, Purpose.STATUS)
     await store_key(session, key, now)
-    subject = _subject(authority, now)
+    subject = service_subject(authority, f"OCSP responder {authority.name} {now:%Y-%m-%d}")
     issued = await issue(session, keystore, now, authority=name, profile=profile.name, subject=subject, public_key=key.public)
     ends = certificate_ends(issued.certificate)
     row = OcspResponderRow(
@@ -121,18 +121,6 @@ async def _make(session: AsyncSession, keystore: KeyStore, now: dt.datetime, nam
     session.add(row)
     await session.flush([row])
     return _responder(authority, key, (issued.certificate,), ends.not_after, await _begin(session, name))
-
-
-def _subject(authority: Authority, now: dt.datetime) -> Subject:
-    """Of the authority's own organisation, named after it and the day."""
-    name = x509.Name.load(authority.issuer.subject).native
-    division = str(name.get("locality_name", _NO_DIVISION))
-    return Subject(
-        common_name=f"OCSP responder {authority.name} {now:%Y-%m-%d}",
-        organisation=str(name.get("organization_name", authority.name)),
-        organisation_code="",
-        division=division if len(division) == len(_NO_DIVISION) and division.isdigit() else _NO_DIVISION,
-    )
 
 
 async def _begin(session: AsyncSession, name: str) -> dt.datetime:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ from keys.base.db import AsyncSession
 from keys.custody.reads import as_stored
 from keys.custody.store import StoredKey
 from keys.models import AuthorityRow, CertificateRow, StoredKeyRow
-from keys.pki.certificate import Issuer
+from keys.pki.certificate import REGISTER_OF_LEGAL_PERSONS, Issuer, Subject
 from keys.pki.errors import AuthorityUnknown, CertificateUnknown
 from keys.pki.status_lifecycle import Standing
 from keys.pki.status_models import CertificateStatusChangeRow
@@ -108,6 +109,30 @@ def named(authorities: Mapping[str, Authority], name: str) -> Authority:
     if (authority := authorities.get(name)) is None:
         raise AuthorityUnknown(f"no authority {name[:40]!r}")
     return authority
+
+
+_NAME_LIMIT = 64
+_DIVISION = re.compile(r"[0-9]{6}")
+
+
+def service_subject(authority: Authority, common_name: str) -> Subject:
+    """Whom a certificate names that an authority issues to the service itself: whoever the authority belongs to.
+
+    An authority that somebody else certified may be named in another manner than ours: its own name stands in for an organisation.
+    """
+    parts = x509.Certificate.load(authority.certificate).subject.native
+    organisation, code, division = (_text(parts, one) for one in ("organization_name", "organization_identifier", "locality_name"))
+    return Subject(
+        common_name=common_name,
+        organisation=(organisation or _text(parts, "common_name") or authority.name)[:_NAME_LIMIT],
+        organisation_code=code.removeprefix(REGISTER_OF_LEGAL_PERSONS),
+        division=division if _DIVISION.fullmatch(division) else "000000",
+    )
+
+
+def _text(parts: Mapping[str, object], name: str) -> str:
+    value = parts.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def issuing_authority(authorities: Mapping[str, Authority], certificate: bytes) -> Authority:

@@ -17,13 +17,11 @@ from keys.custody.reads import load_key, store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
 from keys.evidence.audit import Event, Outcome, record
 from keys.pki.authority import issue
-from keys.pki.certificate import Subject
-from keys.pki.profiles import DEMONSTRATION_DIVISION, DEMONSTRATION_ORGANISATION
-from keys.pki.reads import CertificateStatus, serial_text, status_at
+from keys.pki.reads import CertificateStatus, get_authority, serial_text, service_subject, status_at
 from keys.time.models import TimestampSignerRow
 
 AUTHORITY, PROFILE = "tsa", "tsa-signer"
-DEMONSTRATION_SIGNER = Subject("符节演示时间戳 Fujie demonstration time stamps", DEMONSTRATION_ORGANISATION, "", DEMONSTRATION_DIVISION)
+COMMON_NAME = "符节时间戳 Fujie time stamps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,8 @@ async def _present(session: AsyncSession, now: dt.datetime) -> Signer | None:
 async def _make(session: AsyncSession, keystore: KeyStore, now: dt.datetime) -> Signer:
     key = keystore.generate(Algorithm.P256, Purpose.TIME)
     await store_key(session, key, now)
-    issued = await issue(session, keystore, now, authority=AUTHORITY, profile=PROFILE, subject=DEMONSTRATION_SIGNER, public_key=key.public)
+    subject = service_subject(await get_authority(session, AUTHORITY), COMMON_NAME)
+    issued = await issue(session, keystore, now, authority=AUTHORITY, profile=PROFILE, subject=subject, public_key=key.public)
     validity = Certificate.load(issued.certificate)["tbs_certificate"]["validity"].native
     row = TimestampSignerRow(
         serial=serial_text(issued.serial),

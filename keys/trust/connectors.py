@@ -6,6 +6,9 @@
   3. believe it only if it verifies (:mod:`keys.trust.lists`) and is not older than the one kept
   4. keep it, or the reason why not; the old one stays until it ends
 
+  5. where an authority on the list has a responder and no list that can be used, ask it about our certificates under it
+     (:mod:`keys.trust.answers`)
+
 A list that ended is no evidence: verdicts that need it are INDETERMINATE. A failing address is tried again after a minute.
 """
 
@@ -52,7 +55,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """How many lists were kept, and the addresses that failed with the codes why."""
+    """How many lists and answers were kept, and the addresses (or certificates) that failed with the codes why."""
 
     kept: int
     failed: Mapping[str, str]

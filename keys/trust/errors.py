@@ -34,6 +34,13 @@ class TrustChangedMeanwhile(Conflict):
     public = ("该条目刚刚被他人更改，请刷新后再试。", "Somebody else has just changed this entry. Reload and try again.")
 
 
+class TrustRequestReused(Conflict):
+    """The key of this request was used for another one before."""
+
+    code = "TRUST_REQUEST_REUSED"
+    public = ("该幂等键已用于另一项请求。", "This idempotency key was used for another request.")
+
+
 class TrustDuplicate(Conflict):
     """The certificate already has an entry that is proposed, trusted or suspended."""
 

@@ -1,4 +1,4 @@
-"""Tables of trust: entries, their history, the lists we signed and those we imported, revocation lists of others, requests."""
+"""Tables of trust: entries, their history, the lists we signed and those we imported, revocation data of others, requests, answers."""
 
 import datetime as dt
 import uuid
@@ -55,6 +55,18 @@ class TrustChangeRow(Base):
     reason: Mapped[str]
 
 
+class TrustRequestRow(Base):
+    """A request of a person that was carried out, by the key it came with: asked again it changes nothing more."""
+
+    __tablename__ = "trust_requests"
+
+    actor_id: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes]
+    entry_id: Mapped[uuid.UUID]
+    at: Mapped[dt.datetime]
+
+
 class TrustListRow(Base):
     """A list we signed. ``content`` is the digest of what it says of authorities, ``digest`` SHA-256 of ``jws``."""
 
@@ -106,6 +118,25 @@ class ExternalCrlRow(Base):
     this_update: Mapped[dt.datetime | None]
     next_update: Mapped[dt.datetime | None]
     crl: Mapped[bytes]
+    fetched_at: Mapped[dt.datetime | None]
+    tried_at: Mapped[dt.datetime]
+    failure: Mapped[str | None]
+
+
+class ExternalAnswerRow(Base):
+    """An OCSP answer of somebody else about one certificate (``subject``: its SHA-256), verified before it was kept.
+
+    Kept where its ``issuer`` (SHA-256) has no list that can be used; ``answer`` is empty until the first one arrived, and believed
+    until ``until``. ``failure`` is the code of the last attempt if that failed.
+    """
+
+    __tablename__ = "external_answers"
+
+    subject: Mapped[bytes] = mapped_column(primary_key=True)
+    issuer: Mapped[bytes]
+    this_update: Mapped[dt.datetime | None]
+    until: Mapped[dt.datetime | None]
+    answer: Mapped[bytes]
     fetched_at: Mapped[dt.datetime | None]
     tried_at: Mapped[dt.datetime]
     failure: Mapped[str | None]

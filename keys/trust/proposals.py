@@ -40,6 +40,7 @@ from keys.trust.errors import (
 )
 from keys.trust.lifecycle import LIVING, MOVES, Move, Status, target
 from keys.trust.models import TrustChangeRow, TrustEntryRow
+from keys.trust.once import Once, claim
 from keys.trust.reads import Entry, get_entry
 
 SECOND_FACTOR = 2
@@ -103,9 +104,11 @@ def _faults(order: Proposal) -> Iterable[tuple[str, bool]]:
     yield "reason", not order.reason.strip() or len(order.reason) > MAX_REASON
 
 
-async def propose(database: Database, clock: Clock, actor: Actor, order: Proposal) -> Entry:
-    """See the module's steps. Raises ``TrustActorRefused``, ``TrustProposalInvalid``, ``TrustDemonstration``, ``TrustDuplicate``
-    and what :func:`keys.trust.certificates.check_authority` raises.
+async def propose(database: Database, clock: Clock, actor: Actor, order: Proposal, once: Once | None = None) -> Entry:
+    """See the module's steps; asked again with the same ``once`` it answers the entry it made.
+
+    Raises ``TrustActorRefused``, ``TrustProposalInvalid``, ``TrustDemonstration``, ``TrustDuplicate``, ``TrustRequestReused`` and what
+    :func:`keys.trust.certificates.check_authority` raises.
     """
     named = f"trust-certificate:{fingerprint(order.certificate).hex()}"
     async with refusals_audited(database, clock, "keys.trust.propose", named, actor):
@@ -114,19 +117,29 @@ async def propose(database: Database, clock: Clock, actor: Actor, order: Proposa
         authority, begin, end = check_order(order, now)
         try:
             async with database.begin() as session:
-                return await _enter(session, now, actor, order, authority, begin, end)
+                entry_id = new_id()
+                if earlier := await claim(session, now, actor, once, entry_id):
+                    return await get_entry(session, earlier)
+                await _enter(session, now, actor, order, _row(entry_id, now, order, authority, begin, end))
+                return await get_entry(session, entry_id)
         except IntegrityError as error:
             raise TrustDuplicate(named) from error
 
 
-async def _enter(
-    session: AsyncSession, now: dt.datetime, actor: Actor, order: Proposal, authority: Certificate, begin: dt.datetime, end: dt.datetime
-) -> Entry:
-    living = select(TrustEntryRow.id).where(TrustEntryRow.fingerprint == fingerprint(authority.encoded), TrustEntryRow.status.in_(LIVING))
+async def _enter(session: AsyncSession, now: dt.datetime, actor: Actor, order: Proposal, row: TrustEntryRow) -> None:
+    living = select(TrustEntryRow.id).where(TrustEntryRow.fingerprint == row.fingerprint, TrustEntryRow.status.in_(LIVING))
     if await session.scalar(living) is not None:
-        raise TrustDuplicate(authority.name[:64])
-    row = TrustEntryRow(
-        id=new_id(),
+        raise TrustDuplicate(row.subject[:64])
+    session.add(row)
+    await session.flush([row])
+    await _write_history(session, now, row, Move.PROPOSE, None, actor, order.reason)
+
+
+def _row(
+    entry_id: uuid.UUID, now: dt.datetime, order: Proposal, authority: Certificate, begin: dt.datetime, end: dt.datetime
+) -> TrustEntryRow:
+    return TrustEntryRow(
+        id=entry_id,
         fingerprint=fingerprint(authority.encoded),
         certificate=authority.encoded,
         subordinates=[one.hex() for one in order.subordinates],
@@ -143,13 +156,9 @@ async def _enter(
         status_since=now,
         created_at=now,
     )
-    session.add(row)
-    await session.flush([row])
-    await _write_history(session, now, row, Move.PROPOSE, None, actor, order.reason)
-    return await get_entry(session, row.id)
 
 
-async def approve(database: Database, clock: Clock, actor: Actor, entry_id: uuid.UUID, reason: str) -> Entry:
+async def approve(database: Database, clock: Clock, actor: Actor, entry_id: uuid.UUID, reason: str, once: Once | None = None) -> Entry:
     """Another person agrees, and the authority is trusted from this instant. Its certificate is looked at once more.
 
     Raises ``TrustActorRefused``, ``TrustSamePerson``, ``TrustEntryUnknown``, ``TrustMoveNotAllowed`` and what makes a
@@ -158,17 +167,23 @@ async def approve(database: Database, clock: Clock, actor: Actor, entry_id: uuid
     async with refusals_audited(database, clock, "keys.trust.approve", f"trust-entry:{entry_id}", actor), database.begin() as session:
         row = await _lock(session, actor, entry_id)
         now = clock.now()
+        if await claim(session, now, actor, once, entry_id):
+            return await get_entry(session, entry_id)
         check_authority(row.certificate, now, [bytes.fromhex(one) for one in row.subordinates])
         for step in (Move.APPROVE, Move.ACTIVATE):
             await _change(session, now, row, step, actor, reason)
         return await get_entry(session, entry_id)
 
 
-async def move(database: Database, clock: Clock, actor: Actor, entry_id: uuid.UUID, step: Move, reason: str) -> Entry:
+async def move(
+    database: Database, clock: Clock, actor: Actor, entry_id: uuid.UUID, step: Move, reason: str, once: Once | None = None
+) -> Entry:
     """Reject, suspend, resume or withdraw an entry, from this instant. Raises as :func:`approve` does."""
     async with refusals_audited(database, clock, f"keys.trust.{step}", f"trust-entry:{entry_id}", actor), database.begin() as session:
         row = await _lock(session, actor, entry_id)
-        await _change(session, clock.now(), row, step, actor, reason)
+        now = clock.now()
+        if not await claim(session, now, actor, once, entry_id):
+            await _change(session, now, row, step, actor, reason)
         return await get_entry(session, entry_id)
 
 

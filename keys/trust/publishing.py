@@ -22,9 +22,7 @@ from keys.custody.reads import load_key, store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
 from keys.evidence.audit import JSON, Event, Outcome, canonical, record
 from keys.pki.authority import issue
-from keys.pki.certificate import Subject
-from keys.pki.profiles import DEMONSTRATION_DIVISION, DEMONSTRATION_ORGANISATION
-from keys.pki.reads import Authority, certificate_ends, chain_above, get_authorities
+from keys.pki.reads import Authority, certificate_ends, chain_above, get_authorities, get_authority, service_subject
 from keys.trust.certificates import read_certificate
 from keys.trust.documents import TrustList, authority_document, sign_list
 from keys.trust.entries import Scope, Since, TrustedAuthority, Use
@@ -178,7 +176,7 @@ async def _ensure_signer(session: AsyncSession, keystore: KeyStore, now: dt.date
         return _Signer(await load_key(session, row.key_id), (row.certificate, *map(bytes.fromhex, row.chain)))
     key = keystore.generate(algorithm, Purpose.TRUST)
     await store_key(session, key, now)
-    subject = Subject("符节信任列表 Fujie trust list", await _organisation(session, authority), "", DEMONSTRATION_DIVISION)
+    subject = service_subject(await get_authority(session, authority), "符节信任列表 Fujie trust list")
     issued = await issue(session, keystore, now, authority=authority, profile=PROFILE, subject=subject, public_key=key.public)
     made = TrustSignerRow(
         authority=authority,
@@ -191,9 +189,3 @@ async def _ensure_signer(session: AsyncSession, keystore: KeyStore, now: dt.date
     await session.merge(made)
     await session.flush()
     return _Signer(key, (issued.certificate, *issued.chain))
-
-
-async def _organisation(session: AsyncSession, authority: str) -> str:
-    """The signer belongs to whom its authority belongs."""
-    found = (await get_authorities(session)).get(authority)
-    return (read_certificate(found.certificate).organisation if found else "") or DEMONSTRATION_ORGANISATION

@@ -12,7 +12,7 @@ from keys.trust.certificates import fingerprint, read_certificate
 from keys.trust.entries import JSON, Scope, Since, TrustedAuthority, Use
 from keys.trust.errors import TrustEntryUnknown
 from keys.trust.lifecycle import Status
-from keys.trust.models import CertificateRequestRow, ExternalCrlRow, TrustChangeRow, TrustEntryRow
+from keys.trust.models import CertificateRequestRow, ExternalAnswerRow, ExternalCrlRow, TrustChangeRow, TrustEntryRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,27 @@ async def external_crls(session: AsyncSession) -> tuple[bytes, ...]:
     return tuple(await session.scalars(select(ExternalCrlRow.crl).where(ExternalCrlRow.crl != b"").order_by(ExternalCrlRow.url)))
 
 
-async def external_lists_of(session: AsyncSession, issuers: Sequence[bytes]) -> tuple[bytes, ...]:
-    """The lists kept that one of these authorities (DER) issued."""
-    digests = [fingerprint(one) for one in issuers]
-    query = select(ExternalCrlRow.crl).where(ExternalCrlRow.issuer.in_(digests), ExternalCrlRow.crl != b"").order_by(ExternalCrlRow.url)
-    return tuple(await session.scalars(query))
+async def external_answers(session: AsyncSession) -> tuple[bytes, ...]:
+    """The OCSP answers of others that we keep, each verified before it was kept; one that has ended still says what it revoked."""
+    return tuple(await session.scalars(select(ExternalAnswerRow.answer).where(ExternalAnswerRow.answer != b"")))
+
+
+async def external_lists_of(session: AsyncSession, issuers: Sequence[bytes], now: dt.datetime) -> tuple[bytes, ...]:
+    """The lists kept that one of these authorities (DER) issued and that are current at ``now``."""
+    return tuple(one for _, one in await _current_lists(session, issuers, now))
+
+
+async def without_list(session: AsyncSession, issuers: Sequence[bytes], now: dt.datetime) -> tuple[bytes, ...]:
+    """Those of these authorities (DER) of which no list is at hand that is current at ``now``."""
+    listed = {issuer for issuer, _ in await _current_lists(session, issuers, now)}
+    return tuple(one for one in issuers if fingerprint(one) not in listed)
+
+
+async def _current_lists(session: AsyncSession, issuers: Sequence[bytes], now: dt.datetime) -> Sequence[tuple[bytes, bytes]]:
+    kept = ExternalCrlRow
+    query = select(kept.issuer, kept.crl).where(kept.issuer.in_([fingerprint(one) for one in issuers]), kept.crl != b"")
+    rows = await session.execute(query.where(kept.next_update >= now).order_by(kept.url))
+    return [(issuer, crl) for issuer, crl in rows]
 
 
 async def external_chain_of(session: AsyncSession, certificate: bytes) -> tuple[bytes, ...] | None:

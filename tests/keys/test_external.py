@@ -14,13 +14,10 @@ from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, Purpose
 from keys.pki.authority import authority_certificate, issue, trust_bundle
 from keys.pki.certificate import Subject
-from keys.pki.external import RequestOrder, accept, request, signer_key
-from keys.pki.material import validation_material
-from keys.trust.certificates import fingerprint, read_bundle
-from keys.trust.connectors import refresh
+from keys.pki.external import RequestOrder, accept, request
+from keys.trust.certificates import read_bundle
 from keys.trust.entries import Use
 from keys.trust.lifecycle import Move
-from keys.trust.models import ExternalCrlRow
 from keys.trust.proposals import Proposal, approve, move, propose
 from tests.keys.conftest import MovableClock, OpenSsl
 from tests.keys.test_trust import ANNE, BERT, admin
@@ -193,22 +190,3 @@ async def refused(database: Database, clock: MovableClock, name: str, bundle: by
     with pytest.raises(FujieError) as error:
         await accept(database, clock, ANNE, name, bundle)
     assert error.value.code == code
-
-
-async def test_a_bought_signers_certificate_and_its_list(
-    database: Database, keystore: SoftwareKeyStore, clock: MovableClock, licensed: Licensed
-) -> None:
-    """The chain and the licensed authority's fetched list are in what makes a signature verify offline."""
-    encoded = await request(database, keystore, clock, ANNE, BASE, order("document-signer", name="seal-1"))
-    await trust(database, clock, licensed.root, Use.DOCUMENT_SIGNER)
-    taken = await accept(database, clock, ANNE, "seal-1", licensed.certify(encoded, SIGNER))
-    async with database.begin() as session:
-        key_id, certificate, chain = await signer_key(session, "seal-1")
-        assert (certificate, chain) == (taken.certificate, (licensed.root,))
-        session.add(ExternalCrlRow(url="http://a/b.crl", issuer=fingerprint(licensed.root), crl=b"list", tried_at=clock.now()))
-        await session.flush()
-        material = await validation_material(session, keystore, clock.now(), [certificate])
-    assert key_id
-    assert material.certificates == (certificate, licensed.root)
-    assert material.crls == (b"list",)
-    assert (await refresh(database, clock)).failed == {}  # this certificate names no address: none is asked
