@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[2]
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 GUIDES = tuple(ROOT / "docs" / f"{name}.md" for name in ("README", "tour", "integrators", "operators"))
 PAGES = (*READMES, *GUIDES)
+EVERY_PAGE = (*READMES, *sorted((ROOT / "docs").rglob("*.md")))
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 LARGEST_PICTURE = 250_000
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -74,7 +76,7 @@ def test_the_readmes_lead_to_each_other() -> None:
         assert other.name in LINK.findall(_text(one))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_id)
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=_id)
 def test_every_link_and_picture_is_there(page: Path) -> None:
     missing = []
     for link in LINK.findall(_prose(page)):
@@ -85,6 +87,38 @@ def test_every_link_and_picture_is_there(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in _anchors(target)):
             missing.append(link)
     assert missing == []
+
+
+def _reachable(page: Path, seen: set[Path]) -> set[Path]:
+    """The pages that links lead to from here."""
+    if page in seen or page.suffix != ".md" or not page.exists():
+        return seen
+    seen.add(page)
+    for link in LINK.findall(_prose(page)):
+        _reachable((page.parent / link.partition("#")[0]).resolve(), seen)
+    return seen
+
+
+def test_every_page_is_reachable() -> None:
+    assert set(EVERY_PAGE) - _reachable(ROOT / "README.md", set()) == set()
+
+
+def test_the_index_names_every_decision() -> None:
+    links = set(LINK.findall(_text(ROOT / "docs" / "README.md")))
+    assert {f"decisions/{page.name}" for page in DECISIONS} - links == set()
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [page.name[:4] for page in DECISIONS]
+    assert len(set(numbers)) == len(numbers)
+    titles = [_text(page).splitlines()[0] for page in DECISIONS]
+    assert [title for title, number in zip(titles, numbers, strict=True) if not re.match(rf"# 0*{int(number)}\b", title)] == []
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=_id)
+def test_every_test_that_is_named_is_there(page: Path) -> None:
+    named = set(re.findall(r"\btests/[a-z_/]+\.py\b", _text(page)))
+    assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
 def test_every_picture_is_shown() -> None:
@@ -121,7 +155,7 @@ def _unknown(name: str, below: str) -> bool:
     return subcommands is not None and bool(below) and below not in subcommands
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_id)
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=_id)
 def test_every_command_is_there(page: Path) -> None:
     named = {pair for code in _code(page, "sh") for pair in COMMAND.findall(code)}
     for name, rest in MOVES.findall(_prose(page)):  # `fujie seal suspend`, `resume`, …
@@ -134,7 +168,7 @@ def test_the_operators_page_names_every_command() -> None:
     assert [name for name in COMMANDS if f"fujie {name}" not in text] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_id)
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=_id)
 def test_every_variable_is_a_setting(page: Path) -> None:
     settings = {f"FUJIE_{name.upper()}" for name in Settings.model_fields}
     assert set(VARIABLE.findall(_text(page))) <= settings
