@@ -13,14 +13,19 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel
 
 from api.session import LoginRequired, current
+from api.wiring import House
+from certs.approvals import is_clean
 from certs.library import decode_purpose
-from keys.base.actor import Actor, Role
+from certs.privacy import holds_number
+from keys.base.actor import Actor
+from keys.base.errors import InvalidInput
 from keys.evidence.audit import Event, Outcome, record_alone
 from keys.evidence.proofs import prove
-from keys.evidence.search import AuditorsOnly, search
 from keys.evidence.search import Query as Wanted
+from keys.evidence.search import admit, search
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+PROVE = "keys.evidence.prove"
 Text = Annotated[str | None, Query(max_length=200)]
 
 
@@ -62,6 +67,9 @@ async def events(
     """The newest events first; ``action`` is the beginning of a name (``certs.issue``). Header ``Purpose`` as for files."""
     house, who = request.app.state.house, await auditor(request)
     purpose = decode_purpose(request.headers.get("purpose"))
+    texts = {"actor": actor, "object": object, "action": action}
+    if wrong := [name for name, text in texts.items() if text is not None and not searchable(text)]:
+        raise InvalidInput("an ID number", errors=[{"field": name, "message": "no ID numbers"} for name in wrong])
     wanted = Wanted(actor, object, action, outcome, aware(since), aware(until), after, limit)
     page = await search(house.database, house.clock, who, wanted, purpose)
     return EventsAnswer(events=[EventAnswer(id=one.id, position=one.position, event=one.body) for one in page.events], next=page.next)
@@ -72,15 +80,22 @@ def aware(instant: dt.datetime | None) -> dt.datetime | None:
     return instant.replace(tzinfo=dt.UTC) if instant is not None and instant.tzinfo is None else instant
 
 
+def searchable(text: str) -> bool:
+    """What is asked for is written into the log: no ID number, nothing a database cannot hold."""
+    return is_clean(text) and not holds_number(text)
+
+
 @router.get("/events/{event_id}/proof")
 async def proof(request: Request, event_id: uuid.UUID) -> Response:
     """The proof of an event as a file (C2SP tlog-proof): ``fujie audit check-proof FILE --vkey KEY``."""
-    house, who = request.app.state.house, await auditor(request)
-    if Role.AUDITOR not in who.roles:
-        event = Event("keys.evidence.prove", f"event:{event_id}", Outcome.REFUSED, who, code=AuditorsOnly.code)
-        await record_alone(house.database, house.clock.now(), event)
-        raise AuditorsOnly
+    who = await auditor(request)
+    return await proof_file(request.app.state.house, who, event_id)
+
+
+async def proof_file(house: House, who: Actor, event_id: uuid.UUID) -> Response:
+    """The proof as a download, recorded. Raises AuditorsOnly (audited), NotFound, EventWaits."""
+    await admit(house.database, house.clock, who, PROVE, f"event:{event_id}")
     made = await prove(house.database, event_id)
-    await record_alone(house.database, house.clock.now(), Event("keys.evidence.prove", f"event:{event_id}", Outcome.DONE, who))
+    await record_alone(house.database, house.clock.now(), Event(PROVE, f"event:{event_id}", Outcome.DONE, who))
     headers = {"Content-Disposition": f'attachment; filename="{event_id}.tlog-proof"', "Cache-Control": "no-store"}
     return PlainTextResponse(made.encode(), headers=headers)
