@@ -161,6 +161,6 @@ def token_info(token: bytes) -> tsp.TSTInfo | None:
             return None
         info = encapsulated["content"].parsed
         _ = info.native
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return info if isinstance(info, tsp.TSTInfo) else None

@@ -5,6 +5,7 @@ checkpoint's row is that of its note, each tile's root is that of its hashes, ea
 """
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 
 import orjson
@@ -73,6 +74,7 @@ async def _check_page(session: AsyncSession, check: Recheck, first: int, end: in
         else:
             hashes = leaf_hashes([body for _, body in part])
         check.tile(hashes, stored, notes.get(start // TILE, []))
+        await asyncio.sleep(0)
 
 
 def _said(body: bytes) -> list[str]:
@@ -96,6 +98,7 @@ async def _notes(session: AsyncSession, check: Recheck, first: int, end: int) ->
     statement = select(LogCheckpoint.size, LogCheckpoint.root, LogCheckpoint.note)
     for row in await session.execute(statement.where(LogCheckpoint.size > first, LogCheckpoint.size <= end).order_by(LogCheckpoint.size)):
         found.setdefault((row.size - 1) // TILE, []).append(row.note)
+        await asyncio.sleep(0)  # a signature each: requests go on between them
         try:
             checkpoint = check.arithmetic.open(row.note, check.verifier)
         except MalformedNote:
@@ -125,6 +128,7 @@ async def _check_cosignatures(session: AsyncSession, report: AuditReport) -> Non
         report.add(f"cosignature by {name} of size {size}: it was kept, and it is gone")
     for row in await session.execute(statement):
         report.cosignatures += 1
+        await asyncio.sleep(0)
         if row.note is None:
             report.add(f"cosignature by {row.witness} of size {row.size}: its checkpoint is gone")
         elif row.witness not in keys:
@@ -149,23 +153,33 @@ def _cosigned(key: VerifierKey, note: str, line: str) -> bool:
 
 async def _check_anchors(session: AsyncSession, report: AuditReport) -> None:
     statement = select(LogAnchor.size, LogAnchor.token, LogCheckpoint.note)
+    recorded = await _recorded_anchors(session)
     for row in await session.execute(statement.join(LogCheckpoint, LogCheckpoint.size == LogAnchor.size, isouter=True)):
         report.anchors += 1
+        digest = recorded.pop(f"log:{row.size}", None)
         if row.note is None:
             report.add(f"anchor of size {row.size}: its checkpoint is gone")
         elif (problem := anchor_problem(row.token, row.note)) is not None:
             report.add(f"anchor of size {row.size}: {problem}")
-    for size in await _vanished_anchors(session):
-        report.add(f"anchor of size {size}: the log says that it was kept, and it is gone")
+        elif hashlib.sha256(row.token).hexdigest() != digest:
+            report.add(f"anchor of size {row.size}: it is not the one that the log says was kept")
+        await asyncio.sleep(0)
+    for name in recorded:
+        report.add(f"anchor of size {name.removeprefix('log:')}: the log says that it was kept, and it is gone")
 
 
-async def _vanished_anchors(session: AsyncSession) -> list[str]:
-    """Sizes of anchors of whose keeping an event tells and which are not there."""
-    kept = {f"log:{size}": size for size in await session.scalars(select(LogAnchor.size))}
-    told = select(AuditEvent.object).where(
-        AuditEvent.action == ANCHORED, AuditEvent.outcome == Outcome.DONE, AuditEvent.position.is_not(None)
-    )
-    return [one.removeprefix("log:") for one in await session.scalars(told.order_by(AuditEvent.position)) if one not in kept]
+async def _recorded_anchors(session: AsyncSession) -> dict[str, str | None]:
+    """``log:SIZE`` → the digest of the token, of every anchor of whose keeping an event tells: both were written together."""
+    told = select(AuditEvent.object, AuditEvent.body).where(AuditEvent.action == ANCHORED, AuditEvent.outcome == Outcome.DONE)
+    return {row.object: _token_digest(row.body) for row in await session.execute(told.order_by(AuditEvent.id))}
+
+
+def _token_digest(body: bytes) -> str | None:
+    try:
+        digest = orjson.loads(body)["details"]["token"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
+    return str(digest)
 
 
 __all__ = ["AuditReport", "verify_log"]
