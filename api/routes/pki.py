@@ -11,6 +11,7 @@ from keys.pki.crl import current_crl, current_partition
 from keys.pki.errors import AuthorityUnknown
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_PARTITION = re.compile(r"[1-9][0-9]{0,5}")  # Python reads no number of more than 4300 digits
 
 
 def _authority(request: Request) -> str:
@@ -40,14 +41,16 @@ async def revocation_list(request: Request) -> Response:
 async def partition(request: Request) -> Response:
     """``GET /pki/{authority}/{partition}.crl``: the list that the authority's certificates name, where it has partitions."""
     house = request.app.state.house
-    number: int = request.path_params["partition"]
+    number: str = request.path_params["partition"]
+    if _PARTITION.fullmatch(number) is None:
+        raise AuthorityUnknown("not the number of a partition")
     async with house.database.begin() as session:
-        found = await current_partition(session, house.keystore, house.clock.now(), _authority(request), number)
+        found = await current_partition(session, house.keystore, house.clock.now(), _authority(request), int(number))
     return Response(found, media_type="application/pkix-crl", headers={"Cache-Control": "public, max-age=300"})
 
 
 routes: list[BaseRoute] = [
     Route("/pki/{authority}.crt", certificate),
     Route("/pki/{authority}.crl", revocation_list),
-    Route("/pki/{authority}/{partition:int}.crl", partition),
+    Route("/pki/{authority}/{partition}.crl", partition),
 ]

@@ -31,6 +31,7 @@ from keys.ceremony.transcript import Transcript
 from keys.custody.store import KeyStore
 from keys.custody.verifying import verify_signature
 from keys.evidence.audit import Event, Outcome, record, record_alone
+from keys.models import AuthorityRow
 from keys.pki.authority import establish_one
 from keys.pki.certificate import Subject
 from keys.pki.crl import current_crl
@@ -139,8 +140,11 @@ async def _hold(hall: Hall, plan: CeremonyPlan, configuration: bytes, people: Pe
 
 
 async def _require_vacant(session: AsyncSession, planned: Sequence[AuthorityPlan]) -> None:
-    if taken := sorted((await get_authorities(session)).keys() & {authority.name for authority in planned}):
-        raise AuthorityExists(", ".join(taken))
+    """None exists, not even one that waits for somebody else's certificate."""
+    names = [authority.name for authority in planned]
+    taken = await session.scalars(select(AuthorityRow.name).where(AuthorityRow.name.in_(names)).order_by(AuthorityRow.name))
+    if found := taken.all():
+        raise AuthorityExists(", ".join(found))
 
 
 def _opened(hall: Hall, plan: CeremonyPlan, configuration: bytes, people: People) -> Transcript:

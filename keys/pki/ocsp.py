@@ -42,7 +42,7 @@ from keys.pki.ocsp_format import (
 from keys.pki.ocsp_responders import Responder, find_responder, key_octets, renew_responders
 from keys.pki.partitions import PARTITIONS
 from keys.pki.reads import get_authorities, serial_text
-from keys.pki.status_lifecycle import RevocationReason
+from keys.pki.status_lifecycle import COMPROMISED, RevocationReason
 from keys.pki.status_models import OcspAnswerRow
 
 VALIDITY = dt.timedelta(hours=1)
@@ -52,7 +52,6 @@ _REGISTER_SECONDS = dt.timedelta(seconds=5)
 _RESPONDER_FRESH = dt.timedelta(minutes=10)
 _MOST_RENEWALS = 64
 _BATCH = 1000
-_COMPROMISED = frozenset({RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE})
 _SERIAL_OCTETS = 16
 
 
@@ -127,12 +126,15 @@ class OcspService:
         if authority is None:
             return Answer(failure(ResponseStatus.UNAUTHORIZED))
         responder = await self._responder(authority, now)
+        several = len(request.asked) > 1  # of these nothing is kept: the register is asked only for whoever may make us sign
+        if several and not may_sign(len(request.asked)):
+            return self._instead(None, now)
         rows = [await self._ask(responder, asked) for asked in request.asked]
-        alone = rows[0] if len(rows) == 1 else None
+        alone = None if several else rows[0]
         if alone and request.nonce is None and (kept := self._kept(alone, now)) is not None:
             self._renew_in_time(responder, request.asked[0], alone, now)
             return kept
-        if not may_sign(len(rows)):
+        if not (several or may_sign(1)):
             return self._instead(alone, now)
         return await self._signed(responder, request, rows, now)
 
@@ -264,6 +266,6 @@ def _single(encoded_id: bytes, row: Record | None) -> Single:
     if row is None:
         return Single(encoded_id, known=False)
     since, reason = row["revoked_at"], row["revocation_reason"]
-    if row["issuer_reason"] in _COMPROMISED and (since is None or row["issuer_revoked_at"] < since):
+    if row["issuer_reason"] in COMPROMISED and (since is None or row["issuer_revoked_at"] < since):
         since, reason = row["issuer_revoked_at"], RevocationReason.CA_COMPROMISE
     return Single(encoded_id, known=True, revoked_at=since, reason=reason)

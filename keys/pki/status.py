@@ -23,7 +23,7 @@ from keys.pki import crl_format
 from keys.pki.errors import CertificateUnknown, InvalidityDateUnsuitable
 from keys.pki.partitions import FULL, partition_of
 from keys.pki.reads import serial_text
-from keys.pki.status_lifecycle import HOLD, Move, RevocationReason, Standing, checked_reason, standing, target
+from keys.pki.status_lifecycle import COMPROMISED, HOLD, Move, RevocationReason, Standing, checked_reason, standing, target
 from keys.pki.status_models import CertificateStatusChangeRow, CrlEntryRow, CrlPartitionRow
 
 __all__ = [
@@ -65,13 +65,16 @@ async def revoke(
 ) -> None:
     """Revokes the certificate at ``now``, for good. ``reason`` is one of :class:`RevocationReason`.
 
+    A compromise is its key's: every other certificate of the key, before and after a renewal, is revoked with it.
     ``invalidity_date``: since when the key is thought to have been compromised (RFC 5280 §5.3.2), not after ``now``.
     Raises ``ReasonUnknown``, ``InvalidityDateUnsuitable``, ``CertificateUnknown`` or ``AlreadyRevoked``.
     """
     checked = checked_reason(reason)
     if invalidity_date is not None and invalidity_date > now:
         raise InvalidityDateUnsuitable("the invalidity date is in the future")
-    await _move(session, now, serial, Move.REVOKE, actor, checked, invalidity_date)
+    others = await _others_of_its_key(session, serial) if checked in COMPROMISED else []
+    for one in (serial, *others):
+        await _move(session, now, one, Move.REVOKE, actor, checked, invalidity_date)
 
 
 async def suspend(session: AsyncSession, now: dt.datetime, serial: int, actor: Actor = SYSTEM) -> None:
@@ -112,6 +115,21 @@ async def _move(
     await _list(session, row, change)
     details = {"authority": row.authority, "from": str(old), "to": str(new), "reason": reason}
     await record(session, now, Event(f"keys.pki.{move}", f"pki-certificate:{row.serial}", Outcome.DONE, actor, details))
+
+
+async def _others_of_its_key(session: AsyncSession, serial: int) -> list[int]:
+    """Those that are not revoked for good. All of the key are held, in one order; who is renewing one of them is waited for."""
+    row = CertificateRow
+    key = select(row.public_key).where(row.serial == serial_text(serial)).scalar_subquery()
+    held: dict[str, str | None] = {}
+    while True:
+        more = select(row.serial, row.revocation_reason).where(row.public_key == key, row.serial.not_in(list(held)))
+        found = {one.serial: one.revocation_reason for one in await session.execute(more.order_by(row.serial).with_for_update())}
+        if not found:
+            break
+        held |= found
+    held.pop(serial_text(serial), None)
+    return [int(other, 16) for other, reason in held.items() if standing(reason) is not Standing.REVOKED]
 
 
 async def _locked(session: AsyncSession, serial: int) -> CertificateRow:

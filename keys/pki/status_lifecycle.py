@@ -39,6 +39,9 @@ class RevocationReason(StrEnum):
     PRIVILEGE_WITHDRAWN = "privilege_withdrawn"
 
 
+COMPROMISED = frozenset({RevocationReason.KEY_COMPROMISE, RevocationReason.CA_COMPROMISE})
+"""The reasons that concern the key, not the one certificate."""
+
 HOLD = "certificate_hold"
 """The reason that lists and OCSP state of a certificate on hold."""
 

@@ -322,5 +322,5 @@ def _adds_to(delta: RevocationList, crl: RevocationList, scene: Scene) -> bool:
 def _same_signer(delta: RevocationList, crl: RevocationList, scene: Scene) -> bool:
     """The key that signed the complete list, which is known by now, signed the delta."""
     keys = (one.public for one in dict.fromkeys((*scene.candidates[: scene.rules.limits.candidates], *scene.anchors)))
-    signers = [key for key in keys if scene.budget.known(key, crl.signed, crl.signature)]
+    signers = [key for key in keys if scene.budget.known(key, crl.algorithm_identifier, crl.signed, crl.signature)]
     return any(_list_holds(delta, key, scene) for key in signers)

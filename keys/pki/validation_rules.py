@@ -119,7 +119,7 @@ class Budget:
         self.steps = limits.steps
         self.signatures = limits.signatures
         self.deadline = time.monotonic() + limits.seconds
-        self._known: dict[tuple[bytes, bytes, bytes], bool] = {}
+        self._known: dict[tuple[bytes, bytes, bytes, bytes], bool] = {}
 
     def step(self, count: int = 1) -> None:
         self.steps -= count
@@ -129,8 +129,8 @@ class Budget:
             raise OutOfBudgetError("more time than allowed")
 
     def holds(self, public: bytes, algorithm: bytes, message: bytes, signature: bytes) -> bool:
-        """Whether the key signed the message; each pair is asked once."""
-        question = (public, message, signature)
+        """Whether the key signed the message under the algorithm; each question is asked once."""
+        question = (public, algorithm, message, signature)
         if question not in self._known:
             self.signatures -= 1
             if self.signatures < 0:
@@ -139,9 +139,9 @@ class Budget:
             self._known[question] = verify_signature_once(public, algorithm, message, signature, self.algorithms)
         return self._known[question]
 
-    def known(self, public: bytes, message: bytes, signature: bytes) -> bool:
+    def known(self, public: bytes, algorithm: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the key is known by now to have signed the message."""
-        return self._known.get((public, message, signature), False)
+        return self._known.get((public, algorithm, message, signature), False)
 
     def signed(self, public: bytes, party: Party) -> bool:
         return self.holds(public, party.algorithm_identifier, party.signed, party.signature)

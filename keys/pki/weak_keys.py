@@ -24,10 +24,14 @@ _RSA_SIZES = {2048: Algorithm.RSA2048, 3072: Algorithm.RSA3072, 4096: Algorithm.
 _SPKI_OCTETS = 600  # RSA-4096 takes 550
 _SIEVE = 752  # CA/Browser Forum BR §6.1.6: no factor smaller than 752
 _SMALL_FACTORS = math.prod(number for number in range(2, _SIEVE) if all(number % divisor for divisor in range(2, math.isqrt(number) + 1)))
+_EXPONENT = 65537  # what every maker of keys takes
 _FERMAT_ROUNDS = 100  # BR §6.1.1.3: what 100 rounds of Fermat's method factor is refused
 
 _ED25519_PRIME = 2**255 - 19
 _ED25519_D = -121665 * pow(121666, -1, _ED25519_PRIME) % _ED25519_PRIME
+_ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
+_ROOT_OF_MINUS_ONE = pow(2, (_ED25519_PRIME - 1) // 4, _ED25519_PRIME)
+_NEUTRAL = (0, 1)
 
 
 def key_algorithm(public_key: bytes) -> Algorithm:
@@ -59,11 +63,13 @@ def _international(public_key: bytes) -> Algorithm:
 def _weakness(key: object) -> str | None:
     if isinstance(key, rsa.RSAPublicKey):
         modulus = key.public_numbers().n
+        if key.public_numbers().e != _EXPONENT:
+            return f"an RSA exponent other than {_EXPONENT}: one modulus could come as many keys"
         if math.gcd(modulus, _SMALL_FACTORS) != 1:
             return "an RSA modulus with a small factor"
         return "an RSA modulus whose primes are close to each other" if has_close_primes(modulus) else None
-    if isinstance(key, ed25519.Ed25519PublicKey) and _is_low_order(key.public_bytes_raw()):
-        return "an Ed25519 key in a small subgroup"
+    if isinstance(key, ed25519.Ed25519PublicKey) and not generates_the_group(key.public_bytes_raw()):
+        return "an Ed25519 key with a part in a small subgroup"
     return None
 
 
@@ -73,10 +79,36 @@ def has_close_primes(modulus: int) -> bool:
     return any(math.isqrt(rest := a * a - modulus) ** 2 == rest for a in range(first, first + _FERMAT_ROUNDS))
 
 
-def _is_low_order(point: bytes) -> bool:
-    """The orders 1, 2 and 4 have y = ±1 or 0; at order 8, doubling gives y = 0: d·y⁴ + 2y² − 1 = 0 (RFC 8032 §5.1.4)."""
-    y = (int.from_bytes(point, "little") & (1 << 255) - 1) % _ED25519_PRIME
-    return y in (0, 1, _ED25519_PRIME - 1) or (_ED25519_D * y**4 + 2 * y * y - 1) % _ED25519_PRIME == 0
+def generates_the_group(encoded: bytes) -> bool:
+    """Whether an Ed25519 point (RFC 8032 §5.1.3, in its one spelling) has the order of the base point.
+
+    To any other point, one of small order may have been added: eight public keys for which one private key can sign.
+    """
+    y = int.from_bytes(encoded, "little") & (1 << 255) - 1
+    x = _ed25519_root((y * y - 1) * pow(_ED25519_D * y * y + 1, -1, _ED25519_PRIME) % _ED25519_PRIME)
+    if x is None or y >= _ED25519_PRIME or (x, y) == _NEUTRAL:
+        return False
+    total, doubled = _NEUTRAL, (x, y)  # whichever of the two signs x has: a point and its opposite have one order
+    for bit in range(_ED25519_ORDER.bit_length()):
+        total = _ed25519_sum(total, doubled) if _ED25519_ORDER >> bit & 1 else total
+        doubled = _ed25519_sum(doubled, doubled)
+    return total == _NEUTRAL
+
+
+def _ed25519_root(square: int) -> int | None:
+    root = pow(square, (_ED25519_PRIME + 3) // 8, _ED25519_PRIME)
+    for candidate in (root, root * _ROOT_OF_MINUS_ONE % _ED25519_PRIME):
+        if candidate * candidate % _ED25519_PRIME == square:
+            return candidate
+    return None
+
+
+def _ed25519_sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """The complete addition law of the twisted Edwards curve −x² + y² = 1 + d·x²·y²."""
+    (a, b), (c, d) = one, other
+    product = _ED25519_D * a * b * c * d
+    x, y = (a * d + b * c) * pow(1 + product, -1, _ED25519_PRIME), (b * d + a * c) * pow(1 - product, -1, _ED25519_PRIME)
+    return x % _ED25519_PRIME, y % _ED25519_PRIME
 
 
 def _is_sm2(public_key: bytes) -> bool:
