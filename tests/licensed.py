@@ -123,3 +123,22 @@ def served(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def responding(licensed: Licensed, port: int) -> Iterator[None]:
+    """``openssl ocsp`` answering with the authority's own key, for ten hours each, about what it has issued and revoked by now."""
+    words = ("-port", str(port), "-index", "index.txt", "-CA", "ca.pem", "-rsigner", "ca.pem", "-rkey", "ca.key", "-nmin", "600")
+    process = subprocess.Popen(
+        ["openssl", "ocsp", *words], cwd=licensed.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:  # a connection that asks nothing would keep it from everybody else
+        if "waiting" in line:
+            break
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()

@@ -6,7 +6,7 @@
   3. of those due, at most :data:`MOST` at a time, ask the entry's responders in turn; believe what verifies (:mod:`keys.trust.ocsp`)
   4. keep the answer until its nextUpdate, or the reason why there is none; the old one stays until it ends
 
-An answer never gives way to an older one.
+An answer never gives way to an older one. One without nextUpdate can prove a revocation, never that there is none.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ from keys.trust.certificates import fingerprint
 from keys.trust.connectors import Refreshed, ask_ocsp, next_attempt, refresh
 from keys.trust.lifecycle import Status
 from keys.trust.models import CertificateRequestRow, ExternalAnswerRow
-from keys.trust.ocsp import OLDEST_WITHOUT_END, OcspAnswer, RevocationAnswerRefused
+from keys.trust.ocsp import OLDEST_WITHOUT_END, OcspAnswer, OcspStatus, RevocationAnswerRefused
 from keys.trust.reads import Entry, list_entries, without_list
 
 MOST = 64
@@ -83,13 +83,17 @@ async def _is_due(session: AsyncSession, subject: bytes, now: dt.datetime) -> bo
 
 
 async def _ask(clock: Clock, question: Question) -> OcspAnswer:
-    """The first answer that can be believed. Raises the refusal of the last responder."""
+    """The first answer that can be believed and tells something. Raises the refusal of the last responder."""
     refusal = RevocationAnswerRefused("no responder")
     for url in question.urls:
         try:
-            return await ask_ocsp(clock, url, question.subject, question.issuer)
+            answer = await ask_ocsp(clock, url, question.subject, question.issuer)
         except RevocationAnswerRefused as error:
             refusal = error
+        else:
+            if answer.status is not OcspStatus.UNKNOWN:
+                return answer
+            refusal = RevocationAnswerRefused("the responder does not know the certificate")
     raise refusal
 
 

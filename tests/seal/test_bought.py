@@ -15,12 +15,16 @@ from sqlalchemy import text
 
 from keys.base.errors import FujieError
 from keys.custody.store import Algorithm
+from keys.pki.authority import authority_certificate
 from keys.pki.certificate import Subject
+from keys.pki.crl import current_crls
 from keys.pki.external import RequestOrder, accept, request
+from keys.trust.answers import refresh_all
 from keys.trust.connectors import refresh
 from keys.trust.entries import Use
 from keys.trust.lifecycle import Move
 from keys.trust.proposals import Proposal, approve, move, propose
+from keys.trust.reads import external_answers
 from seal.changes import report_seal_lost
 from seal.making import apply_for_seal
 from seal.material import load_material
@@ -28,12 +32,13 @@ from seal.permits import Permit
 from seal.reads import Seal
 from seal.stamping import stamp
 from seal.trust import Trust
-from seal.verdict import Indication
+from seal.verdict import Check, Indication, Outcome, Verdict
 from seal.verification import verify
 from seal.verification_pdf import open_pdf, security_store
 from tests.conftest import TestClock, require_command
 from tests.keys.test_trust import ANNE, BERT
-from tests.licensed import Licensed, served
+from tests.licensed import Licensed, responding, served
+from tests.running import free_port
 from tests.seal.conftest import HOUSING, City
 from tests.stamped import PLACE, certificate_page
 
@@ -69,8 +74,8 @@ def market(licensed: tuple[Licensed, Licensed]) -> tuple[Licensed, Licensed]:
     return licensed
 
 
-async def trusted(city: City, licensed: Licensed) -> uuid.UUID:
-    proposal = Proposal(licensed.root, USES[licensed.sm], legal_effect=True, reason="licensed by the province")
+async def trusted(city: City, licensed: Licensed, *ocsp: str) -> uuid.UUID:
+    proposal = Proposal(licensed.root, USES[licensed.sm], ocsp_urls=ocsp, legal_effect=True, reason="licensed by the province")
     entry = await propose(city.database, city.clock, ANNE, proposal)
     await approve(city.database, city.clock, BERT, entry.id, "licence seen")
     return entry.id
@@ -115,7 +120,7 @@ async def test_made_used_and_judged_by_others(city: City, market: tuple[Licensed
     pdf = await stamped(city, seal)
 
     whole = verify(pdf, Trust((ec.root, sm.root)), city.clock.now())
-    assert whole.indication is Indication.TOTAL_PASSED, [check for one in whole.signatures for check in one.checks]
+    assert whole.indication is Indication.TOTAL_PASSED, open_checks(whole)
     assert "演示" not in repr(whole)
     assert "DEMONSTRATION" not in repr(whole)
     alone = verify(pdf, Trust((ec.root,)), city.clock.now())
@@ -168,6 +173,60 @@ async def test_without_a_current_list_nothing_is_stamped(city: City, market: tup
     city.clock.instant = later  # type: ignore[attr-defined]
     assert (await refresh(city.database, city.clock)).failed == {}
     assert verify(await stamped(city, seal), Trust(tuple(one.root for one in market)), later).indication is Indication.TOTAL_PASSED
+
+
+def open_checks(verdict: Verdict) -> list[Check]:
+    return [check for one in verdict.signatures for check in one.checks if check.outcome is not Outcome.PASSED]
+
+
+async def answers(city: City) -> tuple[bytes, ...]:
+    async with city.database.session() as session:
+        return await external_answers(session)
+
+
+async def test_a_responder_is_asked_where_no_list_can_be_used(city: City, market: tuple[Licensed, Licensed]) -> None:
+    """Its answers let a verdict stand, or fall; nothing is stamped on them."""
+    ec, sm = market
+    ec.publish(seconds=3600)
+    port = free_port()
+    await trusted(city, ec, f"http://127.0.0.1:{port}")
+    await trusted(city, sm)
+    with responding(ec, port):
+        certificate = await buy(city, ec, "doc", "document-signer")
+        await buy(city, sm, "stamp", "seal-signer-sm")
+        assert (await refresh_all(city.database, city.clock)).kept == 2
+        assert await answers(city) == (), "there is a list"
+        seal = await city.make(document_signer="doc", seal_signer="stamp")
+        pdf = await stamped(city, seal)
+        later = city.clock.advance(hours=2)  # type: ignore[attr-defined]
+        failed = {ec.list_url: "REVOCATION_ANSWER_REFUSED", hashlib.sha256(certificate).hexdigest(): "REVOCATION_ANSWER_REFUSED"}
+        assert (await refresh_all(city.database, city.clock)).failed == failed, "ended, and issued after the responder read its index"
+    with responding(ec, port):
+        later = city.clock.advance(minutes=2)  # type: ignore[attr-defined]
+        await refresh_all(city.database, city.clock)
+        (good,) = await answers(city)
+        city.clock.advance(seconds=1)  # type: ignore[attr-defined]
+        assert (await refresh_all(city.database, city.clock)).kept == 0, "not due"
+    async with city.database.begin() as session:
+        ours = await authority_certificate(session, "root-sm")
+        lists = tuple((await current_crls(session, city.keystore, later, ["root-sm", "seal-maker"])).values())
+    trust = Trust((ec.root, sm.root, ours), lists)
+    assert verify(pdf, trust, later).indication is Indication.INDETERMINATE, "the list in the file has ended"
+    online = replace(trust, responses=(good,))
+    assert Trust.from_json(online.to_json()) == online
+    standing = verify(pdf, online, later)
+    assert standing.indication is Indication.TOTAL_PASSED, open_checks(standing)
+    with pytest.raises(FujieError) as refused:
+        await stamped(city, seal)
+    assert code_of(refused) == "EXTERNAL_REVOCATION_LIST_MISSING"
+
+    ec.run("ca", "-config", "ca.cnf", "-revoke", "doc.pem", "-md", "sha256")
+    with responding(ec, port):
+        city.clock.advance(hours=5)  # type: ignore[attr-defined]
+        await refresh_all(city.database, city.clock)
+    (bad,) = await answers(city)
+    fallen = verify(pdf, replace(trust, responses=(bad,)), city.clock.now())
+    assert fallen.sub_indication in ("REVOKED", "REVOKED_NO_POE"), "before or after it signed: the clocks of the two differ by seconds"
 
 
 async def test_a_revoked_certificate_and_a_withdrawn_authority(city: City, market: tuple[Licensed, Licensed]) -> None:
