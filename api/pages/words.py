@@ -140,7 +140,7 @@ SCOPES = {
 AUDIT_OUTCOMES = {
     "done": ("good", mark("Done")),
     "refused": ("wait", mark("Refused")),
-    "failed": ("bad", mark("Failed")),
+    "failed": ("bad", mark("Not completed")),
     "intent": ("mute", mark("Intended")),
 }
 ACTOR_KINDS = {
