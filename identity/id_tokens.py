@@ -3,6 +3,7 @@
 Tokens are read strictly: canonical unpadded base64url, the algorithm of the very key that ``kid`` names, the expected ``typ``.
 """
 
+import asyncio
 import base64
 import binascii
 import datetime as dt
@@ -11,17 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import structlog
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey, import_key
 
 from identity.clients import ID_TOKEN_ALGORITHMS
 from keys.base.db import Database
-from keys.custody.store import KeyStore
+from keys.custody.errors import KeyUnreadable
+from keys.custody.store import KeyStore, Purpose, StoredKey
 from keys.custody.verifying_keys import weakness
 from keys.evidence.audit import JSON
-from keys.jwks import KeyPlan, read_plan, sign_jws
+from keys.jwks import KeyPlan, SigningKey, read_plan, sign_jws
 from keys.schedule import DEFAULT, Schedule
+
+log = structlog.get_logger("fujie.identity.id_tokens")
 
 COMPACT = re.compile(r"[A-Za-z0-9_-]{1,2048}\.[A-Za-z0-9_-]{1,8192}\.[A-Za-z0-9_-]{1,1024}")
 
@@ -29,20 +34,39 @@ COMPACT = re.compile(r"[A-Za-z0-9_-]{1,2048}\.[A-Za-z0-9_-]{1,8192}\.[A-Za-z0-9_
 @dataclass(slots=True)
 class KeyRing:
     """The keys for tokens. The plan of them is read again every few seconds (``schedule.read``), so a key that was taken back
-    does no harm for longer; which key signs is then a matter of the instant, the same in every process."""
+    does no harm for longer; which key signs is then a matter of the instant, the same in every process.
+
+    A key counts only where custody says that it made it, for tokens, as it stands: whoever writes a public key of their own to
+    the database does not speak for us."""
 
     database: Database
     keystore: KeyStore
     schedule: Schedule = DEFAULT
     _read: tuple[dt.datetime, KeyPlan] | None = None
+    _made: frozenset[StoredKey] = frozenset()
 
     async def plan(self, now: dt.datetime) -> KeyPlan:
         """The plan, at most ``schedule.read`` old."""
         known = self._read
         if known is None or not dt.timedelta() <= now - known[0] < self.schedule.read:
             async with self.database.session() as session:
-                known = self._read = (now, await read_plan(session))
+                plan = await read_plan(session)
+            known = self._read = (now, await asyncio.to_thread(self._own, plan))
         return known[1]
+
+    def _own(self, plan: KeyPlan) -> KeyPlan:
+        """The keys of the plan that are ours; each is asked about once."""
+        own = tuple(key for key in plan.keys if key.key in self._made or self._is_own(key))
+        self._made = frozenset(key.key for key in own)
+        return KeyPlan(own)
+
+    def _is_own(self, key: SigningKey) -> bool:
+        try:
+            self.keystore.require_own(key.key)
+        except KeyUnreadable as error:
+            log.critical("a token key is not one that this house made", kid=key.kid, code=error.code)
+            return False
+        return key.key.purpose is Purpose.TOKENS
 
     async def published(self, now: dt.datetime) -> dict[str, Any]:
         """The JSON Web Key Set (RFC 7517 §5)."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import text
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from api import backup
 from api.embedded import Addresses
 from certs.blobs import FolderBlobStore
+from identity.id_tokens import KeyRing
 from keys.base.db import Database
 from keys.base.ids import new_code, new_id
 from keys.custody import wrapping
@@ -25,6 +27,8 @@ from keys.custody.reads import load_key, store_key
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, Purpose, StoredKey
 from keys.evidence.log import establish_log
+from keys.jwks import SigningKey, add_signing_key, sign_jws, thumbprint
+from keys.rotation import ensure_signing_keys
 from tests.conftest import TestClock
 
 
@@ -193,3 +197,36 @@ async def test_rows_that_were_swapped_in_the_database_sign_nothing(
     for purpose in (Purpose.SEALS, Purpose.TOKENS, Purpose.AUTHORITY):
         with pytest.raises((KeyUnreadable, KeyPurposeMismatch)):
             SoftwareKeyStore(keystore.path).sign(changed, b"message", purpose)
+
+
+async def test_a_key_written_to_the_database_is_not_published_and_not_believed(
+    database: Database, keystore: SoftwareKeyStore, clock: TestClock, tmp_path: Path
+) -> None:
+    """The forger has the database alone, and a key store of their own."""
+    await ensure_signing_keys(database, keystore, clock)
+    ring, forger = KeyRing(database, keystore), SoftwareKeyStore.create(tmp_path / "forger")
+    made = forger.generate(Algorithm.P256, Purpose.TOKENS)
+    forged = SigningKey(thumbprint(made.public), "ES256", made, clock.now(), clock.advance(days=-1))
+    seal = keystore.generate(Algorithm.P256, Purpose.SEALS)
+    other = SigningKey(thumbprint(seal.public), "ES256", seal, clock.now(), clock.now())
+    clock.advance(days=2)
+    async with database.begin() as session:
+        await add_signing_key(session, forged)
+        await add_signing_key(session, other)
+    now = clock.now()
+    published = {key["kid"] for key in (await ring.published(now))["keys"]}
+    assert len(published) == 2
+    assert not published & {forged.kid, other.kid}
+    claims = orjson.dumps({"sub": "somebody else"})
+    assert await ring.recognise(now, "JWT", sign_jws(forger, forged, {"typ": "JWT"}, claims)) is None
+    assert await ring.recognise(now, "JWT", await ring.sign(now, "ES256", "JWT", {"sub": "us"})) == {"sub": "us"}
+
+
+async def test_a_public_half_put_in_place_of_ours_is_not_published(
+    database: Database, keystore: SoftwareKeyStore, clock: TestClock
+) -> None:
+    await ensure_signing_keys(database, keystore, clock)
+    theirs = keystore.generate(Algorithm.P256, Purpose.TOKENS).public
+    async with database.begin() as session:
+        await session.execute(text("UPDATE keys.stored_keys SET public = :theirs WHERE algorithm = 'EC_P256'"), {"theirs": theirs})
+    assert [key["alg"] for key in (await KeyRing(database, keystore).published(clock.now()))["keys"]] == ["RS256"]
