@@ -6,12 +6,14 @@ octets, tags above 30, nesting without end. Writing composes octet strings: a st
 
 import datetime as dt
 import re
+import sys
 from dataclasses import dataclass
 
 INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER = 0x02, 0x03, 0x04, 0x06
 UTF8_STRING, IA5_STRING, GENERALIZED_TIME, SEQUENCE = 0x0C, 0x16, 0x18, 0x30
 EXPLICIT_0 = 0xA0
 MAX_DEPTH = 48  # a time-stamp token with its chain, within the unsigned attributes of a signature, is deeper than 24
+MAX_MEMBERS = sys.maxsize
 _CONSTRUCTED = 0x20
 _TIME = re.compile(rb"(\d{12}|\d{14})(?:\.\d+)?(Z|[+-]\d{4})")
 
@@ -59,7 +61,8 @@ def _length(data: bytes, at: int, limit: int) -> tuple[int, int]:
     return length, at + 1 + count
 
 
-def _element(data: bytes, at: int, limit: int) -> Element:
+def _header(data: bytes, at: int, limit: int) -> tuple[int, int, int]:
+    """The identifier octet of the value at ``at``, and where its content and its end stand."""
     if at >= limit:
         raise NotDer(f"nothing at octet {at}")
     tag = data[at]
@@ -68,12 +71,20 @@ def _element(data: bytes, at: int, limit: int) -> Element:
     length, content = _length(data, at + 1, limit)
     if content + length > limit:
         raise NotDer(f"value at octet {at} runs past its end")
-    return Element(data, tag, at, content, content + length)
+    return tag, content, content + length
 
 
-def _children(parent: Element) -> list[Element]:
-    children, at = [], parent.content
+def _element(data: bytes, at: int, limit: int) -> Element:
+    tag, content, end = _header(data, at, limit)
+    return Element(data, tag, at, content, end)
+
+
+def _children(parent: Element, most: int) -> list[Element]:
+    children: list[Element] = []
+    at = parent.content
     while at < parent.end:
+        if len(children) == most:
+            raise NotDer(f"more than {most} members at octet {parent.start}")
         child = _element(parent.data, at, parent.end)
         children.append(child)
         at = child.end
@@ -91,21 +102,26 @@ def outermost(data: bytes) -> Element:
 def read(data: bytes) -> Element:
     """The one DER value ``data`` is, every constructed value within it checked. Raises :class:`NotDer`."""
     root = outermost(data)
-    pending = [(root, 0)]
-    while pending:
-        element, depth = pending.pop()
-        if depth > MAX_DEPTH:
+    at, ends = root.content, [root.end] if root.tag & _CONSTRUCTED else []
+    while ends:  # in the order in which they stand, so that a value costs no more than a look at its head
+        if at == ends[-1]:
+            ends.pop()
+            continue
+        if len(ends) > MAX_DEPTH:
             raise NotDer(f"nested deeper than {MAX_DEPTH}")
-        if element.tag & _CONSTRUCTED:
-            pending.extend((child, depth + 1) for child in _children(element))
+        tag, content, end = _header(data, at, ends[-1])
+        at = end
+        if tag & _CONSTRUCTED:
+            ends.append(end)
+            at = content
     return root
 
 
-def members(element: Element) -> list[Element]:
-    """The members of a SEQUENCE. Raises :class:`NotDer` if it is none."""
+def members(element: Element, most: int = MAX_MEMBERS) -> list[Element]:
+    """The members of a SEQUENCE. Raises :class:`NotDer` if it is none, or has more than ``most``: nothing is made of the rest."""
     if element.tag != SEQUENCE:
         raise NotDer(f"no SEQUENCE at octet {element.start}")
-    return _children(element)
+    return _children(element, most)
 
 
 def parse_time(text: bytes) -> dt.datetime:

@@ -164,16 +164,16 @@ def _usual_request(data: bytes) -> OcspRequest | None:
 
 
 def _request(root: Element) -> OcspRequest:
-    outer = der.members(root)
-    if not outer or len(outer) > 2 or (len(outer) == 2 and outer[1].tag != _EXPLICIT_0):
+    outer = der.members(root, 2)
+    if not outer or (len(outer) == 2 and outer[1].tag != _EXPLICIT_0):
         raise RequestMalformed("no OCSPRequest")
-    parts = der.members(outer[0])
+    parts = der.members(outer[0], 4)
     _skip_version_and_name(parts)
     if not parts or len(parts) > 2 or (len(parts) == 2 and parts[1].tag != _EXPLICIT_2):
         raise RequestMalformed("no TBSRequest")
-    questions = der.members(parts[0])
-    if not 1 <= len(questions) <= MOST_QUESTIONS:
-        raise RequestMalformed(f"{len(questions)} questions; 1 to {MOST_QUESTIONS} are answered")
+    questions = der.members(parts[0], MOST_QUESTIONS)
+    if not questions:
+        raise RequestMalformed(f"no question; 1 to {MOST_QUESTIONS} are answered")
     nonce = _nonce(_inner(parts[1])) if len(parts) == 2 else None
     return OcspRequest(tuple(_question(question) for question in questions), nonce)
 

@@ -15,7 +15,7 @@ from keys.time.imprints import BY_OID, Imprint
 
 _T = TypeVar("_T")
 _BOOLEAN, _NULL, _EXTENSIONS = 0x01, 0x05, 0xA0
-_MOST_NONCE_OCTETS = 64
+_MOST_NONCE_OCTETS, _MOST_MEMBERS = 64, 6
 MOST_OCTETS = 4096
 """A request is about a hundred octets; nothing honest comes near this."""
 
@@ -63,7 +63,7 @@ def read_request(octets: bytes) -> Request:
 def _read(octets: bytes) -> Request:
     if len(octets) > MOST_OCTETS:
         raise NotDer("too long")
-    parts = der.members(der.read(octets))
+    parts = der.members(der.read(octets), _MOST_MEMBERS)
     if len(parts) < 2:
         raise NotDer("version or messageImprint missing")
     if der_values.integer(parts[0]) != 1:

@@ -19,6 +19,7 @@ from api.routes.ocsp import routes as ocsp_routes
 from api.routes.pki import routes as pki_routes
 from keys.base import der
 from keys.base.actor import SYSTEM, Actor, ActorKind, Role
+from keys.base.der import NotDer
 from keys.base.errors import FujieError
 from keys.ceremony.holding import AuthorityExists, Hall, People, hold
 from keys.ceremony.plan import read_plan
@@ -29,12 +30,14 @@ from keys.pki.authority import establish
 from keys.pki.certificate import Subject, key_identifier
 from keys.pki.issuing import IssuedCertificate, issue
 from keys.pki.ocsp import OcspService
-from keys.pki.ocsp_format import ResponseStatus, failure
+from keys.pki.ocsp_format import RequestMalformed, ResponseStatus, failure, parse_request
 from keys.pki.reads import CertificateStatus, status_at
 from keys.pki.renewal import rekey, renew
 from keys.pki.status import revoke, suspend
 from keys.pki.validation import Material, Reason, validate
 from keys.pki.weak_keys import key_algorithm
+from keys.time.request import Rejected
+from keys.time.request import read_request as read_time_request
 from seal.trust import Trust
 from seal.verification_path import Revoked, find_path, read_certificate, revocation
 from seal.verification_pdf import SecurityStore, evidence_from
@@ -209,6 +212,15 @@ def test_a_revocation_is_not_hidden_behind_a_copy_of_it_under_another_algorithm(
     fault = validate(leaf.der, material, NOW + dt.timedelta(hours=1)).fault
     assert fault is not None
     assert fault.reason is Reason.REVOKED
+
+
+@pytest.mark.parametrize("read", [parse_request, read_time_request])
+def test_nothing_is_made_of_members_that_no_request_has(read):
+    """32 KiB of NULLs cost a responder 80 ms of work; honest requests cost 0.1 ms."""
+    padding = der.sequence(b"\5\0" * 2000)
+    for octets in (padding, der.sequence(padding), der.sequence(der.sequence(padding))):
+        with pytest.raises((NotDer, RequestMalformed, Rejected), match=r"more than|missing|no TimeStampReq|not a TimeStampReq"):
+            read(octets)
 
 
 # --- lists ----------------------------------------------------------------------------------------------------------------------
