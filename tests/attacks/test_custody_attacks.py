@@ -182,21 +182,21 @@ SWAPS = {
 }
 
 
-@pytest.mark.parametrize("name", SWAPS)
 async def test_rows_that_were_swapped_in_the_database_sign_nothing(
-    database: Database, keystore: SoftwareKeyStore, clock: TestClock, name: str
+    database: Database, keystore: SoftwareKeyStore, clock: TestClock
 ) -> None:
-    seals, tokens = keystore.generate(Algorithm.P256, Purpose.SEALS), keystore.generate(Algorithm.P256, Purpose.TOKENS)
-    async with database.begin() as session:
-        for key in (seals, tokens):
-            await store_key(session, key, clock.now())
-    async with database.begin() as session:
-        await session.execute(text(SWAPS[name]), {"a": seals.id, "b": tokens.id})
-    async with database.session() as session:
-        changed = await load_key(session, seals.id)
-    for purpose in (Purpose.SEALS, Purpose.TOKENS, Purpose.AUTHORITY):
-        with pytest.raises((KeyUnreadable, KeyPurposeMismatch)):
-            SoftwareKeyStore(keystore.path).sign(changed, b"message", purpose)
+    for statement in SWAPS.values():
+        seals, tokens = keystore.generate(Algorithm.P256, Purpose.SEALS), keystore.generate(Algorithm.P256, Purpose.TOKENS)
+        async with database.begin() as session:
+            for key in (seals, tokens):
+                await store_key(session, key, clock.now())
+            await session.execute(text(statement), {"a": seals.id, "b": tokens.id})
+        async with database.session() as session:
+            changed = await load_key(session, seals.id)
+        assert changed != seals
+        for purpose in (Purpose.SEALS, Purpose.TOKENS, Purpose.AUTHORITY):
+            with pytest.raises((KeyUnreadable, KeyPurposeMismatch)):
+                SoftwareKeyStore(keystore.path).sign(changed, b"message", purpose)
 
 
 async def test_a_key_written_to_the_database_is_not_published_and_not_believed(

@@ -190,21 +190,21 @@ async def test_a_witness_that_never_ends_its_answer_does_not_hold_the_others_up(
     assert asked.problem is not None
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        Query(actor="\0"),
-        Query(object="x\0y"),
-        Query(action="\0"),
-        Query(since=dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=14)))),
-        Query(until=dt.datetime(9999, 12, 31, 23, 59, tzinfo=dt.timezone(-dt.timedelta(hours=12)))),
-        Query(after="9" * 18 + "." + "0" * 32),
-        Query(after="1.{00000000-0000-0000-0000-000000000000}"),
-    ],
-)
-async def test_an_auditors_strange_question_is_invalid_input(database: Database, clock: TestClock, query: Query) -> None:
-    with pytest.raises(InvalidInput):
-        await search(database, clock, AUDITOR, query, "a test")
+STRANGE = [
+    Query(actor="\0"),
+    Query(object="x\0y"),
+    Query(action="\0"),
+    Query(since=dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=14)))),
+    Query(until=dt.datetime(9999, 12, 31, 23, 59, tzinfo=dt.timezone(-dt.timedelta(hours=12)))),
+    Query(after="9" * 18 + "." + "0" * 32),
+    Query(after="1.{00000000-0000-0000-0000-000000000000}"),
+]
+
+
+async def test_an_auditors_strange_question_is_invalid_input(database: Database, clock: TestClock) -> None:
+    for query in STRANGE:
+        with pytest.raises(InvalidInput):
+            await search(database, clock, AUDITOR, query, "a test")
 
 
 async def test_wildcards_in_a_search_are_plain_characters(database: Database, clock: TestClock) -> None:
