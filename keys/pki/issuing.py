@@ -15,7 +15,7 @@ import datetime as dt
 import hashlib
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import bindparam, func, insert, select
@@ -39,7 +39,9 @@ from keys.pki.errors import (
 from keys.pki.lint import errors, lint
 from keys.pki.profiles import PROFILES, Profile
 from keys.pki.reads import Authority, certificate_ends, certificates_above, chain_above, get_authorities, named, serial_text
+from keys.pki.validation import Material, Revoked, revocation_of
 from keys.pki.weak_keys import check_public_key, same_family
+from keys.trust.reads import external_answers, external_lists_of
 
 __all__ = ["CertificateOrder", "IssuedCertificate", "certify", "default_end", "issue", "issue_order", "new_serial", "whole_seconds"]
 
@@ -205,8 +207,16 @@ async def _check_authority(session: AsyncSession, now: dt.datetime, authorities:
         raise AuthorityExpired(f"authority {issuing.name} or one above it has ended")
     serials = [serial_text(certificate_ends(above.certificate).serial) for above in chain_above(authorities, issuing)]
     revoked = select(CertificateRow.serial).where(CertificateRow.serial.in_(serials), CertificateRow.revoked_at.is_not(None)).limit(1)
-    if await session.scalar(revoked) is not None:
+    outside = chain_above(authorities, issuing)[-1].external_chain
+    if await session.scalar(revoked) is not None or (outside and await _revoked_by_others(session, now, whole)):
         raise AuthorityRevoked(f"authority {issuing.name} or one above it was revoked")
+
+
+async def _revoked_by_others(session: AsyncSession, now: dt.datetime, chain: Sequence[bytes]) -> bool:
+    """Whether a list or an answer of somebody else above us, as last fetched, revokes a certificate of the chain."""
+    lists, answers = await external_lists_of(session, chain, now), await external_answers(session)
+    material = Material.read(chain[-1:], chain, lists, answers)
+    return isinstance(revocation_of(material.candidates, material, now), Revoked)
 
 
 async def _check_key_is_new(session: AsyncSession, order: CertificateOrder) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import hashlib
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
@@ -38,10 +39,11 @@ from keys.pki.validation import Material, Reason, validate
 from keys.pki.weak_keys import key_algorithm
 from keys.time.request import Rejected
 from keys.time.request import read_request as read_time_request
+from keys.trust.models import ExternalCrlRow
 from seal.trust import Trust
 from seal.verification_path import Revoked, find_path, read_certificate, revocation
 from seal.verification_pdf import SecurityStore, evidence_from
-from tests.chains import NOW, Maker, root
+from tests.chains import DAY, NOW, Maker, root
 
 SUBJECT = Subject("某某市水务局行政审批专用章", "某某市水务局", "11990100MB0000001X", "990100")
 
@@ -161,6 +163,25 @@ async def test_the_key_of_a_stranger_or_of_an_authority_is_not_certified_by_reke
     for taken in (yours.certificate, *yours.chain):
         key = spki(x509.load_der_x509_certificate(taken).public_key())
         assert await code_of(rekey(pki, keystore, clock, SYSTEM, mine.serial, key)) == "PUBLIC_KEY_CERTIFIED_BEFORE"
+
+
+async def test_an_authority_that_somebody_else_revoked_issues_nothing(pki, keystore, clock):
+    """Our authority under a licensed root: their list, as last fetched, is believed as our own register is."""
+    above = root("licensed root")
+    async with pki.begin() as session:
+        row = await session.get_one(AuthorityRow, "documents")
+        public = x509.load_der_x509_certificate(row.certificate).public_key()
+        ours = above.certify(Maker("documents", SimpleNamespace(public_key=lambda: public)), authority=True)
+        row.parent, row.certificate, row.external_chain = "documents", ours.der, [above.der]
+        listed = ExternalCrlRow(url="http://127.0.0.1:1/1.crl", issuer=hashlib.sha256(above.der).digest(), tried_at=clock.now())
+        listed.this_update, listed.next_update, listed.crl = clock.now() - DAY, clock.now() + DAY, above.list(this=clock.now() - DAY)
+        session.add(listed)
+    assert len((await certify(pki, keystore, clock.now())).chain) == 2
+    async with pki.begin() as session:
+        listed = await session.get_one(ExternalCrlRow, listed.url)
+        revoked = {ours.certificate.serial_number: x509.ReasonFlags.cessation_of_operation}
+        listed.crl = above.list(revoked, this=clock.now() - DAY, since=clock.now() - DAY)
+    assert await code_of(certify(pki, keystore, clock.now())) == "AUTHORITY_REVOKED"
 
 
 # --- OCSP -----------------------------------------------------------------------------------------------------------------------
