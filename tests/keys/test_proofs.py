@@ -22,7 +22,7 @@ from keys.evidence.proofs import EventWaits, Proof, ProofInvalid, prove
 from keys.evidence.search import AuditorsOnly, Page, Query, search
 from tests.keys.trail import ACTORS, fill, place
 
-AUDITOR = Actor(ActorKind.PERSON, "the-auditor", roles=frozenset({Role.AUDITOR}))
+AUDITOR = Actor(ActorKind.PERSON, "the-auditor", roles=frozenset({Role.AUDITOR}), authenticator=2)
 
 
 def independent_check(text: str, public: bytes) -> dict[str, Any]:
