@@ -1,28 +1,51 @@
-"""``fujie trust`` and ``fujie authority`` on a running city, as two administrators at two terminals use them."""
+"""``fujie trust`` and ``fujie authority`` on a running city, as administrators at their terminals use them: each command once."""
 
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pyotp
 import pytest
+from asn1crypto import pem
 
 from keys.trust.certificates import fingerprint
 from keys.trust.documents import verify_list
+from tests.forked import Terminal, terminal
+from tests.licensed import Licensed, served
 from tests.running import ROOT, City, environment
 
-AUTHORITY = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
 REASON = ("--reason", "agreement no. 7")
+PASSWORD = "two halves of one tally 2026"
+# Six administrators in one process: every command takes a code of its own, and a person has two in half a minute.
+MAKE = """
+import json
+from api.commands.house import with_house
+from identity.credentials import enrol_totp
+from identity.people import NewAccount, create_account
+from keys.base.actor import Role
+
+async def journey(house):
+    made = []
+    async with house.database.begin() as session:
+        for number in range(6):
+            new = NewAccount(f"trust.admin.{number}", "安全管理员", "990100", roles=frozenset({Role.SECURITY_ADMIN}))
+            account = await create_account(session, house.clock.now(), new, PASSWORD)
+            made.append([new.username, await enrol_totp(session, house.personal, house.clock.now(), account.id)])
+    return made
+
+print(json.dumps(with_house(journey)))
+"""
 
 
 class Administrator:
     """A person with a password and an authenticator; no code is used twice."""
 
-    def __init__(self, city: City, username: str, password: str, secret: str) -> None:
-        self.city, self.username, self.password, self.totp, self.step = city, username, password, pyotp.TOTP(secret), 0
+    def __init__(self, terminal: Terminal, username: str, secret: str) -> None:
+        self.terminal, self.username, self.totp, self.step = terminal, username, pyotp.TOTP(secret), 0
 
     def code(self) -> str:
         """The next unused code: a step early is accepted, so two a half-minute are to be had."""
@@ -32,75 +55,100 @@ class Administrator:
             time.sleep(0.2)
         return self.totp.generate_otp(self.step)
 
-    def run(self, *words: str, password: str | None = None) -> subprocess.CompletedProcess[str]:
-        told = f"{password or self.password}\n{self.code()}\n"
-        command = [sys.executable, "-m", "api", *words, "--as", self.username]
-        home = environment(self.city.home, self.city.port, **self.city.more)
-        return subprocess.run(command, input=told, capture_output=True, text=True, env=home, cwd=ROOT, timeout=120, check=False)
+    def run(self, *words: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+        return self.terminal.run(*words, "--as", self.username, told=f"{password}\n{self.code()}\n")
+
+    def told(self, *words: str) -> dict[str, object]:
+        """What a command prints that succeeds."""
+        done = self.run(*words)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
 
 
 @pytest.fixture(scope="module")
-def two(city: City) -> tuple[Administrator, Administrator]:
-    first = city.account("security_admin")
-    made = city.fujie("user", "create", "second.admin", "二号安全管理员", "--division", "990100", "--role", "security_admin")
+def at(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    with terminal(city, tmp_path_factory.mktemp("terminal")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def people(city: City, at: Terminal) -> list[Administrator]:
+    home = environment(city.home, city.port, **city.more)
+    script = f"PASSWORD = {PASSWORD!r}\n{MAKE}"
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=home, cwd=ROOT, timeout=120, check=False)
     assert made.returncode == 0, made.stderr
-    second = json.loads(made.stdout)
-    secret = pyotp.parse_uri(second["totp"]).secret
-    return (
-        Administrator(city, first["username"], first["password"], first["totp_secret"]),
-        Administrator(city, second["username"], second["password"], secret),
-    )
+    return [Administrator(at, username, secret) for username, secret in json.loads(made.stdout)]
+
+
+def get(city: City, path: str, **headers: str) -> httpx2.Response:
+    return httpx2.get(city.base_url + path, headers=headers, trust_env=False, timeout=60)
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def licensed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Licensed]:
     folder = tmp_path_factory.mktemp("other")
-    words = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        "ca.key",
-        "-subj",
-        "/CN=Other City",
-        "-days",
-        "900",
-    ]
-    subprocess.run(
-        ["openssl", "req", "-x509", *words, "-out", "ca.pem", *AUTHORITY], cwd=folder, check=True, capture_output=True, timeout=20
-    )
-    return folder / "ca.pem"
+    with served(folder) as base:
+        yield Licensed(folder / "ca", base, "Other City").establish()
 
 
-def test_two_administrators_and_the_served_list(city: City, two: tuple[Administrator, Administrator], root: Path, tmp_path: Path) -> None:
-    first, second = two
-    wrong = first.run("trust", "propose", str(root), "--use", "seal-signer", *REASON, password="not the password")
+@pytest.fixture(scope="module")
+def entry(people: list[Administrator], licensed: Licensed) -> dict[str, object]:
+    """Proposed by one, approved by another."""
+    return trusted(*people[:2], str(licensed.folder / "ca.pem"))
+
+
+def test_the_served_list(city: City, at: Terminal, entry: dict[str, object], tmp_path: Path) -> None:
+    served_list(city, at, str(entry["sha256"]), tmp_path)
+
+
+def test_a_certificate_is_bought(
+    at: Terminal, people: list[Administrator], entry: dict[str, object], licensed: Licensed, tmp_path: Path
+) -> None:
+    assert entry["status"] == "active"
+    bought(at, people[2], licensed, tmp_path)
+
+
+def test_suspended_resumed_withdrawn_and_taken_from_a_list(
+    city: City, at: Terminal, people: list[Administrator], entry: dict[str, object], tmp_path: Path
+) -> None:
+    ident = str(entry["id"])
+    assert people[3].told("trust", "suspend", ident, *REASON)["status"] == "suspended"
+    assert people[4].told("trust", "resume", ident, *REASON)["status"] == "active"
+    assert people[3].told("trust", "withdraw", ident, *REASON)["status"] == "withdrawn"
+    shown = json.loads(at.run("trust", "show", ident).stdout)
+    assert [one["move"] for one in shown["history"]] == ["propose", "approve", "activate", "suspend", "resume", "withdraw"]
+    own = tmp_path / "own.json"
+    assert at.run("trust", "export", "-o", str(own)).returncode == 0
+    signed = verify_list(own.read_bytes())
+    assert [one.history[-1].status for one in signed.list.authorities if not one.own] == ["withdrawn"]
+    makers = next(one for one in signed.list.authorities if one.own and "seal-maker" in one.uses)
+    chosen = ("--only", fingerprint(makers.certificate).hex(), "--root", city.demo["trust"], "--use", "seal-maker")
+    imported = people[5].told("trust", "import", str(own), *chosen, *REASON)
+    assert (imported["status"], imported["uses"]) == ("proposed", ["seal-maker"])
+
+
+def trusted(first: Administrator, second: Administrator, root: str) -> dict[str, object]:
+    words = ("trust", "propose", root, "--use", "seal-signer", "--use", "document-signer", "--division", "990000", *REASON)
+    wrong = first.run(*words, password="not the password")
     assert (wrong.returncode, "BAD_CREDENTIALS" in wrong.stderr) == (1, True)
-    proposed = first.run("trust", "propose", str(root), "--use", "seal-signer", "--division", "990000", *REASON)
-    assert proposed.returncode == 0, proposed.stderr
-    entry = json.loads(proposed.stdout)
-    assert (entry["status"], entry["legal_effect"]) == ("proposed", False)
+    proposed = first.told(*words)
+    assert (proposed["status"], proposed["legal_effect"]) == ("proposed", False)
+    return second.told("trust", "approve", str(proposed["id"]), *REASON)
 
-    approved = second.run("trust", "approve", entry["id"], *REASON)
-    assert approved.returncode == 0, approved.stderr
-    assert json.loads(approved.stdout)["status"] == "active"
 
-    answer = httpx2.get(f"{city.base_url}/pki/trust-list", trust_env=False, timeout=60)
+def served_list(city: City, at: Terminal, sha256: str, folder: Path) -> None:
+    answer = get(city, "/pki/trust-list")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/fujie-trust-list+json")
-    assert entry["sha256"] in json.dumps([one["sha256"] for one in payload(answer.content)["authorities"]])
-    again = httpx2.get(f"{city.base_url}/pki/trust-list", headers={"If-None-Match": answer.headers["etag"]}, trust_env=False, timeout=60)
-    assert again.status_code == 304
-    version = verify_list(answer.content).list.version
-    kept = httpx2.get(f"{city.base_url}/pki/trust-list/{version}", trust_env=False, timeout=60)
-    assert kept.content == answer.content
+    signed = verify_list(answer.content).list
+    assert sha256 in [fingerprint(one.certificate).hex() for one in signed.authorities]
+    assert get(city, "/pki/trust-list", **{"If-None-Match": answer.headers["etag"]}).status_code == 304
+    assert get(city, f"/pki/trust-list/{signed.version}").content == answer.content
     for unknown in ("999999", "x", "-1"):
-        assert httpx2.get(f"{city.base_url}/pki/trust-list/{unknown}", trust_env=False, timeout=60).status_code == 404
-
-    file = tmp_path / "list.json"
+        assert get(city, f"/pki/trust-list/{unknown}").status_code == 404
+    file = folder / "list.json"
     file.write_bytes(answer.content)
-    told = city.fujie("trust", "verify", str(file), "--root", city.demo["trust"])
+    told = at.run("trust", "verify", str(file), "--root", city.demo["trust"])
     assert told.returncode == 0, told.stderr
     # The certificate of the demonstration, judged by nothing but the signed list.
     judged = city.fujie("verify", city.demo["certificate"]["pdf"], "--trust", str(file), "--json")
@@ -109,6 +157,29 @@ def test_two_administrators_and_the_served_list(city: City, two: tuple[Administr
     assert {"OUT_OF_SCOPE", "LEGAL_EFFECT"} <= names
 
 
-def payload(jws: bytes) -> dict[str, list[dict[str, str]]]:
-    signed = verify_list(jws).list
-    return {"authorities": [{"sha256": fingerprint(one.certificate).hex()} for one in signed.authorities]}
+def bought(at: Terminal, administrator: Administrator, licensed: Licensed, folder: Path) -> None:
+    """A request goes out, ``openssl ca`` certifies it, the certificate comes in, its authority's list is fetched."""
+    out = folder / "out.csr"
+    subject = ("--common-name", "某某局审批专用章", "--organisation", "某某局", "--division", "990100")
+    asked = administrator.run("authority", "request", "bought", "--profile", "document-signer", *subject, "-o", str(out))
+    assert asked.returncode == 0, asked.stderr
+    certificate = licensed.certify(pem.unarmor(out.read_bytes())[2], "bought")
+    (folder / "in.pem").write_bytes(certificate)
+    taken = administrator.told("authority", "accept", "bought", str(folder / "in.pem"))
+    assert (taken["name"], taken["chain"]) == ("bought", ["Other City"])
+    refreshed = at.run("authority", "refresh")
+    assert (refreshed.returncode, json.loads(refreshed.stdout)["failed"]) == (0, {}), refreshed.stderr
+
+
+def test_the_page_says_in_plain_words_what_has_no_legal_effect(city: City) -> None:
+    data = Path(city.demo["certificate"]["pdf"]).read_bytes()
+    for language, words in (("zh-CN", "演示用途，无法律效力"), ("en", "A demonstration, without legal effect")):
+        answer = httpx2.post(
+            f"{city.base_url}/verify",
+            files={"file": ("c.pdf", data, "application/pdf")},
+            headers={"Accept-Language": language, "Origin": city.base_url},
+            trust_env=False,
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text[:500]
+        assert words in answer.text
