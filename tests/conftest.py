@@ -18,7 +18,10 @@ from api.workers import ProcessWorkers
 from keys.base.db import Database
 from keys.base.ids import new_code
 from keys.custody.software import SoftwareKeyStore
+from keys.pki.authority import establish
 from tests.running import City, free_port
+
+MIGRATED, ESTABLISHED = "template_fujie", "template_pki"
 
 
 @pytest.fixture(scope="session")
@@ -27,30 +30,42 @@ def servers() -> Iterator[Addresses]:
     folder = Path(tempfile.mkdtemp(prefix="fujie-test-"))
     try:
         with embedded_servers(folder, durable=False) as addresses:
-            asyncio.run(_prepare_template(addresses.database_url))
+            asyncio.run(_prepare_template(addresses))
             yield addresses
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _prepare_template(url: str) -> None:
-    await upgrade(url)
-    engine = create_async_engine(url.replace("/fujie?", "/postgres?"), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text("ALTER DATABASE fujie RENAME TO template_fujie"))
-    await engine.dispose()
+async def _prepare_template(addresses: Addresses) -> None:
+    await upgrade(addresses.database_url)
+    await _on_server(addresses, f"ALTER DATABASE fujie RENAME TO {MIGRATED}")
 
 
 @pytest.fixture
-async def database_url(servers: Addresses) -> AsyncIterator[str]:
-    """The URL of a database of this test alone, fresh from the migrations."""
+def template() -> str:
+    """The database that a test's own is copied from: fresh from the migrations, unless a folder of tests has one prepared."""
+    return MIGRATED
+
+
+@pytest.fixture
+async def database_url(servers: Addresses, template: str) -> AsyncIterator[str]:
+    """The URL of a database of this test alone."""
     name = f"test_{new_code().lower()}"
+    await copy_database(servers, template, name)
+    yield servers.database_url.replace("/fujie?", f"/{name}?")
+    await _on_server(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def copy_database(servers: Addresses, template: str, name: str) -> str:
+    """A copy under another name; its URL."""
+    await _on_server(servers, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    return servers.database_url.replace("/fujie?", f"/{name}?")
+
+
+async def _on_server(servers: Addresses, statement: str) -> None:
     engine = create_async_engine(servers.database_url.replace("/fujie?", "/postgres?"), isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template_fujie STRATEGY FILE_COPY"))
-    yield servers.database_url.replace("/fujie?", f"/{name}?")
-    async with engine.connect() as connection:
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        await connection.execute(text(statement))
     await engine.dispose()
 
 
@@ -66,9 +81,18 @@ def redis_url(servers: Addresses) -> str:
     return servers.redis_url
 
 
+@pytest.fixture(scope="session")
+def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One key-encryption key for all tests of this process: databases prepared once open with it."""
+    return SoftwareKeyStore.create(tmp_path_factory.mktemp("keys") / "key-encryption-key").path
+
+
 @pytest.fixture
-def keystore(tmp_path: Path) -> SoftwareKeyStore:
-    return SoftwareKeyStore.create(tmp_path / "key-encryption-key")
+def keystore(key_file: Path, tmp_path: Path) -> SoftwareKeyStore:
+    """A key store of this test alone."""
+    own = tmp_path / "key-encryption-key"
+    shutil.copy2(key_file, own)
+    return SoftwareKeyStore(own)
 
 
 class TestClock:
@@ -87,9 +111,25 @@ class TestClock:
         return self.instant
 
 
+BEGINNING = dt.datetime(2026, 11, 21, 2, 0, tzinfo=dt.UTC)
+
+
 @pytest.fixture
 def clock() -> TestClock:
-    return TestClock(dt.datetime(2026, 11, 21, 2, 0, tzinfo=dt.UTC))
+    return TestClock(BEGINNING)
+
+
+@pytest.fixture(scope="session")
+def pki_template(servers: Addresses, key_file: Path) -> str:
+    """A prepared database: the demonstration's authorities are established, at the clock's beginning."""
+    asyncio.run(_prepare_pki(servers, key_file))
+    return ESTABLISHED
+
+
+async def _prepare_pki(servers: Addresses, key_file: Path) -> None:
+    database = Database(await copy_database(servers, MIGRATED, ESTABLISHED))
+    await establish(database, SoftwareKeyStore(key_file), TestClock(BEGINNING), "http://127.0.0.1:8000")
+    await database.close()
 
 
 @pytest.fixture(scope="session")

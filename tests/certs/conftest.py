@@ -1,5 +1,6 @@
 """What the tests of certificates stand on: a store of files, a catalogue, and the demonstration city."""
 
+import asyncio
 import csv
 import datetime as dt
 import json
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from api.embedded import Addresses
 from certs.approvals import Approval, HolderInput, Outcome
 from certs.awaiting import AwaitingDocument, awaiting_document, stamp_awaiting
 from certs.blobs import FolderBlobStore
@@ -23,11 +25,13 @@ from keys.base.actor import SYSTEM, Actor, ActorKind, Role
 from keys.base.clock import Clock
 from keys.base.db import Database
 from keys.base.work import Workers
+from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import KeyStore
 from keys.pki.authority import establish
 from seal.grants import Grant, grant_use
 from seal.making import SealOrder, make_seal
 from seal.matters import Matter, put_matter
+from tests.conftest import BEGINNING, MIGRATED, TestClock, copy_database
 
 DEMO = Path(__file__).parents[2] / "api" / "demo" / "data"
 BASE_URL = "http://127.0.0.1:8000"
@@ -61,6 +65,14 @@ def approver(organisation: str) -> Actor:
         ActorKind.PERSON, f"approver-{organisation}", "Approver", organisation, "990100", frozenset({Role.APPROVER}),
         assurance=2, authenticator=2,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Built:
+    """The name of a prepared database, and the code of each issuer's seal in it."""
+
+    template: str
+    seals: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -133,9 +145,35 @@ async def catalogue(database: Database, clock: Clock) -> None:
         await put_types(session, clock.now(), shipped_types())
 
 
+@pytest.fixture(scope="session")
+def built(servers: Addresses, key_file: Path, pki_template: str) -> Built:
+    """A prepared database in which the city stands."""
+    return asyncio.run(_build(servers, SoftwareKeyStore(key_file), pki_template))
+
+
+async def _build(servers: Addresses, keystore: KeyStore, pki_template: str) -> Built:
+    clock = TestClock(BEGINNING)
+    database = Database(await copy_database(servers, pki_template, "template_city"))
+    seals = await build_city(database, keystore, clock, await open_personal_data(database, keystore, clock))
+    await database.close()
+    return Built("template_city", seals)
+
+
+@pytest.fixture
+def template(request: pytest.FixtureRequest) -> str:
+    """Tests that use ``city`` get a copy of the one that was built once."""
+    return request.getfixturevalue("built").template if "city" in request.fixturenames else MIGRATED  # type: ignore[no-any-return]
+
+
 @pytest.fixture
 async def city(
-    database: Database, keystore: KeyStore, clock: Clock, personal: PersonalData, blobs: FolderBlobStore, workers: Workers
+    database: Database,
+    keystore: KeyStore,
+    clock: Clock,
+    personal: PersonalData,
+    blobs: FolderBlobStore,
+    workers: Workers,
+    built: Built,
 ) -> City:
-    seals = await build_city(database, keystore, clock, personal)
+    seals = built.seals
     return City(Issuing(database, keystore, clock, workers, blobs, personal, BASE_URL, gate=clock), seals)

@@ -14,6 +14,7 @@ import pyotp
 import pytest
 
 from tests.conftest import require_command
+from tests.forked import forked_command
 from tests.running import ROOT, City, environment, free_port
 from tests.softhsm import Hsm
 from tests.terminal import Terminal
@@ -94,7 +95,7 @@ class Operator:
         return done.stdout
 
     def _ceremony(self, line: str) -> None:
-        with Terminal(line.split(), self.environment, self.folder) as terminal:
+        with Terminal([sys.executable, "-m", "api", *line.split()[1:]], self.environment, self.folder) as terminal:
             for person in self.people:
                 terminal.expect(person.username)
                 terminal.expect("password")
@@ -126,12 +127,10 @@ def _blocks(first: int = 1) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.fixture
-def operator(tmp_path: Path) -> Operator:
+def operator(tmp_path: Path) -> Iterator[Operator]:
     (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / "fujie"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m api "$@"\n')
-    command.chmod(0o755)
-    return Operator(tmp_path, "software", {"FUJIE_DEMO": "0", "FUJIE_PORT": str(free_port())})
+    with forked_command(tmp_path / "bin"):
+        yield Operator(tmp_path, "software", {"FUJIE_DEMO": "0", "FUJIE_PORT": str(free_port())})
 
 
 @pytest.mark.timeout(400)

@@ -14,6 +14,7 @@ from keys.base.db import Database
 from keys.custody.pkcs11 import Pkcs11KeyStore
 from keys.custody.software import SoftwareKeyStore
 from keys.pki.authority import establish
+from tests.conftest import MIGRATED
 from tests.softhsm import Hsm, Token, module
 
 BASE_URL = "http://127.0.0.1:8000"
@@ -49,6 +50,13 @@ def openssl(tmp_path: Path) -> OpenSsl:
         return subprocess.run(words, capture_output=True, text=True, timeout=20, cwd=tmp_path, check=False)
 
     return run
+
+
+@pytest.fixture
+def template(request: pytest.FixtureRequest) -> str:
+    """Tests that use ``pki`` get a copy of a database in which it stands already."""
+    chosen: str = request.getfixturevalue("pki_template") if "pki" in request.fixturenames else MIGRATED
+    return chosen
 
 
 @pytest.fixture

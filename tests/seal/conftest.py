@@ -17,6 +17,7 @@ from seal.making import SealOrder, make_seal
 from seal.matters import Matter, put_matter
 from seal.permits import UseRequest
 from seal.reads import Seal
+from tests.conftest import MIGRATED
 
 DIVISION = "990100"
 HOUSING = "11990100MB00000435"
@@ -72,6 +73,13 @@ class City:
 
     def use(self, seal: Seal, **changes: Any) -> UseRequest:
         return replace(UseRequest(seal.code, self.approver, self.matter, self.certificate_type, self.document), **changes)
+
+
+@pytest.fixture
+def template(request: pytest.FixtureRequest) -> str:
+    """Tests that use ``city`` get a copy of a database in which its authorities stand already."""
+    chosen: str = request.getfixturevalue("pki_template") if "city" in request.fixturenames else MIGRATED
+    return chosen
 
 
 @pytest.fixture
