@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.commands.house import with_house
 from api.commands.witnesses import app as witness_app
-from api.evidence import observe
 from api.wiring import House
 from keys.base.actor import SYSTEM
 from keys.base.errors import InvalidInput
@@ -63,11 +62,9 @@ def verify(
 
 
 def _verify_stored(notes: Sequence[str]) -> AuditReport:
+    """Nothing is signed first: after a backup was restored that would sign the log's second history before it is found out."""
+
     async def journey(house: House) -> AuditReport:
-        async with house.database.session() as session:
-            before = await latest_checkpoint(session)
-        if before is None or (await observe(house)).halted is None:
-            await sequence_all(house.database, house.keystore, house.clock)
         return await verify_log(house.database, kept=notes)
 
     return with_house(journey)
