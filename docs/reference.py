@@ -4,7 +4,6 @@
 """
 
 import importlib
-import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from keys.base.errors import FujieError
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("keys", "identity", "seal", "certs", "api")
-SKIPPED = ("api.migrations.env", "api.migrations.versions")
+SKIPPED = ("api.__main__", "api.migrations.env", "api.migrations.versions")
 
 HEAD = """# Error codes 错误代码
 
@@ -28,9 +27,10 @@ says the same sentence. Codes do not change; sentences may. OAuth errors have th
 def import_all() -> None:
     """Load every module, so that every error class exists."""
     for package in PACKAGES:
-        for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
-            if not module.name.startswith(SKIPPED):
-                importlib.import_module(module.name)
+        for file in sorted((ROOT / package).rglob("*.py")):  # not pkgutil: it walks past folders without __init__.py, such as api/commands
+            name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            if not name.startswith(SKIPPED):
+                importlib.import_module(name)
 
 
 def classes(base: type[FujieError] = FujieError) -> Iterator[type[FujieError]]:
