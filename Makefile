@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs migration format campaign kill-campaign tamper-campaign clean
+.PHONY: help run test check bench lock docs migration format campaign kill-campaign test-on-token tamper-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ campaign: .venv/.dev  ## change every byte of a certificate, one at a time (abou
 
 kill-campaign: .venv/.dev  ## kill -9 the service at 50 random moments of issuing and look at what is left
 	@$(PYTHON) -m tests.attacks.campaign_kills --kills 50
+
+test-on-token: .venv/.dev  ## the story and every outsider again, with the city's keys on a SoftHSM token
+	@$(PYTHON) -m tests.on_token
 
 tamper-campaign: .venv/.dev  ## 1,000 tamperings with an export of 100,000 entries, each through the command line (about an hour)
 	@$(PYTHON) -m tests.keys.campaign_tampering

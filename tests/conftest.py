@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 import os
 import shutil
 import tempfile
@@ -141,8 +142,12 @@ def workers() -> Iterator[ProcessWorkers]:
 
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """The demonstration city, made once in an empty home and serving on a port of its own."""
-    running = City(tmp_path_factory.mktemp("city") / "home", free_port()).start()
+    """The demonstration city, made once in an empty home and serving on a port of its own.
+
+    ``FUJIE_TEST_CITY`` (JSON) is what else it is started with: ``make test-on-token`` puts its keys on a token.
+    """
+    more = json.loads(os.environ.get("FUJIE_TEST_CITY", "{}"))
+    running = City(tmp_path_factory.mktemp("city") / "home", free_port(), more=more).start()
     yield running
     running.stop()
 
