@@ -57,6 +57,15 @@ async def database_url(servers: Addresses, template: str) -> AsyncIterator[str]:
     await _on_server(servers, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+async def empty_url(servers: Addresses) -> AsyncIterator[str]:
+    """The URL of a database without any table."""
+    name = f"empty_{new_code().lower()}"
+    await _on_server(servers, f"CREATE DATABASE {name}")
+    yield servers.database_url.replace("/fujie?", f"/{name}?")
+    await _on_server(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 async def copy_database(servers: Addresses, template: str, name: str) -> str:
     """A copy under another name; its URL."""
     await _on_server(servers, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")

@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 
 from api.commands.house import with_house
-from api.files import write_private
+from api.files import require_new, write_private
 from api.settings import Settings
 from api.wiring import House
 from identity.login import LogIn, log_in
 from identity.people import actor_of
 from identity.sessions import end_session
 from keys.base.actor import Actor
-from keys.base.errors import Conflict
 from keys.ceremony.holding import Hall, People, hold
 from keys.ceremony.plan import CeremonyPlan, read_plan
 from keys.ceremony.transcript import Transcript
@@ -23,13 +22,6 @@ _SHOWN = 8
 """Characters of the digest that are typed to sign off."""
 
 
-class TranscriptExists(Conflict):
-    """The file for the transcript is already there."""
-
-    code = "TRANSCRIPT_EXISTS"
-    public = ("记录文件已存在。", "The file for the transcript already exists.")
-
-
 def ceremony(
     plan: Annotated[Path, typer.Argument(help="the configuration (TOML)", exists=True, dir_okay=False)],
     transcript: Annotated[Path, typer.Option(help="where the transcript is written; the file must not exist")],
@@ -37,8 +29,7 @@ def ceremony(
     """Make the planned authorities. The administrator and the witness each enter password and code, and sign the transcript off."""
     configuration = plan.read_bytes()
     planned = read_plan(configuration)
-    if transcript.exists():
-        raise TranscriptExists(str(transcript))
+    require_new(transcript)
 
     async def journey(house: House) -> Transcript:
         house.guard.now()  # nothing is certified while the clock is in doubt

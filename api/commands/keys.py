@@ -13,7 +13,7 @@ from api.commands.ceremony import ceremony
 from api.commands.house import with_house
 from api.commands.key_keeping import check, from_shares, shares
 from api.commands.status import resume, revoke, status, suspend
-from api.commands.successors import rekey, renew
+from api.commands.successors import encryption_pair, rekey, renew
 from api.wiring import House
 from certs.rewrapping import SEALED
 from identity.personal_data import NOTICE, rotate_data_key
@@ -50,7 +50,7 @@ def _group() -> None:
     """Keys and authorities."""
 
 
-for command in (ceremony, check, shares, from_shares, status, suspend, resume, revoke, renew, rekey):
+for command in (ceremony, check, shares, from_shares, status, suspend, resume, revoke, renew, rekey, encryption_pair):
     app.command()(command)
 
 

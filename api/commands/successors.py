@@ -1,16 +1,17 @@
-"""``fujie keys renew`` and ``rekey``: a certificate's successor, from the machine itself. The certificate before stays in force."""
+"""``fujie keys renew``, ``rekey`` and ``encryption-pair``: what follows a certificate, from the machine itself. It stays in force."""
 
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
-from asn1crypto import pem
 
 from api.commands.house import with_house
 from api.commands.status import Serial, parse_serial
+from api.files import require_new
 from api.wiring import House
 from keys.base.actor import SYSTEM
+from keys.pki.encryption_pairs import EncryptionPair, issue_encryption_pair
 from keys.pki.issuing import IssuedCertificate
 from keys.pki.reads import serial_text
 from keys.pki.renewal import rekey as rekey_certificate
@@ -23,6 +24,7 @@ Request = Annotated[Path, typer.Option(help="a PKCS #10 request made with the ne
 
 def renew(serial: Serial, output: Output) -> None:
     """Certify the same key for another period."""
+    require_new(output)
     number = parse_serial(serial)
 
     async def journey(house: House) -> IssuedCertificate:
@@ -34,6 +36,7 @@ def renew(serial: Serial, output: Output) -> None:
 
 def rekey(serial: Serial, request: Request, output: Output) -> None:
     """Certify a new key for the same subject. Only the key is taken from the request, and proof that somebody has it."""
+    require_new(output)
     number, wanted = parse_serial(serial), read_request(request.read_bytes())
 
     async def journey(house: House) -> IssuedCertificate:
@@ -43,7 +46,27 @@ def rekey(serial: Serial, request: Request, output: Output) -> None:
     _write(with_house(journey), output)
 
 
+def encryption_pair(
+    serial: Serial,
+    output: Output,
+    key: Annotated[Path, typer.Option(help="where the private key goes, enveloped for the signing key (GB/T 35276); must not exist")],
+) -> None:
+    """Make the encryption pair beside an SM2 signing certificate (GB/T 20518). No copy of the private key stays here."""
+    require_new(output)
+    require_new(key)
+    number = parse_serial(serial)
+
+    async def journey(house: House) -> EncryptionPair:
+        house.guard.now()
+        return await issue_encryption_pair(house.database, house.keystore, house.clock, SYSTEM, number)
+
+    pair = with_house(journey)
+    with key.open("xb") as file:
+        file.write(pair.enveloped_key)
+    _write(pair.issued, output)
+
+
 def _write(issued: IssuedCertificate, output: Path) -> None:
     with output.open("xb") as file:
-        file.write(b"".join(pem.armor("CERTIFICATE", der) for der in (issued.certificate, *issued.chain)))
+        file.write(issued.pem())
     print(orjson.dumps({"serial": serial_text(issued.serial), "file": str(output)}).decode())

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import orjson
 import typer
-from asn1crypto import pem
 
 from api.applicants import applicant_of
 from api.commands.house import with_house
+from api.files import require_new
 from api.wiring import House
 from identity.credentials import enrol_totp, totp_address
 from identity.login import LogIn
@@ -84,6 +84,7 @@ def certificate(
 ) -> None:
     """Certify a person's key for logging in. Without --request the key is made here, handed out as PKCS #12 under a passphrase
     that is asked for (or read from a pipe), and kept nowhere."""
+    require_new(output)
     passphrase = None if request else _passphrase()
     asked = request.read_bytes() if request else b""
 
@@ -95,7 +96,7 @@ def certificate(
         if passphrase is not None:
             return await enrol_with_new_key(parts, applicant, passphrase)
         issued = await enrol_with_request(parts, applicant, asked)
-        return issued, b"".join(pem.armor("CERTIFICATE", der) for der in (issued.certificate, *issued.chain))
+        return issued, issued.pem()
 
     issued, file = with_house(journey)
     with output.open("xb") as handle:

@@ -18,7 +18,6 @@ from keys.custody.errors import KeyUnreadable, PublicKeyInvalid, Sm2Unavailable
 _MINIMUM = 0x3000_0000
 _SIGNATURE_ROOM = 80  # DER SEQUENCE of two INTEGERs of at most 33 octets: 72
 _DER_ROOM = 512
-_CIPHERTEXT_ROOM = 512
 
 _PTR, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t
 _SIZE_REF, _OCTETS = ctypes.POINTER(ctypes.c_size_t), ctypes.c_char_p

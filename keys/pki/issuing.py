@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from asn1crypto import pem
 from sqlalchemy import bindparam, func, insert, select
 
 from keys.base.actor import SYSTEM, Actor
@@ -55,6 +56,10 @@ class IssuedCertificate:
     certificate: bytes
     chain: tuple[bytes, ...]
     serial: int
+
+    def pem(self) -> bytes:
+        """The certificate, then its chain (RFC 7468)."""
+        return b"".join(pem.armor("CERTIFICATE", der) for der in (self.certificate, *self.chain))
 
 
 @dataclass(frozen=True, slots=True)

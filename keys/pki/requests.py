@@ -8,7 +8,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from asn1crypto import core, csr, pem, x509
+from asn1crypto import core, csr, pem
 
 from keys.base import der as strict
 from keys.custody.verifying import verify_signature
@@ -124,9 +124,3 @@ def check_wishes(request: CertificationRequest, profile: Profile, names: frozens
         raise RequestUsageUnsuitable(f"extended key usage beyond {sorted(profile.extended_key_usage)}")
     if beyond := set(request.others) - names:
         raise RequestUsageUnsuitable(f"extensions that are not given here: {', '.join(sorted(beyond))[:100]}")
-
-
-def subject_of(request: CertificationRequest) -> str:
-    """The name a request bears, for people; what is certified never comes from it."""
-    text: str = x509.Name.load(request.subject).human_friendly
-    return text

@@ -15,7 +15,7 @@ A list that ended is no evidence: verdicts that need it are INDETERMINATE. A fai
 import asyncio
 import datetime as dt
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx2
@@ -169,9 +169,3 @@ async def _note_failure(database: Database, now: dt.datetime, source: Source, co
     noted = new.on_conflict_do_update(index_elements=[ExternalCrlRow.url], set_={"tried_at": now, "failure": code})
     async with database.begin() as session:
         await session.execute(noted)
-
-
-async def kept_lists(session: AsyncSession, urls: Sequence[str]) -> tuple[bytes, ...]:
-    """The lists kept from these addresses; what was never fetched is left out."""
-    query = select(ExternalCrlRow.crl).where(ExternalCrlRow.url.in_(urls), ExternalCrlRow.crl != b"").order_by(ExternalCrlRow.url)
-    return tuple(await session.scalars(query))

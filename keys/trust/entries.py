@@ -46,10 +46,6 @@ class Scope:
     divisions: tuple[str, ...] = ()
     seal_kinds: tuple[str, ...] = ()
 
-    @property
-    def is_everywhere(self) -> bool:
-        return not (self.organisation or self.divisions or self.seal_kinds)
-
     def to_json(self) -> JSON:
         return {"organisation": self.organisation, "divisions": list(self.divisions), "seal_kinds": list(self.seal_kinds)}
 

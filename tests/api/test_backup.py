@@ -1,39 +1,22 @@
 """A backup comes back as it was, a damaged one is refused, and nothing that is there is overwritten."""
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from api import backup
-from api.embedded import Addresses
 from certs.blobs import FolderBlobStore
 from keys.base.actor import SYSTEM
 from keys.base.clock import Clock
 from keys.base.db import Database
-from keys.base.ids import new_code
 from keys.custody.reads import load_key, store_key
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, Purpose
 from keys.evidence.audit import Event, Outcome, record_alone
 from keys.evidence.log import establish_log, latest_checkpoint, sequence
 from keys.evidence.verify import verify_log
-
-
-@pytest.fixture
-async def empty_url(servers: Addresses) -> AsyncIterator[str]:
-    """A database without any table."""
-    name = f"empty_{new_code().lower()}"
-    engine = create_async_engine(servers.database_url.replace("/fujie?", "/postgres?"), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
-    yield servers.database_url.replace("/fujie?", f"/{name}?")
-    async with engine.connect() as connection:
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    await engine.dispose()
 
 
 class Instance:

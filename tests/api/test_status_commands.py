@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from asn1crypto import core, pem
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -119,6 +121,23 @@ async def test_successors_name_the_same_subject(command, serial, clock, tmp_path
     assert second.public_key() == key.public_key() != first.public_key()
     assert int(replaced["serial"], 16) == second.serial_number != first.serial_number
     assert told(await command("status", serial))["status"] == "good"
+
+
+async def test_an_encryption_pair_stands_beside_an_sm2_signing_certificate(command, database, keystore, clock, tmp_path):
+    public = keystore.generate(Algorithm.SM2, Purpose.SEALS).public
+    async with database.begin() as session:
+        signing = await issue(
+            *(session, keystore, clock.now()), authority="seal-sm", profile="seal-signer-sm", subject=SUBJECT, public_key=public
+        )
+    files = ("-o", str(tmp_path / "pair.pem"), "--key", str(tmp_path / "pair.key"))
+    made = told(await command("encryption-pair", f"{signing.serial:x}", *files))
+    certificate = asn1_x509.Certificate.load(next(pem.unarmor((tmp_path / "pair.pem").read_bytes(), multiple=True))[2])
+    assert int(made["serial"], 16) == certificate.serial_number
+    assert certificate.key_usage_value.native == {"key_encipherment", "data_encipherment", "key_agreement"}
+    enveloped = core.Sequence.load((tmp_path / "pair.key").read_bytes(), strict=True).native  # GB/T 35276 §7.4: four members
+    assert len(enveloped) == 4
+    again = await command("encryption-pair", f"{signing.serial:x}", *files)
+    assert again.exception.code == "OUTPUT_EXISTS", "nothing is made whose file has no place"
 
 
 async def test_a_revoked_certificate_has_no_successor(command, serial, tmp_path):

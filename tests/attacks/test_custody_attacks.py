@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import shutil
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,12 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from api import backup
-from api.embedded import Addresses
 from certs.blobs import FolderBlobStore
 from identity.id_tokens import KeyRing
 from keys.base.db import Database
-from keys.base.ids import new_code, new_id
+from keys.base.ids import new_id
 from keys.custody import wrapping
 from keys.custody.encryption_keys import EncryptionKeys
 from keys.custody.errors import KeyPurposeMismatch, KeyUnreadable
@@ -96,19 +94,6 @@ def test_changes_one_after_another_disturb_no_reader(keystore: SoftwareKeyStore)
     for thread in threads:
         thread.join()
     assert failed == []
-
-
-@pytest.fixture
-async def empty_url(servers: Addresses) -> AsyncIterator[str]:
-    """A database without any table."""
-    name = f"empty_{new_code().lower()}"
-    engine = create_async_engine(servers.database_url.replace("/fujie?", "/postgres?"), isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.execute(text(f"CREATE DATABASE {name}"))
-    yield servers.database_url.replace("/fujie?", f"/{name}?")
-    async with engine.connect() as connection:
-        await connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    await engine.dispose()
 
 
 @pytest.fixture
