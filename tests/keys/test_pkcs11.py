@@ -34,7 +34,7 @@ def use(store: Pkcs11KeyStore, key: StoredKey) -> object:
     return store.mac(key, MESSAGE, key.purpose)
 
 
-def until_it_works(store: Pkcs11KeyStore, key: StoredKey, seconds: float = 3.0) -> float:
+def until_it_works(store: Pkcs11KeyStore, key: StoredKey, seconds: float = 20.0) -> float:
     """Seconds until the key can be used again."""
     began = time.monotonic()
     while True:

@@ -126,7 +126,7 @@ def test_a_crowd_of_certificates_costs_little(top: Maker) -> None:
     start = time.process_time()
     verdict = verify(signed(signer, "sha256_ecdsa", crowd), Trust((top.der,), (top.list(),)), NOW)
     assert verdict.sub_indication in ("NO_CERTIFICATE_CHAIN_FOUND", "CERTIFICATE_CHAIN_GENERAL_FAILURE")
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 10
 
 
 def test_a_weak_key_signs_nothing(top: Maker) -> None:
