@@ -152,7 +152,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Where the document of that SHA-256 belongs (:mod:`certs.blobs`)."""
+    """Where the document of that SHA-256 belongs (:mod:`keys.base.blobs`)."""
     return folder / name[:2] / name[2:4] / name
 
 

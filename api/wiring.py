@@ -14,11 +14,11 @@ from api.migrations import upgrade
 from api.settings import Settings
 from api.trusted_time import TrustedTime, trusted_time, watched
 from api.workers import ProcessWorkers
-from certs.blobs import BlobStore, FolderBlobStore
 from certs.catalogue import shipped_types
 from certs.issuance import Issuing
 from certs.reads import add_missing_types
 from identity.personal_data import PersonalData, following, open_personal_data
+from keys.base.blobs import BlobStore, FolderBlobStore
 from keys.base.clock import Clock, SystemClock
 from keys.base.db import Database
 from keys.custody.errors import KeyStoreMisconfigured

@@ -15,9 +15,9 @@ from benchmarks.peers.installing import NODE, NotInstalled, java, node_folder
 from benchmarks.peers.program import program
 from benchmarks.rows import WALL_MS, Row
 from benchmarks.sample import Sample
-from certs.blobs import FolderBlobStore
 from certs.qr import encode, to_svg
 from certs.rendering import render
+from keys.base.blobs import FolderBlobStore
 from keys.base.clock import SystemClock
 from seal.stamping import stamp
 

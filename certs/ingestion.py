@@ -18,7 +18,6 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from certs.blobs import BlobStore
 from certs.catalogue import CertificateType
 from certs.holders import holder_values
 from certs.ingestion_files import SourceRow, file_digest, read_rows
@@ -29,6 +28,7 @@ from certs.reads import all_types, known_identifiers
 from certs.records import Source, Stage
 from identity.personal_data import PersonalData
 from keys.base.actor import Actor
+from keys.base.blobs import BlobStore
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
 from keys.base.errors import Conflict

@@ -9,7 +9,6 @@ from urllib.parse import unquote_to_bytes
 
 from certs.access import STAFF, may_read
 from certs.approvals import is_clean
-from certs.blobs import BlobStore
 from certs.catalogue import CertificateType, order_fields
 from certs.holders import holder_index
 from certs.models import AccessRow
@@ -21,6 +20,7 @@ from identity.numbers import check
 from identity.people import holder_index_of
 from identity.personal_data import PersonalData
 from keys.base.actor import Actor, ActorKind
+from keys.base.blobs import BlobStore
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
 from keys.base.errors import FujieError, InvalidInput, NotFound

@@ -4,12 +4,12 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass, field
 
-from certs.blobs import BlobStore
 from certs.catalogue import CertificateType
 from certs.fonts import REQUIRED_FONTS, FontSet
 from certs.records import Certificate
 from identity.personal_data import PersonalData
 from keys.base.actor import Actor
+from keys.base.blobs import BlobStore
 from keys.base.clock import Clock
 from keys.base.db import Database
 from keys.base.work import Workers

@@ -24,13 +24,13 @@ from api.trusted_time import trusted_time
 from api.wiring import House
 from api.workers import ProcessWorkers
 from certs.approvals import Outcome
-from certs.blobs import FolderBlobStore
 from certs.issuance import Issuing, approve
 from identity.credentials import enrol_totp
 from identity.people import Account, NewAccount, create_account, set_identity
 from identity.personal_data import open_personal_data
 from identity.realname_sources import load_population
 from keys.base.actor import Actor, ActorKind, Role
+from keys.base.blobs import FolderBlobStore
 from keys.base.db import Database
 from keys.evidence.log import establish_log
 from keys.pki.authority import trust_bundle

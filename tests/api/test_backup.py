@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from api import backup
-from certs.blobs import FolderBlobStore
 from keys.base.actor import SYSTEM
+from keys.base.blobs import FolderBlobStore
 from keys.base.clock import Clock
 from keys.base.db import Database
 from keys.custody.reads import load_key, store_key

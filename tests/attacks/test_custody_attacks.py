@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import text
 
 from api import backup
-from certs.blobs import FolderBlobStore
 from identity.id_tokens import KeyRing
+from keys.base.blobs import FolderBlobStore
 from keys.base.db import Database
 from keys.base.ids import new_id
 from keys.custody import wrapping

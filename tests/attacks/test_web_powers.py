@@ -9,7 +9,6 @@ import pytest
 from redis.asyncio import Redis
 
 from certs.access import may_submit
-from certs.blobs import FolderBlobStore
 from certs.ingestion import Ingestion, Request, import_file
 from identity.login_policy import PASSWORD_AND_OTP
 from identity.people import NewAccount, create_account
@@ -17,6 +16,7 @@ from identity.personal_data import open_personal_data
 from identity.sessions import end_session
 from identity.tokens import authenticate_bearer
 from keys.base.actor import SYSTEM, Actor, ActorKind, Role
+from keys.base.blobs import FolderBlobStore
 from keys.base.db import Database
 from keys.rotation import ensure_signing_keys
 from tests.portal import City, make_app

@@ -14,7 +14,6 @@ import pytest
 from api.embedded import Addresses
 from certs.approvals import Approval, HolderInput, Outcome
 from certs.awaiting import AwaitingDocument, awaiting_document, stamp_awaiting
-from certs.blobs import FolderBlobStore
 from certs.catalogue import shipped_types
 from certs.issuance import Issuing
 from certs.reads import grant_issuing, put_types
@@ -22,6 +21,7 @@ from identity.organisations import Organisation, put_organisation
 from identity.personal_data import PersonalData, open_personal_data
 from identity.realname_sources import load_legal_persons, load_population
 from keys.base.actor import SYSTEM, Actor, ActorKind, Role
+from keys.base.blobs import FolderBlobStore
 from keys.base.clock import Clock
 from keys.base.db import Database
 from keys.base.work import Workers

@@ -6,12 +6,12 @@ from sqlalchemy import select, text
 
 from certs.approvals import OutcomeStatus
 from certs.awaiting import awaiting_document, decline_awaiting, stamp_awaiting
-from certs.blobs import FolderBlobStore
 from certs.issuance import approve, sweep
 from certs.lifecycle import Standing
 from certs.models import CertificateRow
 from certs.reads import awaiting_stamp
 from certs.verification import record_by_code
+from keys.base.blobs import FolderBlobStore
 from keys.base.errors import FujieError
 from seal.changes import suspend_seal
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.blobs import BlobDamaged, FolderBlobStore
+from keys.base.blobs import BlobDamaged, FolderBlobStore
 
 
 async def test_a_file_is_found_by_its_hash_and_stored_once(blobs: FolderBlobStore) -> None:
@@ -34,7 +34,7 @@ async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypa
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("certs.blobs.os.fsync", full)
+    monkeypatch.setattr("keys.base.blobs.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         await store.put(b"data")
     assert not [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import func, select
 
 from certs import ingestion
-from certs.blobs import FolderBlobStore
 from certs.catalogue import shipped_types
 from certs.ingestion import Ingestion, Request, import_file
 from certs.ingestion_files import ImportUnreadable, read_rows
@@ -16,6 +15,7 @@ from certs.models import CertificateRow, HolderRow
 from certs.reads import certificates_held, count_certificates
 from identity.personal_data import PersonalData
 from keys.base.actor import SYSTEM
+from keys.base.blobs import FolderBlobStore
 from keys.base.clock import Clock
 from keys.base.db import Database
 

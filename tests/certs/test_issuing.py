@@ -11,11 +11,11 @@ from sqlalchemy import select, text
 
 from certs import carrying, issuance
 from certs.approvals import HolderInput, IdempotencyKeyReused, OutcomeStatus
-from certs.blobs import FolderBlobStore
 from certs.issuance import approve, sweep
 from certs.models import CertificateRow, EventRow, IdempotencyRow, IssuingRow, OutboxRow
 from certs.numbering import inspect_identifier
 from certs.records import Stage
+from keys.base.blobs import FolderBlobStore
 from keys.base.db import Database
 from keys.base.errors import FujieError
 

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import select, text
 
 from certs.approvals import OutcomeStatus, Succession
-from certs.blobs import FolderBlobStore
 from certs.issuance import approve
 from certs.library import Library, Search, decode_purpose, file_of, read, read_history, search
 from certs.lifecycle import Standing, Status
@@ -17,6 +16,7 @@ from certs.reads import get_certificate, status_at
 from certs.standing import change_standing
 from certs.verification import record_by_code
 from keys.base.actor import Actor, ActorKind, Role
+from keys.base.blobs import FolderBlobStore
 from keys.base.errors import FujieError
 
 ISSUER = "11990100MB00000435"

@@ -9,11 +9,11 @@ import pytest
 
 from certs import carrying
 from certs.approvals import OutcomeStatus
-from certs.blobs import FolderBlobStore
 from certs.issuance import approve, sweep
 from certs.library import Library
 from certs.models import CertificateRow
 from certs.timestamps import TimestampNotHeld, TimestampPending, timestamp_of
+from keys.base.blobs import FolderBlobStore
 from keys.base.errors import NotFound
 from keys.pki.authority import authority_certificate
 from keys.time.backlog import Backlog, IssuingClock
