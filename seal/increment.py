@@ -7,39 +7,48 @@ Nothing depends on the clock, on chance or on the state of a library: equal inpu
 
 import io
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import sha256
 from zlib import crc32
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-UNREADABLE = (PdfError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError)
-"""What pyHanko's reader raises on a file that is none."""
+from seal.pdf_reading import UNREADABLE, Foreign, Reading, read
+from seal.pdf_syntax import members
+
+__all__ = ["UNREADABLE", "Increment", "extended", "references", "serial", "stream", "text"]
 
 
 class Increment:
     """Numbers objects, remembers their offsets, and writes the cross-reference section.
 
-    ``document``  the base file
-    ``reader``    pyHanko's reader of it; ``root``: the reference of its catalogue
+    ``document``  the base file; ``digest``: its SHA-256, where the caller has it
+    ``reading``   what was read of it
     ``out``       the file so far: the base, a line end where it had none, and the objects written
 
     Raises one of :data:`UNREADABLE`.
     """
 
-    def __init__(self, document: bytes) -> None:
+    def __init__(self, document: bytes, reading: Reading | None = None, digest: bytes | None = None) -> None:
         self.document = document
-        self.reader = PdfFileReader(io.BytesIO(document))
-        self.root = self.reader.root_ref
-        if self.reader.last_startxref is None:
-            raise ValueError("no cross-reference section")
-        self._previous: int = self.reader.last_startxref
+        self.reading = reading or read(document)
         self.out = bytearray(document)
-        if not self.out.endswith((b"\n", b"\r")):
+        if not document.endswith((b"\n", b"\r")):
             self.out += b"\n"
-        self._next = int(self.reader.trailer["/Size"])
+        self._digest = digest
+        self._next = self.reading.size
         self._offsets: dict[tuple[int, int], int] = {}
+
+    @cached_property
+    def reader(self) -> PdfFileReader:
+        """pyHanko's reader of the base, made when it is first asked for."""
+        return self.reading.reader if isinstance(self.reading, Foreign) else PdfFileReader(io.BytesIO(self.document))
+
+    @property
+    def root(self) -> generic.Reference:
+        """The reference of the catalogue."""
+        return generic.Reference(self.reading.root.number, self.reading.root.generation)
 
     def number(self) -> int:
         """A new object number, to be written later."""
@@ -65,7 +74,7 @@ class Increment:
         """The whole file, ended by a cross-reference table or stream, as the base has it. Nothing may be written after it."""
         at = len(self.out)
         identifier = self._identifier()
-        if self.reader.has_xref_stream:
+        if self.reading.streams:
             self._cross_reference_stream(at, identifier)
         else:
             self._cross_reference_table(identifier)
@@ -92,22 +101,21 @@ class Increment:
         self.out += b"%d 0 obj\n%b\nendobj\n" % (number, stream(rows, head))
 
     def _trailer(self) -> bytes:
-        trailer = self.reader.trailer
-        kept = b"".join(key.encode() + b" " + serial(trailer.raw_get(key)) for key in ("/Root", "/Info") if key in trailer)
-        return b"/Size %d%b/Prev %d" % (self._next, kept, self._previous)
+        trailer = self.reading.trailer
+        kept = b"".join(key + b" " + trailer[key] for key in (b"/Root", b"/Info") if key in trailer)
+        return b"/Size %d%b/Prev %d" % (self._next, kept, self.reading.previous)
 
     def _identifier(self) -> bytes:
         """The first half stays; the second, which tells revisions apart, is derived from the base and the update (§14.4)."""
-        if "/ID" not in self.reader.trailer:
+        if b"/ID" not in self.reading.trailer:
             return b""
-        first = self.reader.trailer["/ID"][0]
-        return b"/ID[%b<%b>]" % (serial(first), _fingerprint(self.document, self.out).hex().encode())
+        return b"/ID[%b<%b>]" % (members(self.reading.trailer[b"/ID"])[0], self._fingerprint().hex().encode())
 
-
-def _fingerprint(base: bytes, out: bytearray) -> bytes:
-    """Sixteen octets that differ between revisions; an identifier, not a protection."""
-    with memoryview(out) as view:
-        return sha256(base).digest()[:12] + crc32(view[len(base) :]).to_bytes(4, "big")
+    def _fingerprint(self) -> bytes:
+        """Sixteen octets that differ between revisions; an identifier, not a protection."""
+        base = self._digest or sha256(self.document).digest()
+        with memoryview(self.out) as view:
+            return base[:12] + crc32(view[len(self.document) :]).to_bytes(4, "big")
 
 
 def _runs(offsets: dict[tuple[int, int], int]) -> list[tuple[int, list[tuple[int, int]]]]:

@@ -4,7 +4,6 @@ The base file stays as it is; the revision adds the seal's appearance, a signatu
 the validation material (DSS) and the signature dictionary with a hole for the CMS. Only the page and the catalogue are
 written again. Equal input, equal octets.
 """
-# mypy: allow-untyped-calls
 
 import zlib
 from collections.abc import Sequence
@@ -12,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.rw_common import find_inherited_value_in_tree
-
 from keys.base.errors import FujieError
-from seal.increment import UNREADABLE, Increment, extended, references, serial, stream, text
+from seal.increment import Increment, references, stream, text
+from seal.pdf_reading import UNREADABLE, Box, Foreign, Node, Page, Plain, Reading
+from seal.pdf_syntax import NotPlain, dictionary, members, spelled
 from seal.placement import Placement
-from seal.signature_dictionary import blank, byte_range
+from seal.signature_dictionary import Blank, blank, byte_range
 
 POINTS_PER_MM = 72 / 25.4
 FIELD = "Seal"
@@ -46,7 +44,10 @@ class Appearance:
 
 @dataclass(frozen=True, slots=True)
 class Stampee:
-    """What goes into the revision beside the signature itself. ``title``: the seal's name, for assistive technology."""
+    """What goes into the revision beside the signature itself. ``title``: the seal's name, for assistive technology.
+
+    ``permission``  of the certification, ISO 32000-1 table 254: 1 no change, 2 filling in and further signatures
+    """
 
     appearance: Appearance
     placement: Placement
@@ -56,6 +57,7 @@ class Stampee:
     crls: Sequence[bytes]
     signing_time: datetime
     reserved: int
+    permission: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,33 +87,41 @@ class Hollow:
         return b"".join((head, b"<", text.ljust(self.end - self.start - 2, b"0"), b">", tail))
 
 
-def append_revision(document: bytes, stampee: Stampee) -> Hollow:
-    """The document with the stamping revision. Raises :class:`NotStampable`."""
+def append_revision(document: bytes, stampee: Stampee, digest: bytes | None = None) -> Hollow:
+    """The document with the stamping revision; ``digest``: its SHA-256, where it is known. Raises :class:`NotStampable`."""
     try:
-        return _assemble(_first(Increment(document)), stampee)
+        try:
+            return _append(document, Plain(document), stampee, digest)
+        except NotPlain:
+            return _append(document, Foreign(document), stampee, digest)
     except UNREADABLE as error:
         raise NotStampable(type(error).__name__) from error
 
 
-def _first(increment: Increment) -> Increment:
-    reader = increment.reader
-    if reader.encrypted or "/AcroForm" in reader.root or "/Perms" in reader.root:
+def append_by_reference(document: bytes, stampee: Stampee) -> Hollow:
+    """As :func:`append_revision`, with pyHanko's reader whatever the document is: what the fast path is compared with."""
+    return _append(document, Foreign(document), stampee, None)
+
+
+def _append(document: bytes, reading: Reading, stampee: Stampee, digest: bytes | None) -> Hollow:
+    if reading.encrypted or b"/AcroForm" in reading.root.entries or b"/Perms" in reading.root.entries:
         raise NotStampable("encrypted, a form or already certified")
-    return increment
-
-
-def _assemble(increment: Increment, stampee: Stampee) -> Hollow:
-    appearance = increment.add(_form(stampee.appearance))
+    increment = Increment(document, reading, digest)
+    appearance = increment.add(form(stampee.appearance))
     field, signature = increment.number(), increment.number()
-    page = increment.reader.find_page_for_modification(stampee.placement.page)[0].reference
-    dictionary = page.get_object()
+    page = reading.page(stampee.placement.page)
+    annotated = _with_annotation(reading, page.node, field)
     security_store = increment.add(_security_store(increment, stampee))
-    increment.write(page.idnum, _with_annotation(dictionary, field), page.generation)
-    increment.write(field, _field(page, _rectangle(dictionary, stampee), stampee.title, appearance, signature))
-    catalogue = _catalogue(increment.reader.root, field, signature, security_store)
-    increment.write(increment.root.idnum, catalogue, increment.root.generation)
-    hole = blank(stampee.signing_time, stampee.organisation, stampee.reserved)
-    at = increment.write(signature, hole.body)
+    increment.write(page.node.number, annotated, page.node.generation)
+    increment.write(field, _field(page, _rectangle(page.box, stampee), stampee.title, appearance, signature))
+    root = reading.root
+    increment.write(root.number, _catalogue(reading, field, signature, security_store), root.generation)
+    hole = blank(stampee.signing_time, stampee.organisation, stampee.reserved, stampee.permission)
+    return finished(increment, increment.write(signature, hole.body), hole)
+
+
+def finished(increment: Increment, at: int, hole: Blank) -> Hollow:
+    """The increment, closed; the dictionary ``hole`` was written into it at ``at``."""
     out = increment.finish()
     written = byte_range(at + hole.start, at + hole.end, len(out))
     out[at + hole.range_at : at + hole.range_at + len(written)] = written
@@ -124,49 +134,52 @@ def _security_store(increment: Increment, stampee: Stampee) -> bytes:
     return b"<</Type/DSS/Certs[%b]/CRLs[%b]>>" % (references(certificates), references(crls))
 
 
-def _field(page: generic.Reference, rectangle: tuple[float, float, float, float], title: str, appearance: int, signature: int) -> bytes:
+def _field(page: Page, rectangle: Box, title: str, appearance: int, signature: int) -> bytes:
     # Flags: Print + Locked (ISO 19005-3 §6.3.2 wants Print set and Hidden, Invisible, NoView clear).
     return b"<</Type/Annot/Subtype/Widget/FT/Sig/T(%b)/TU%b/F 132/P %d %d R/Rect[%.3f %.3f %.3f %.3f]/AP<</N %d 0 R>>/V %d 0 R>>" % (
         FIELD.encode(),
         text(title),
-        page.idnum,
-        page.generation,
+        page.node.number,
+        page.node.generation,
         *rectangle,
         appearance,
         signature,
     )
 
 
-def _catalogue(root: generic.DictionaryObject, field: int, signature: int, security_store: int) -> bytes:
+def _catalogue(reading: Reading, field: int, signature: int, security_store: int) -> bytes:
     additions = b"/AcroForm<</Fields[%d 0 R]/SigFlags 3>>/Perms<</DocMDP %d 0 R>>/DSS %d 0 R" % (field, signature, security_store)
-    # EN 319 142-1 §5.4.1: the DSS is announced as an extension of PDF 1.7.
-    present = root["/Extensions"] if "/Extensions" in root else generic.DictionaryObject()
-    extensions = extended(present, b"/ESIC<</BaseVersion/1.7/ExtensionLevel 1>>", {"/ESIC"})
-    return extended(root, additions + b"/Extensions" + extensions, {"/Extensions", "/DSS"})
+    extensions = announced(reading)
+    return spelled(reading.root.entries, additions + b"/Extensions" + extensions, frozenset({b"/Extensions", b"/DSS"}))
 
 
-def _rectangle(page: generic.DictionaryObject, stampee: Stampee) -> tuple[float, float, float, float]:
+def announced(reading: Reading) -> bytes:
+    """/Extensions of the catalogue, the DSS among them: an extension of PDF 1.7 (EN 319 142-1 §5.4.1)."""
+    present = reading.root.entries.get(b"/Extensions", b"<<>>")
+    entries = dictionary(present)[0] if present.startswith(b"<<") else reading.node(present).entries
+    return spelled(entries, b"/ESIC<</BaseVersion/1.7/ExtensionLevel 1>>", frozenset({b"/ESIC"}))
+
+
+def _rectangle(box: Box, stampee: Stampee) -> Box:
     """The annotation's rectangle in points; the placement counts from the page's top left corner."""
-    box = find_inherited_value_in_tree(page, "/MediaBox", "/Parent")
-    left, top = float(box[0]), float(box[3])
+    left, top = box[0], box[3]
     place, look = stampee.placement, stampee.appearance
     x = left + (place.x_mm - look.width_mm / 2) * POINTS_PER_MM
     y = top - (place.y_mm + look.height_mm / 2) * POINTS_PER_MM
     return x, y, x + look.width_mm * POINTS_PER_MM, y + look.height_mm * POINTS_PER_MM
 
 
-def _form(appearance: Appearance) -> bytes:
+@lru_cache(maxsize=256)
+def form(appearance: Appearance) -> bytes:
+    """The form XObject, compressed once."""
     width, height = appearance.width_mm * POINTS_PER_MM, appearance.height_mm * POINTS_PER_MM
     head = b"/Type/XObject/Subtype/Form/BBox[0 0 %.3f %.3f]/Resources<<>>/Filter/FlateDecode" % (width, height)
-    return stream(_deflated(appearance.content), head)
+    return stream(zlib.compress(appearance.content, 9), head)
 
 
-@lru_cache(maxsize=256)
-def _deflated(content: bytes) -> bytes:
-    return zlib.compress(content, 9)
-
-
-def _with_annotation(page: generic.DictionaryObject, field: int) -> bytes:
-    annotations = page["/Annots"] if "/Annots" in page else generic.ArrayObject()
-    present = b" ".join(serial(annotation) for annotation in annotations)
-    return extended(page, b"/Annots[%b %d 0 R]" % (present, field), {"/Annots"})
+def _with_annotation(reading: Reading, page: Node, field: int) -> bytes:
+    present = page.entries.get(b"/Annots", b"[]")
+    if not present.startswith(b"["):
+        present = reading.array(present)
+    annotations = b" ".join((*members(present), b"%d 0 R" % field))
+    return spelled(page.entries, b"/Annots[%b]" % annotations, frozenset({b"/Annots"}))

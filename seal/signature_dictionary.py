@@ -11,16 +11,21 @@ from dataclasses import dataclass
 _RANGE_WIDTH = 44  # octets of "[0 a b c]": three offsets of at most ten digits and their brackets
 
 _HEAD = b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/M(D:%bZ)/Name<%b>"
-# ISO 32000-1 table 254: P 1 = no change to the document shall be permitted.
-_CERTIFIED = b"/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/V/1.2/P 1>>>>]"
+# ISO 32000-1 table 254: P 1 = no change to the document shall be permitted; P 2 = filling in forms and signing.
+_CERTIFIED = b"/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/V/1.2/P %d>>>>]"
+_STAMPED = b"<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange"
+NO_CHANGES, FILLING_IN = 1, 2
 
 _WRITTEN = re.compile(
     rb"\d{1,10} \d{1,5} obj\n"
-    + re.escape(_HEAD).replace(b"%b", rb"(\d{14})", 1).replace(b"%b", rb"[0-9a-f]{4,2048}", 1)
-    + re.escape(_CERTIFIED)
-    + rb"/ByteRange(\[0 (\d{1,10}) (\d{1,10}) (\d{1,10})\]) *"
-    + rb"/Contents<((?:[0-9a-f]{2})+)>>>\nendobj\n"
+    + re.escape(_HEAD).replace(b"%b", rb"(?P<time>\d{14})", 1).replace(b"%b", rb"[0-9a-f]{4,2048}", 1)
+    + rb"(?:%b)?" % re.escape(_CERTIFIED).replace(b"%d", rb"(?P<permission>[12])", 1)
+    + (
+        _REST := rb"/ByteRange(?P<range>\[0 (?P<start>\d{1,10}) (?P<end>\d{1,10}) (?P<rest>\d{1,10})\]) *"
+        rb"/Contents<(?P<contents>(?:[0-9a-f]{2})+)>>>\nendobj\n"
+    )
 )
+_TIME_STAMPED = re.compile(rb"\d{1,10} \d{1,5} obj\n" + re.escape(_STAMPED.removesuffix(b"/ByteRange")) + _REST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,40 @@ class Blank:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A dictionary found in a file. ``start`` is where its ``/Contents`` begins with ``<``, ``end`` is behind the ``>``."""
+class Place:
+    """Where the ``/Contents`` of a dictionary stand in a file, and what it says they leave out.
+
+    ``start`` is where they begin with ``<``, ``end`` is behind the ``>``; ``covered`` are the numbers of ``byte_range`` behind the 0.
+    """
 
     start: int
     end: int
     contents: bytes
     byte_range: str
     covered: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Place):
+    """A signature dictionary found in a file. ``permission``: P of the certification; None: an ordinary signature."""
+
     signing_time: dt.datetime
+    permission: int | None = None
 
 
-def blank(signing_time: dt.datetime, organisation: str, reserved: int) -> Blank:
-    """The dictionary with ``reserved`` octets of room. ``organisation`` becomes ``/Name``."""
+def blank(signing_time: dt.datetime, organisation: str, reserved: int, permission: int | None = NO_CHANGES) -> Blank:
+    """The dictionary with ``reserved`` octets of room. ``organisation`` becomes ``/Name``; ``permission`` None: no certification."""
     instant = signing_time.astimezone(dt.UTC).strftime("%Y%m%d%H%M%S").encode()
-    head = _HEAD % (instant, (b"\xfe\xff" + organisation.encode("utf-16-be")).hex().encode()) + _CERTIFIED + b"/ByteRange"
+    head = _HEAD % (instant, (b"\xfe\xff" + organisation.encode("utf-16-be")).hex().encode())
+    return _hole(head + (b"" if permission is None else _CERTIFIED % permission) + b"/ByteRange", reserved)
+
+
+def blank_timestamp(reserved: int) -> Blank:
+    """The dictionary of a document time stamp (ISO 32000-2 §12.8.5, EN 319 142-1 §5.4.3) with room for its token."""
+    return _hole(_STAMPED, reserved)
+
+
+def _hole(head: bytes, reserved: int) -> Blank:
     start = len(head) + _RANGE_WIDTH + len(b"/Contents")
     body = b"".join((head, b" " * _RANGE_WIDTH, b"/Contents<", b"0" * (2 * reserved), b">>>"))
     return Blank(body, len(head), start, start + 2 * reserved + 2)
@@ -60,19 +84,37 @@ def byte_range(start: int, end: int, size: int) -> bytes:
 
 
 def recognise(data: bytes, offset: int) -> Written | None:
-    """The dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
+    """The signature dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _WRITTEN.match(data, offset)
     if found is None:
         return None
     try:
-        signing_time = dt.datetime.strptime(found[1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+        signing_time = dt.datetime.strptime(found["time"].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
     except ValueError:
         return None
+    place, permission = _place(found), found["permission"]
     return Written(
-        start=found.start(6) - 1,
-        end=found.end(6) + 1,
-        contents=found[6],
-        byte_range=found[2].decode(),
-        covered=(int(found[3]), int(found[4]), int(found[5])),
+        place.start,
+        place.end,
+        place.contents,
+        place.byte_range,
+        place.covered,
         signing_time=signing_time,
+        permission=int(permission) if permission else None,
+    )
+
+
+def recognise_timestamp(data: bytes, offset: int) -> Place | None:
+    """The document time stamp of the object that begins at ``offset``, if it is spelled exactly as ours are."""
+    found = _TIME_STAMPED.match(data, offset)
+    return _place(found) if found else None
+
+
+def _place(found: re.Match[bytes]) -> Place:
+    return Place(
+        start=found.start("contents") - 1,
+        end=found.end("contents") + 1,
+        contents=found["contents"],
+        byte_range=found["range"].decode(),
+        covered=(int(found["start"]), int(found["end"]), int(found["rest"])),
     )

@@ -28,7 +28,7 @@ from keys.base import der
 from seal.asn1_structures import SES_ATTRIBUTE
 from seal.cms import Signed
 from seal.extraction import first_value
-from seal.signature_dictionary import Written
+from seal.signature_dictionary import NO_CHANGES, Written
 from seal.trust import Trust
 from seal.verdict import Check, Kind, Verdict, failed, judged, notice, passed, summed_up
 from seal.verification_path import Party, read_certificate, signature_holds
@@ -64,7 +64,11 @@ def judge_profile(data: bytes, reader: PdfFileReader, field: SignatureField, wri
     try:
         stated = _stated(first_value(bytes.fromhex(written.contents.decode("ascii"))))
         store = security_store(reader)
-        certified = reader.root["/Perms"].raw_get("/DocMDP").reference == field.reference and not reader.encrypted
+        certified = (
+            reader.root["/Perms"].raw_get("/DocMDP").reference == field.reference
+            and not reader.encrypted
+            and written.permission == NO_CHANGES
+        )
     except UNREADABLE as error:
         return out_of_form(field.name, _reason(error))
     evidence = evidence_from(trust, store, at, stated.certificates)
