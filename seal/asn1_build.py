@@ -7,14 +7,26 @@ SEQUENCE{r, s}; a raw r‖s is never written.
 
 import datetime as dt
 from dataclasses import dataclass
+from enum import StrEnum
 
 from keys.base import der
-from seal.asn1_structures import CERTIFICATES, SM2_WITH_SM3
+from keys.custody import sm2
+from seal.asn1_structures import CERTIFICATES, DIGESTS, SM2_WITH_SM3
 
 WRITTEN_VERSIONS = (5, 4)
 DEFAULT_VERSION = 5
 ORGANISATION_SEAL, PERSONAL_SEAL = 1, 2
+DIGEST_TYPE = b"SM3"
+"""``type`` of our CertDigestObj: the algorithm by its name. The standards leave the word to the maker."""
+_PRINTABLE_STRING = 0x13
 _ALGORITHM = der.object_identifier(SM2_WITH_SM3)
+
+
+class SignerList(StrEnum):
+    """How a seal names who may stamp: by whole certificates (certListType 1) or by their SM3 digests (2)."""
+
+    CERTIFICATES = "certificates"
+    DIGESTS = "digests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,7 @@ class SealContent:
     picture_type: str = "PNG"
     type: int = ORGANISATION_SEAL
     vendor: str = "FUJIE"
+    signer_list: SignerList = SignerList.CERTIFICATES
 
 
 def build_seal_info(content: SealContent, version: int = DEFAULT_VERSION) -> bytes:
@@ -43,8 +56,7 @@ def build_seal_info(content: SealContent, version: int = DEFAULT_VERSION) -> byt
         der.sequence(
             der.integer(content.type),
             der.utf8_string(content.name),
-            der.integer(CERTIFICATES),
-            der.sequence(*(der.octet_string(one) for one in content.certificates)),
+            *_signers(content),
             der.generalized_time(content.created),
             der.generalized_time(content.valid_from),
             der.generalized_time(content.valid_to),
@@ -56,6 +68,18 @@ def build_seal_info(content: SealContent, version: int = DEFAULT_VERSION) -> byt
             der.integer(content.height_mm),
         ),
     )
+
+
+def _signers(content: SealContent) -> tuple[bytes, bytes]:
+    """certListType and certList."""
+    if content.signer_list is SignerList.CERTIFICATES:
+        return der.integer(CERTIFICATES), der.sequence(*(der.octet_string(one) for one in content.certificates))
+    return der.integer(DIGESTS), der.sequence(*(_digest(one) for one in content.certificates))
+
+
+def _digest(certificate: bytes) -> bytes:
+    """A CertDigestObj: SM3 of the certificate's DER."""
+    return der.sequence(der.encode(_PRINTABLE_STRING, DIGEST_TYPE), der.octet_string(sm2.sm3(certificate)))
 
 
 def assemble_seal(seal_info: bytes, maker_certificate: bytes, signature: bytes, timestamp: bytes | None = None) -> bytes:

@@ -35,14 +35,16 @@ from keys.pki.reads import certificate_ends
 from seal.appearance import SealDesign, draw
 from seal.appearance import check as check_design
 from seal.asn1 import SealContent, assemble_seal, build_seal_info
-from seal.asn1_build import DEFAULT_VERSION, WRITTEN_VERSIONS
+from seal.asn1_build import DEFAULT_VERSION, WRITTEN_VERSIONS, SignerList
 from seal.bought import Need, bought_signer
 from seal.changes import change_status, check_mover, lock_application, lock_seal, refusals_audited, write_history
 from seal.codes import next_code
 from seal.divisions import is_division
 from seal.engraving import SealPicture
+from seal.impressions import Upload
 from seal.kinds import KINDS, SealKind
 from seal.lifecycle import Move, Status, target
+from seal.looks import AS_THE_KIND, SealLook
 from seal.maker import Maker, ensure_maker
 from seal.models import MadeSealRow, SealRow
 from seal.reads import Seal, find_seal, seal_view
@@ -75,6 +77,9 @@ class SealOrder:
     ``valid_to``    the certificates end with it, so the seal never outlives them
     ``document_signer``, ``seal_signer``, ``maker``  the names under which certificates of a licensed authority were accepted
                     (``fujie authority``), for the P-256 key, the SM2 key and the maker; None: certified by ours
+    ``look``        shape, size, colour and texts of the picture, where they are not the kind's own
+    ``impression``  an uploaded picture instead of a drawn one; a seal that bears the national emblem takes nothing else
+    ``signer_list``  how the SESeal names who may stamp: whole certificates, or their SM3 digests
     ``ses_version``  structure of the SESeal: 5 (GM/T 0031-2025), or 4 (GB/T 38540-2020) for readers that know no other
     """
 
@@ -90,6 +95,9 @@ class SealOrder:
     document_signer: str | None = None
     seal_signer: str | None = None
     maker: str | None = None
+    look: SealLook = AS_THE_KIND
+    impression: Upload | None = None
+    signer_list: SignerList = SignerList.CERTIFICATES
 
 
 async def make_seal(database: Database, keystore: KeyStore, clock: Clock, actor: Actor, order: SealOrder, *, reviewer: Actor) -> Seal:

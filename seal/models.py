@@ -2,8 +2,9 @@
 
 import datetime as dt
 import uuid
+from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, LargeBinary, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, LargeBinary, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from keys.base.db import TYPES, DeclarativeBase, schema_metadata
@@ -19,7 +20,13 @@ class SealRow(Base):
 
     __tablename__ = "seals"
     __table_args__ = (
-        Index("uq_seals_in_use", "organisation", "kind", unique=True, postgresql_where=text("status IN ('active', 'suspended')")),
+        Index(
+            "uq_seals_in_use",
+            "organisation",
+            "kind",
+            unique=True,
+            postgresql_where=text("status IN ('active', 'suspended') AND kind <> 'personal_name'"),
+        ),
         Index("ix_seals_organisation", "organisation", "kind"),
     )
 
@@ -41,13 +48,21 @@ class SealRow(Base):
     document_signer: Mapped[str | None]
     seal_signer: Mapped[str | None]
     maker: Mapped[str | None]
+    authority_version: Mapped[int] = mapped_column(server_default=text("0"))
+    """Counts what narrowed its use beside grants; a permit given before such a change is worth nothing."""
+    look: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    """What the order says of the picture (``seal.looks``)."""
+    signer_list: Mapped[str] = mapped_column(server_default=text("'certificates'"))
 
 
 class StatusChangeRow(Base):
-    """One move of one seal. The history is never changed: what the status was at T is the last row not after T."""
+    """One move of one seal. The history is never changed: what the status was at T is the last row not after T.
+
+    ``at`` is when it counts from, ``recorded_at`` when it was written: an expiry counts from the end of the period, whenever it is noted.
+    """
 
     __tablename__ = "status_changes"
-    __table_args__ = (Index("ix_status_changes_seal", "seal_id", "at", "id"),)
+    __table_args__ = (Index("ix_status_changes_seal", "seal_id", "at", "id"), Index("ix_status_changes_recorded_at", "recorded_at"))
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     seal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("seals.id"))
@@ -58,6 +73,9 @@ class StatusChangeRow(Base):
     actor_kind: Mapped[str]
     actor_id: Mapped[str]
     reason: Mapped[str]
+    reason_code: Mapped[str] = mapped_column(server_default="other")
+    documents: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
+    recorded_at: Mapped[dt.datetime] = mapped_column(server_default=text("now()"))
 
 
 class MadeSealRow(Base):
@@ -114,7 +132,13 @@ class MatterRow(Base):
 
 
 class GrantRow(Base):
-    """Who may use a seal for which matter and type in which period."""
+    """Who may use a seal for which matter, type, kind of document, place, hours and period, how often.
+
+    ``networks``       CIDR; none: from anywhere. ``hours``: as ``seal.policy_hours`` reads them; none: at any time
+    ``ancestors``      the grants it was handed on from, the first first; each must stand as well
+    ``delegable``      how many times it may be handed on
+    ``reviewed_at``    when somebody last confirmed that it is still needed
+    """
 
     __tablename__ = "grants"
     __table_args__ = (Index("ix_grants_grantee", "seal_id", "grantee_kind", "grantee_id", "matter_code"),)
@@ -132,6 +156,16 @@ class GrantRow(Base):
     granted_by: Mapped[str]
     withdrawn_at: Mapped[dt.datetime | None]
     withdrawn_by: Mapped[str | None]
+    document_kind: Mapped[str | None]
+    window_id: Mapped[str | None]
+    networks: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    hours: Mapped[list[str]] = mapped_column(server_default=text("'[]'"))
+    quota_day: Mapped[int | None]
+    quota_total: Mapped[int | None]
+    ancestors: Mapped[list[uuid.UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    delegable: Mapped[int] = mapped_column(server_default=text("0"))
+    reviewed_at: Mapped[dt.datetime | None]
+    reviewed_by: Mapped[str | None]
 
 
 class PermitRow(Base):
@@ -151,6 +185,12 @@ class PermitRow(Base):
     issued_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime]
     consumed_at: Mapped[dt.datetime | None]
+    document_kind: Mapped[str | None]
+    requester: Mapped[str | None]
+    window_id: Mapped[str | None]
+    address: Mapped[str | None]
+    ancestors: Mapped[list[uuid.UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    authority_version: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class UseRow(Base):
@@ -168,3 +208,8 @@ class UseRow(Base):
     certificate_type: Mapped[str | None]
     unattended: Mapped[bool]
     at: Mapped[dt.datetime]
+    document_kind: Mapped[str | None]
+    requester: Mapped[str | None]
+    window_id: Mapped[str | None]
+    address: Mapped[str | None]
+    grant_id: Mapped[uuid.UUID | None]
