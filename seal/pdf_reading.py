@@ -18,7 +18,7 @@ from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.pdf_utils.rw_common import find_inherited_value_in_tree
 
-from seal.pdf_syntax import REFERENCE, Entries, NotPlain, canonical, dictionary, entries_of, members
+from seal.pdf_syntax import REFERENCE, Entries, NotPlain, canonical, dictionary, entries_of, members, whole_dictionary
 
 UNREADABLE = (PdfError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError)
 """What pyHanko's reader raises on a file that is none."""
@@ -32,10 +32,10 @@ _SECTION = re.compile(rb"(\d{1,10}) (\d{1,7})\r?\n")
 _ENTRIES = re.compile(rb"(?:\d{10} \d{5} [nf](?:\r\n| \n| \r))+")
 _TRAILER = re.compile(rb"trailer[\t\n\r ]*(?=<<)")
 _OBJECT = re.compile(rb"(\d{1,10}) (\d{1,5}) obj[\t\n\r ]*(?=<<)")
-_OBJECT_END = re.compile(rb"[\t\n\r ]*endobj\b")
 _ENTRY = 20
 _MAX_SECTIONS = 64
 _MAX_LEVELS = 32
+_LARGEST = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +172,10 @@ class Plain:
         head = _OBJECT.match(self._data, self._offset(number, generation))
         if head is None or (int(head[1]), int(head[2])) != (number, generation):
             raise NotPlain("the object is not where the table says")
-        entries, end = dictionary(self._data, head.end())
-        if not _OBJECT_END.match(self._data, end):
-            raise NotPlain("not a dictionary alone")
-        return Node(number, generation, entries)
+        end = self._data.find(b"endobj", head.end(), head.end() + _LARGEST)
+        if end < 0:
+            raise NotPlain("a large object")
+        return Node(number, generation, whole_dictionary(self._data[head.end() : end]))
 
     def array(self, reference: bytes) -> bytes:
         raise NotPlain("an array by itself")
@@ -197,7 +197,7 @@ class Plain:
             node, skipped = self._branch(kids, index, skipped)
         raise NotPlain("a deep tree of pages")
 
-    def _branch(self, kids: list[bytes], index: int, skipped: int) -> tuple[Node, int]:
+    def _branch(self, kids: tuple[bytes, ...], index: int, skipped: int) -> tuple[Node, int]:
         for kid in kids:
             node = self.node(kid)
             count = _integer(node.entries[b"/Count"]) if b"/Kids" in node.entries else 1
@@ -257,6 +257,6 @@ def _integer(octets: bytes) -> int:
     return int(octets)
 
 
-def _box(numbers: list[bytes]) -> Box:
+def _box(numbers: tuple[bytes, ...]) -> Box:
     left, bottom, right, top = (float(one) for one in numbers)
     return left, bottom, right, top

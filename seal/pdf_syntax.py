@@ -6,14 +6,17 @@ white space that is not needed, strings in hexadecimal, numbers without idle dig
 """
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from pyhanko.pdf_utils import generic
 
-Entries = dict[bytes, bytes]
+Entries = Mapping[bytes, bytes]
 """A dictionary: names with their solidus, values in canonical spelling."""
 
 _MAX_DEPTH = 32
+_KEPT = 1024
 _MAX_OCTETS = 1 << 16
 _TOKEN = re.compile(
     rb"[\t\n\r ]*(?:"
@@ -41,7 +44,7 @@ def dictionary(data: bytes, at: int = 0) -> tuple[Entries, int]:
     reading = _Reading(data, at)
     if reading.take() != ("open", b"<<"):
         raise NotPlain("no dictionary")
-    entries: Entries = {}
+    entries: dict[bytes, bytes] = {}
     while (token := reading.take()) != ("close", b">>"):
         kind, name = token
         if kind != "name" or name in entries:
@@ -50,15 +53,28 @@ def dictionary(data: bytes, at: int = 0) -> tuple[Entries, int]:
     return entries, reading.at
 
 
-def members(array: bytes) -> list[bytes]:
-    """The members of an array in canonical spelling. Raises :class:`NotPlain`."""
+@lru_cache(maxsize=_KEPT)
+def whole_dictionary(data: bytes) -> Entries:
+    """The dictionary that ``data`` is, white space around it apart. Raises :class:`NotPlain`.
+
+    Kept by its octets: documents of one template have the same catalogue and page tree, and only few objects are ever read.
+    """
+    entries, end = dictionary(data)
+    if data[end:].strip(b"\t\n\r "):
+        raise NotPlain("not a dictionary alone")
+    return entries
+
+
+@lru_cache(maxsize=_KEPT)
+def members(array: bytes) -> tuple[bytes, ...]:
+    """The members of an array in canonical spelling, kept as dictionaries are. Raises :class:`NotPlain`."""
     reading = _Reading(array, 0)
     if reading.take() != ("open", b"["):
         raise NotPlain("no array")
     found: list[bytes] = []
     while (token := reading.take()) != ("close", b"]"):
         found.append(reading.value(token))
-    return found
+    return tuple(found)
 
 
 def spelled(entries: Entries, additions: bytes = b"", replaced: frozenset[bytes] = frozenset()) -> bytes:

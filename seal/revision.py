@@ -47,6 +47,7 @@ class Stampee:
     """What goes into the revision beside the signature itself. ``title``: the seal's name, for assistive technology.
 
     ``permission``  of the certification, ISO 32000-1 table 254: 1 no change, 2 filling in and further signatures
+    ``plain``       a PAdES signature alone, which must not be taken for one of our profile
     """
 
     appearance: Appearance
@@ -58,6 +59,7 @@ class Stampee:
     signing_time: datetime
     reserved: int
     permission: int = 1
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _append(document: bytes, reading: Reading, stampee: Stampee, digest: bytes |
     increment.write(field, _field(page, _rectangle(page.box, stampee), stampee.title, appearance, signature))
     root = reading.root
     increment.write(root.number, _catalogue(reading, field, signature, security_store), root.generation)
-    hole = blank(stampee.signing_time, stampee.organisation, stampee.reserved, stampee.permission)
+    hole = blank(stampee.signing_time, stampee.organisation, stampee.reserved, stampee.permission, plain=stampee.plain)
     return finished(increment, increment.write(signature, hole.body), hole)
 
 

@@ -60,10 +60,17 @@ class Written(Place):
     permission: int | None = None
 
 
-def blank(signing_time: dt.datetime, organisation: str, reserved: int, permission: int | None = NO_CHANGES) -> Blank:
-    """The dictionary with ``reserved`` octets of room. ``organisation`` becomes ``/Name``; ``permission`` None: no certification."""
+def blank(
+    signing_time: dt.datetime, organisation: str, reserved: int, permission: int | None = NO_CHANGES, *, plain: bool = False
+) -> Blank:
+    """The dictionary with ``reserved`` octets of room. ``organisation`` becomes ``/Name``; ``permission`` None: no certification.
+
+    ``plain``: spelled so that :func:`recognise` does not know it, for a signature that is not of our profile.
+    """
     instant = signing_time.astimezone(dt.UTC).strftime("%Y%m%d%H%M%S").encode()
     head = _HEAD % (instant, (b"\xfe\xff" + organisation.encode("utf-16-be")).hex().encode())
+    if plain:
+        head += b" "
     return _hole(head + (b"" if permission is None else _CERTIFIED % permission) + b"/ByteRange", reserved)
 
 
