@@ -16,7 +16,7 @@ from seal.pdf_reading import Node, Reading
 from seal.pdf_syntax import REFERENCE, Entries, dictionary, members, spelled
 
 FIRST = "Seal"
-MAX_FIELDS = 2048 * 8
+MAX_FIELDS = 16_384
 
 _NAME = re.compile(r"Seal(?P<ordinal>[1-9]\d{0,3})?(?:-(?P<code>\d{13,14}))?(?:_(?P<picture>[1-9]\d{0,3}))?")
 _HEX = re.compile(rb"<((?:[0-9a-f]{2})*)>")
