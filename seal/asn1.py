@@ -25,9 +25,12 @@ from seal.asn1_structures import (
     Header,
     Seal,
     Seal1,
+    SealLoose,
     Signature,
     Signature1,
+    SignatureLoose,
 )
+from seal.foreign_rules import Tolerance
 
 __all__ = [
     "SES_ATTRIBUTE",
@@ -99,6 +102,7 @@ class ParsedSeal:
     algorithm: str
     signature: bytes
     timestamp: bytes | None
+    departures: frozenset[Tolerance] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +126,29 @@ class ParsedStamp:
     algorithm: str
     signature: bytes
     timestamp: bytes | None
+    departures: frozenset[Tolerance] = frozenset()
 
 
-def parse_seal(encoded: bytes) -> ParsedSeal:
-    """Read an SESeal of version 1, 4 or 5. Raises :class:`SealFormat`."""
-    return _guarded(_read_seal, encoded, SealFormat)
+def parse_seal(encoded: bytes, *, loose: bool = False) -> ParsedSeal:
+    """Read an SESeal of version 1, 4 or 5. Raises :class:`SealFormat`.
+
+    ``loose`` reads what departs from the standard in a way that rules for a system can put up with, and names it in ``departures``:
+    whether it is put up with is for the caller to decide.
+    """
+    return _guarded(_read_seal, encoded, SealFormat, loose)
 
 
-def parse_ses_signature(encoded: bytes) -> ParsedStamp:
-    """Read an SES_Signature of version 1, 4 or 5. Raises :class:`StampFormat`, or :class:`SealFormat` for the seal within."""
-    return _guarded(_read_stamp, encoded, StampFormat)
+def parse_ses_signature(encoded: bytes, *, loose: bool = False) -> ParsedStamp:
+    """Read an SES_Signature of version 1, 4 or 5. Raises :class:`StampFormat`, or :class:`SealFormat` for the seal within.
+
+    ``loose`` as in :func:`parse_seal`; the seal's departures stand in the seal.
+    """
+    return _guarded(_read_stamp, encoded, StampFormat, loose)
 
 
-def _guarded(read: Callable[[bytes], T], encoded: bytes, refusal: type[FujieError]) -> T:
+def _guarded(read: Callable[[bytes, bool], T], encoded: bytes, refusal: type[FujieError], loose: bool) -> T:
     try:
-        return read(encoded)
+        return read(encoded, loose)
     except FujieError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError) as error:  # what asn1crypto raises
@@ -156,9 +168,9 @@ def seal_version(encoded: bytes) -> int:
     return version
 
 
-def _read_seal(encoded: bytes) -> ParsedSeal:
+def _read_seal(encoded: bytes, loose: bool) -> ParsedSeal:
     version = seal_version(encoded)
-    seal = (Seal1 if version == 1 else Seal).load(encoded, strict=True)
+    seal = _structure(version == 1, loose, Seal1, SealLoose, Seal).load(encoded, strict=True)
     info = seal["eSealInfo"]
     if info["header"]["ID"].native != "ES":
         raise ValueError("the header is not that of a seal")
@@ -189,7 +201,20 @@ def _read_seal(encoded: bytes) -> ParsedSeal:
         algorithm=proof[algorithm].dotted,
         signature=_octets(proof[value]),
         timestamp=None if version == 1 else _optional_octets(seal["timeStamp"]),
+        departures=_departures(prop, "createDate", "validStart", "validEnd") if loose and version != 1 else frozenset(),
     )
+
+
+def _structure(first: bool, loose: bool, one: Any, wide: Any, strict: Any) -> Any:
+    """Version 1 leaves its times open; the others have a strict form and one that takes in departures."""
+    return one if first else wide if loose else strict
+
+
+def _departures(value: Any, *times: str) -> frozenset[Tolerance]:
+    found = {Tolerance.UTC_TIME} if any(value[time].name == "utc" for time in times) else set()
+    if "certListType" in value and isinstance(value["certListType"], core.Void):
+        found.add(Tolerance.CERT_LIST_TYPE_ABSENT)
+    return frozenset(found)
 
 
 def _signed_part(version: int, parts: list[der.Element]) -> bytes:
@@ -203,7 +228,7 @@ def _signed_part(version: int, parts: list[der.Element]) -> bytes:
 def _who_may_stamp(version: int, prop: Any) -> tuple[tuple[bytes, ...], tuple[tuple[str, bytes], ...]]:
     if version == 1:
         return tuple(prop["certList"].native), ()
-    kind = prop["certListType"].native
+    kind = CERTIFICATES if isinstance(prop["certListType"], core.Void) else prop["certListType"].native
     if kind == CERTIFICATES:
         return tuple(prop["certList"].parse(spec=Certs).native), ()
     if kind == DIGESTS:
@@ -212,12 +237,12 @@ def _who_may_stamp(version: int, prop: Any) -> tuple[tuple[bytes, ...], tuple[tu
     raise ValueError(f"unknown certListType {kind}")
 
 
-def _read_stamp(encoded: bytes) -> ParsedStamp:
+def _read_stamp(encoded: bytes, loose: bool) -> ParsedStamp:
     parts = der.members(der.read(encoded))
     tbs_parts = der.members(parts[0])
-    seal = parse_seal(tbs_parts[1].encoded)
+    seal = parse_seal(tbs_parts[1].encoded, loose=loose)
     first = len(parts) == 2
-    stamp = (Signature1 if first else Signature).load(encoded, strict=True)
+    stamp = _structure(first, loose, Signature1, SignatureLoose, Signature).load(encoded, strict=True)
     tbs = stamp["toSign"]
     version = int(tbs["version"].native)
     if not first and version not in (4, 5):
@@ -238,6 +263,7 @@ def _read_stamp(encoded: bytes) -> ParsedStamp:
         algorithm=holder["signatureAlgorithm" if first else "signatureAlgID"].dotted,
         signature=_octets(stamp["signature"]),
         timestamp=None if first else _optional_octets(stamp["timeStamp"]),
+        departures=_departures(tbs, "timeInfo") if loose and not first else frozenset(),
     )
 
 

@@ -75,6 +75,20 @@ class Property(core.Sequence):
     ]
 
 
+class PropertyLoose(core.Sequence):
+    """What producers wrote in versions 4 and 5 that departs from the standard: see :mod:`seal.foreign_rules`."""
+
+    _fields = [
+        ("type", core.Integer),
+        ("name", core.UTF8String),
+        ("certListType", core.Integer, {"optional": True}),
+        ("certList", core.Any),
+        ("createDate", Time),
+        ("validStart", Time),
+        ("validEnd", Time),
+    ]
+
+
 class SealInfo1(core.Sequence):
     _fields = [
         ("header", Header),
@@ -90,6 +104,16 @@ class SealInfo(core.Sequence):
         ("header", Header),
         ("esID", core.IA5String),
         ("property", Property),
+        ("picture", Picture),
+        ("extDatas", Extensions, {"optional": True}),
+    ]
+
+
+class SealInfoLoose(core.Sequence):
+    _fields = [
+        ("header", Header),
+        ("esID", core.IA5String),
+        ("property", PropertyLoose),
         ("picture", Picture),
         ("extDatas", Extensions, {"optional": True}),
     ]
@@ -111,6 +135,10 @@ class Seal(core.Sequence):
         ("signedValue", core.OctetBitString),
         ("timeStamp", core.OctetBitString, {"explicit": 0, "optional": True}),
     ]
+
+
+class SealLoose(core.Sequence):
+    _fields = [("eSealInfo", SealInfoLoose), *Seal._fields[1:]]
 
 
 class TbsSign1(core.Sequence):
@@ -136,6 +164,10 @@ class TbsSign(core.Sequence):
     ]
 
 
+class TbsSignLoose(core.Sequence):
+    _fields = [(name, Time, *more) if name == "timeInfo" else (name, kind, *more) for name, kind, *more in TbsSign._fields]
+
+
 class Signature1(core.Sequence):
     _fields = [("toSign", TbsSign1), ("signature", core.OctetBitString)]
 
@@ -148,3 +180,7 @@ class Signature(core.Sequence):
         ("signature", core.OctetBitString),
         ("timeStamp", core.OctetBitString, {"explicit": 0, "optional": True}),
     ]
+
+
+class SignatureLoose(core.Sequence):
+    _fields = [("toSign", TbsSignLoose), *Signature._fields[1:]]

@@ -6,63 +6,33 @@ maker's certificate expire or be revoked after the seal was made; GB/T 38540-202
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keys.base.errors import FujieError
 from keys.custody import sm2
 from keys.trust.entries import Use
-from seal.asn1 import ParsedSeal, ParsedStamp, parse_seal, parse_ses_signature
-from seal.recognition import Recognised, SealFacts, Standpoint, bounds_checks
+from seal.asn1 import ParsedSeal, ParsedStamp, SealFormat, parse_seal, parse_ses_signature
+from seal.foreign_rules import Algorithm, SystemRules, Tolerance
+from seal.recognition import SealFacts, bounds_checks
 from seal.verdict import Check, SealReport, failed, notice, open_question, passed
-from seal.verification_path import (
-    OcspResponse,
-    Party,
-    RevocationList,
-    Revoked,
-    Unknown,
-    find_path,
-    out_of_bounds,
-    read_certificate,
-    revocation,
-)
+from seal.verification_evidence import Covered, Evidence
+from seal.verification_path import Party, Revoked, Unknown, find_path, out_of_bounds, read_certificate, revocation
+from seal.verification_rules import form_checks, plain_property, signature_checks, tolerated
+from seal.verification_stamp_time import SKEW, TokenJudgement, judge_token
 
-_SM2_ALGORITHMS = frozenset({sm2.SM2_WITH_SM3, f"{sm2.SM2_CURVE}.1"})
-_RAW_OCTETS = 64
+__all__ = [
+    "Covered",
+    "Evidence",
+    "StampJudgement",
+    "judge_seal",
+    "judge_stamp",
+    "report_of",
+    "revocation_check",
+    "seal_checks",
+]
+
 _MAKING_USES = ("digital_signature", "non_repudiation")
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a judgement may rest on. ``covered``: the lists of the file's own signed revision, which existed before it was signed.
-
-    ``anchors`` are trusted for every use, ``recognised`` within the bounds of the trust list.
-    """
-
-    anchors: tuple[Party, ...]
-    candidates: tuple[Party, ...]
-    crls: tuple[RevocationList, ...]
-    at: dt.datetime
-    covered: tuple[RevocationList, ...] = ()
-    recognised: tuple[Recognised, ...] = ()
-    responses: tuple[OcspResponse, ...] = ()
-
-    @property
-    def standpoint(self) -> Standpoint:
-        return Standpoint(self.anchors, self.recognised, self.candidates, self.at)
-
-    def revocation(self, path: Sequence[Party]) -> Revoked | Unknown | None:
-        """What everything at hand says of the path, at the instant of judging."""
-        return revocation(path, self.crls, self.at, self.responses)
-
-
-@dataclass(frozen=True, slots=True)
-class Covered:
-    """What the stamp must speak of: SM3 of the octets, how propertyInfo names them, and the time the file states."""
-
-    digest: bytes
-    property_info: str
-    signing_time: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +46,44 @@ class StampJudgement:
 def judge_stamp(encoded: bytes, evidence: Evidence, covered: Covered | None) -> StampJudgement:
     """A DER SES_Signature; ``covered`` None: what it was made over is not at hand."""
     try:
-        stamp = parse_ses_signature(encoded)
+        stamp = _read_stamp(encoded, bool(evidence.rules))
     except FujieError as error:
         return StampJudgement((failed(error.code, error.detail, "FORMAT_FAILURE"),))
     signer = read_certificate(stamp.certificate)
     if signer is None or stamp.time is None:
         return StampJudgement((failed("STAMP_FORMAT", "its certificate or its time cannot be read"),))
-    checks = (passed("STAMP_FORMAT", f"version {stamp.version}"), *_stamp_checks(stamp, signer, stamp.time, evidence, covered))
+    rules = evidence.rules_for(signer, Use.SEAL_SIGNER, stamp.time)
+    checks = (*form_checks("STAMP_FORMAT", stamp, rules), *_stamp_checks(stamp, signer, stamp.time, evidence, covered, rules))
     return StampJudgement(checks, report_of(stamp.seal, stamp.time), signer.name, stamp.time)
 
 
 def judge_seal(encoded: bytes, evidence: Evidence) -> StampJudgement:
     """A DER SESeal by itself, judged now."""
     try:
-        seal = parse_seal(encoded)
+        seal = _read_seal(encoded, bool(evidence.rules))
     except FujieError as error:
         return StampJudgement((failed(error.code, error.detail, "FORMAT_FAILURE"),))
     maker = read_certificate(seal.maker_certificate)
     return StampJudgement(tuple(seal_checks(seal, evidence.at, evidence)), report_of(seal, None), maker.name if maker else None)
+
+
+def _read_stamp(encoded: bytes, loose: bool) -> ParsedStamp:
+    """Strictly; a second look takes in what rules may put up with."""
+    try:
+        return parse_ses_signature(encoded)
+    except FujieError:
+        if not loose:
+            raise
+        return parse_ses_signature(encoded, loose=True)
+
+
+def _read_seal(encoded: bytes, loose: bool) -> ParsedSeal:
+    try:
+        return parse_seal(encoded)
+    except SealFormat:
+        if not loose:
+            raise
+        return parse_seal(encoded, loose=True)
 
 
 def report_of(seal: ParsedSeal, stamped_at: dt.datetime | None) -> SealReport:
@@ -111,42 +101,66 @@ def report_of(seal: ParsedSeal, stamped_at: dt.datetime | None) -> SealReport:
     )
 
 
-def _stamp_checks(stamp: ParsedStamp, signer: Party, time: dt.datetime, evidence: Evidence, covered: Covered | None) -> Iterator[Check]:
-    yield from _signature("STAMP_SIGNATURE", signer, stamp.algorithm, stamp.signed, stamp.signature)
+def _stamp_checks(
+    stamp: ParsedStamp, signer: Party, time: dt.datetime, evidence: Evidence, covered: Covered | None, rules: SystemRules
+) -> Iterator[Check]:
+    yield from signature_checks("STAMP_SIGNATURE", signer, stamp.algorithm, stamp.signed, stamp.signature, rules)
     if _is_listed(stamp.seal, stamp.certificate):
         yield passed("SIGNER_NOT_AUTHORISED", "the seal names this certificate")
     else:
         yield failed("SIGNER_NOT_AUTHORISED", "the seal does not name this certificate: it must be made again")
     yield from seal_checks(stamp.seal, time, evidence)
-    yield from _signer_checks(stamp.seal, signer, time, evidence)
-    yield from _covers(stamp, covered)
-    if stamp.timestamp is not None or stamp.time_token is not None:
-        yield notice("STAMP_TIMESTAMP", "there is a time stamp, which this version does not judge; the stated time was used")
+    token = _own_token(stamp, time, evidence)
+    proven = min((one for one in (token and token.proven, covered and covered.proven) if one), default=None)
+    yield from _signer_checks(stamp.seal, signer, time, evidence, proven)
+    yield from _covers(stamp, covered, rules)
+    yield from _token_checks(stamp, token, rules)
 
 
-def _covers(stamp: ParsedStamp, covered: Covered | None) -> Iterator[Check]:
+def _own_token(stamp: ParsedStamp, time: dt.datetime, evidence: Evidence) -> TokenJudgement | None:
+    """The token over the signature value; it is not older than the time the stamp states."""
+    if stamp.timestamp is None:
+        return None
+    judged = judge_token("STAMP_TIMESTAMP", stamp.timestamp, stamp.signature, evidence.surroundings)
+    if judged.proven is not None and judged.proven < time - SKEW:
+        return TokenJudgement(failed("STAMP_TIMESTAMP", "older than the time the stamp states", "SIG_CONSTRAINTS_FAILURE"))
+    return judged
+
+
+def _token_checks(stamp: ParsedStamp, token: TokenJudgement | None, rules: SystemRules) -> Iterator[Check]:
+    if token is not None and token.untrusted and Tolerance.UNTRUSTED_TIMESTAMP in rules.tolerances:
+        yield tolerated(Tolerance.UNTRUSTED_TIMESTAMP)
+    elif token is not None:
+        yield token.check
+    elif stamp.time_token is not None:
+        yield notice("STAMP_TIMESTAMP", "version 1 states its time as a token, which is taken for the signer's claim")
+    if rules.timestamp_required and (token is None or token.proven is None):
+        yield failed("STAMP_TIMESTAMP", "the rules for this system ask for a trusted time stamp")
+
+
+def _covers(stamp: ParsedStamp, covered: Covered | None, rules: SystemRules) -> Iterator[Check]:
     if covered is None:
         yield open_question("DATA_HASH", "what was stamped is not at hand", "SIGNED_DATA_NOT_FOUND")
-    elif stamp.data_hash != covered.digest:
-        yield failed("DATA_HASH", "SM3: the stamp was made over other content")
-    elif stamp.property_info != covered.property_info:
+        return
+    named, digest = _digest_of(stamp, covered, rules)
+    same_part = stamp.property_info == covered.property_info
+    respelled = not same_part and plain_property(stamp.property_info) == plain_property(covered.property_info)
+    if digest is None or stamp.data_hash != digest:
+        yield failed("DATA_HASH", f"{named}: the stamp was made over other content")
+    elif not same_part and not (respelled and Tolerance.PROPERTY_INFO in rules.tolerances):
         yield failed("DATA_HASH", "the stamp names another part of the file", "FORMAT_FAILURE")
     elif covered.signing_time is not None and stamp.time != covered.signing_time:
         yield failed("STAMP_FORMAT", "the stamp and the file state different times")
     else:
-        yield passed("DATA_HASH", "SM3")
+        yield passed("DATA_HASH", named)
+        if respelled:
+            yield tolerated(Tolerance.PROPERTY_INFO)
 
 
-def _signature(name: str, party: Party, algorithm: str, message: bytes, signature: bytes) -> Iterator[Check]:
-    encoded = signature
-    if len(signature) == _RAW_OCTETS and sm2.decode_signature(signature) is None:
-        encoded = sm2.encode_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
-    if algorithm not in _SM2_ALGORITHMS or not sm2.verify(party.public, message, encoded):
-        yield failed(name, "the SM2 signature does not hold")
-        return
-    yield passed(name, "SM2 with SM3")
-    if encoded is not signature:
-        yield notice("SIGNATURE_ENCODING", "the signature is a raw r || s instead of DER")
+def _digest_of(stamp: ParsedStamp, covered: Covered, rules: SystemRules) -> tuple[str, bytes | None]:
+    """SM3, unless the stamp is signed with another algorithm that the rules allow."""
+    algorithm = rules.algorithm(stamp.algorithm)
+    return ("SM3", covered.digest) if algorithm in (None, Algorithm.SM2_SM3) else ("SHA-256", covered.sha256)
 
 
 def _is_listed(seal: ParsedSeal, certificate: bytes) -> bool:
@@ -166,17 +180,30 @@ def seal_checks(seal: ParsedSeal, instant: dt.datetime, evidence: Evidence) -> I
     if maker is None:
         yield failed("SEAL_FORMAT", "the maker's certificate cannot be read")
         return
-    yield passed("SEAL_FORMAT", f"version {seal.version}")
-    yield from _signature("SEAL_SIGNATURE", maker, seal.algorithm, seal.signed, seal.signature)
+    rules = evidence.rules_for(maker, Use.SEAL_MAKER, seal.created)
+    yield from form_checks("SEAL_FORMAT", seal, rules)
+    yield from signature_checks("SEAL_SIGNATURE", maker, seal.algorithm, seal.signed, seal.signature, rules)
     if seal.version == 5:
         yield _made_in_time(seal, maker)
     yield from _maker_checks(seal, maker, instant, evidence)
     yield _bound("SEAL_NOT_YET_VALID", instant >= seal.valid_from, f"valid from {seal.valid_from:%Y-%m-%d}")
     yield _bound("SEAL_EXPIRED", instant <= seal.valid_to, f"valid to {seal.valid_to:%Y-%m-%d}")
     if seal.version == 5:
-        yield _bound("SEAL_TIME_ORDER", seal.created <= instant and seal.valid_from <= seal.valid_to, "made, then valid, then used")
+        yield from _seal_times(seal, instant, evidence, rules)
+
+
+def _seal_times(seal: ParsedSeal, instant: dt.datetime, evidence: Evidence, rules: SystemRules) -> Iterator[Check]:
+    """Version 5: the seal's time stamp, and made, then time-stamped, then used."""
+    token = None
     if seal.timestamp is not None:
-        yield notice("SEAL_TIMESTAMP", "there is a time stamp, which this version does not judge")
+        token = judge_token("SEAL_TIMESTAMP", seal.timestamp, seal.signature, evidence.surroundings)
+        borne = token.untrusted and Tolerance.UNTRUSTED_TIMESTAMP in rules.tolerances
+        yield tolerated(Tolerance.UNTRUSTED_TIMESTAMP) if borne else token.check
+    proven = token.proven if token else None
+    in_order = seal.created <= instant and seal.valid_from <= seal.valid_to
+    if proven is not None:
+        in_order = in_order and seal.created - SKEW <= proven <= instant + SKEW
+    yield _bound("SEAL_TIME_ORDER", in_order, "made, then time-stamped, then used" if proven else "made, then valid, then used")
 
 
 def _bound(name: str, holds: bool, detail: str) -> Check:
@@ -226,7 +253,7 @@ def _tolerated(seal: ParsedSeal, name: str, detail: str) -> Check:
     return notice(name, detail) if seal.version == 5 else failed(name, detail)
 
 
-def _signer_checks(seal: ParsedSeal, signer: Party, time: dt.datetime, evidence: Evidence) -> Iterator[Check]:
+def _signer_checks(seal: ParsedSeal, signer: Party, time: dt.datetime, evidence: Evidence, proven: dt.datetime | None) -> Iterator[Check]:
     standpoint = evidence.standpoint
     path = find_path(signer, evidence.candidates, standpoint.anchors(Use.SEAL_SIGNER, time))
     if path is None:
@@ -235,28 +262,38 @@ def _signer_checks(seal: ParsedSeal, signer: Party, time: dt.datetime, evidence:
     else:
         yield passed("SIGNER_CHAIN", _names(path))
     yield _bound("SIGNER_KEY_USAGE", signer.may(*_MAKING_USES), "the signer's certificate is one for signatures")
-    yield _stamp_time(path or (signer,), time, evidence.at)
+    yield _stamp_time(path or (signer,), time, evidence.at, proven)
     if path is not None:
         answer = evidence.revocation(path)
         known = revocation(path, evidence.covered, evidence.at)
-        yield revocation_check("SIGNER_REVOKED", answer, time, isinstance(known, Revoked))
+        yield revocation_check("SIGNER_REVOKED", answer, time, isinstance(known, Revoked), proven)
         yield from bounds_checks(standpoint, path, Use.SEAL_SIGNER, time, _facts(seal))
 
 
-def _stamp_time(path: tuple[Party, ...], time: dt.datetime, at: dt.datetime) -> Check:
+def _stamp_time(path: tuple[Party, ...], time: dt.datetime, at: dt.datetime, proven: dt.datetime | None) -> Check:
+    """Within validity at its own time; once a certificate has expired, only a time stamp tells a stamp of then from one of now."""
     outside = out_of_bounds(path, time)
     if time > at:
         return failed("STAMP_TIME_INVALID", "stamped later than the time of judging", "NOT_YET_VALID")
     if outside is not None:
         return failed("STAMP_TIME_INVALID", f"stamped outside the validity of {outside.name}")
+    expired = out_of_bounds(path, at if proven is None else min(proven, at))
+    if expired is not None:
+        return open_question("STAMP_TIME_INVALID", f"expired since, and nothing proves that it stamped earlier: {expired.name}")
     return passed("STAMP_TIME_INVALID", "stamped within the validity of every certificate")
 
 
-def revocation_check(name: str, answer: Revoked | Unknown | None, signing_time: dt.datetime | None, proven_before: bool) -> Check:
+def revocation_check(
+    name: str,
+    answer: Revoked | Unknown | None,
+    signing_time: dt.datetime | None,
+    proven_before: bool,
+    proven: dt.datetime | None = None,
+) -> Check:
     """What revocation means for a signature that no trusted time stamp dates (EN 319 102-1 §5.2.6, §5.5.4).
 
     ``proven_before``: the list that says so is itself covered by the signature, which is therefore younger. A signer who
-    claims a time after the revocation gives the same proof.
+    claims a time after the revocation gives the same proof. ``proven``: it existed at this instant, says a trusted time stamp.
     """
     if answer is None:
         return passed(name, "not revoked")
@@ -265,6 +302,8 @@ def revocation_check(name: str, answer: Revoked | Unknown | None, signing_time: 
     detail = f"revoked {answer.since:%Y-%m-%dT%H:%M:%SZ}"
     if proven_before or (signing_time is not None and answer.since <= signing_time):
         return failed(name, f"{detail}, before it signed", "REVOKED")
+    if proven is not None and proven < answer.since:
+        return passed(name, f"{detail}, after a time stamp of {proven:%Y-%m-%dT%H:%M:%SZ}")
     kind = "REVOKED_NO_POE" if answer.depth == 0 else "REVOKED_CA_NO_POE"
     return failed(name, f"{detail}; nothing proves that it signed earlier", kind)
 

@@ -1,0 +1,76 @@
+"""Time stamps within seals and stamps (GM/T 0031-2025): RFC 3161 tokens over the signature value, judged with ours.
+
+1. the token is intact: over this value, signed by the certificate it carries             (:mod:`keys.time.verification`)
+2. its authority is trusted for time stamps, and no certificate of its chain is revoked
+3. what it proves fits what is stated: a seal is stamped after it was made and before it is used, a stamp not before its own time
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from keys.base.errors import FujieError
+from keys.custody import sm2
+from keys.time.imprints import Imprint, imprint_of
+from keys.time.reading import read_token
+from keys.time.verification import verify_token
+from keys.trust.entries import Use
+from seal.verdict import Check, failed, open_question, passed
+from seal.verification_path import Party, Revoked, Unknown, read_certificate
+
+SKEW = dt.timedelta(minutes=1)
+"""How far the clocks of a signer and of a time-stamping authority may differ before one of them is called wrong."""
+
+_DIGESTS: Mapping[str, Callable[[bytes], bytes]] = {
+    "sha256": lambda value: hashlib.sha256(value).digest(),
+    "sha384": lambda value: hashlib.sha384(value).digest(),
+    "sha512": lambda value: hashlib.sha512(value).digest(),
+    "sm3": sm2.sm3,
+}
+_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a token is judged with: the anchors for time stamps at an instant, helpers, and what is known of revocation."""
+
+    anchors: Callable[[Use, dt.datetime], tuple[Party, ...]]
+    candidates: tuple[Party, ...]
+    revocation: Callable[[tuple[Party, ...]], Revoked | Unknown | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenJudgement:
+    """``proven``: the value existed at that instant; None where nothing is proven. ``untrusted``: intact, but of a stranger."""
+
+    check: Check
+    proven: dt.datetime | None = None
+    untrusted: bool = False
+
+
+def judge_token(name: str, token: bytes, value: bytes, surroundings: Surroundings) -> TokenJudgement:
+    """The check ``name`` about a token over ``value``. Never raises."""
+    try:
+        read = read_token(token)
+        imprint = imprint_of(_DIGESTS[read.info.imprint.algorithm](value), read.info.imprint.algorithm)
+        verify_token(token, imprint, read.certificates)  # by itself: whoever signed it vouches for themselves
+    except (*_UNREADABLE, FujieError) as error:
+        reason = error.detail if isinstance(error, FujieError) else ""
+        return TokenJudgement(failed(name, f"the time stamp does not hold: {reason}".rstrip(": ")))
+    return _trusted(name, token, imprint, read.info.instant.replace(microsecond=0), surroundings)
+
+
+def _trusted(name: str, token: bytes, imprint: Imprint, instant: dt.datetime, surroundings: Surroundings) -> TokenJudgement:
+    anchors = [party.encoded for party in surroundings.anchors(Use.TIMESTAMP, instant)]
+    try:
+        stamped = verify_token(token, imprint, anchors, [party.encoded for party in surroundings.candidates])
+    except FujieError:
+        return TokenJudgement(open_question(name, "the time stamp is of an authority that is not trusted here"), untrusted=True)
+    path = tuple(party for party in map(read_certificate, stamped.path) if party)
+    answer = surroundings.revocation(path)
+    if isinstance(answer, Unknown):
+        return TokenJudgement(open_question(name, answer.reason, "TRY_LATER"))
+    if isinstance(answer, Revoked):
+        return TokenJudgement(open_question(name, f"a certificate behind the time stamp was revoked {answer.since:%Y-%m-%d}"))
+    return TokenJudgement(passed(name, f"{instant:%Y-%m-%dT%H:%M:%SZ}, {stamped.signer}"), instant)
