@@ -100,6 +100,17 @@ def with_token(message: bytes, token: bytes) -> bytes:
     return der.sequence(kind.encoded, der.encode(der.EXPLICIT_0, der.sequence(*parts[:-1], set_of(stamped))))
 
 
+def token_of(message: bytes) -> bytes | None:
+    """The signature time stamp in a SignedData of ours, if there is one. Raises ``NotDer`` for other unsigned attributes."""
+    unsigned = der.members(_signer_info(message))[_UNSTAMPED:]
+    if not unsigned:
+        return None
+    kind, values = der.members(der.outermost(unsigned[0].value))
+    if kind.encoded != _SIGNATURE_TIME_STAMP:
+        raise der.NotDer("an unsigned attribute that is not ours")
+    return der.outermost(values.value).encoded
+
+
 _UNSTAMPED = 6  # members of a SignerInfo without unsigned attributes
 
 

@@ -32,6 +32,8 @@ _SECTION = re.compile(rb"(\d{1,10}) (\d{1,7})\r?\n")
 _ENTRIES = re.compile(rb"(?:\d{10} \d{5} [nf](?:\r\n| \n| \r))+")
 _TRAILER = re.compile(rb"trailer[\t\n\r ]*(?=<<)")
 _OBJECT = re.compile(rb"(\d{1,10}) (\d{1,5}) obj[\t\n\r ]*(?=<<)")
+_STREAM = re.compile(rb"(\d{1,10}) (\d{1,5}) obj\n<</Length (\d{1,9})>>stream\n")
+_STREAM_END = b"\nendstream\nendobj\n"
 _ENTRY = 20
 _MAX_SECTIONS = 64
 _MAX_LEVELS = 32
@@ -94,6 +96,14 @@ class Reading(Protocol):
         ...
 
     def page(self, index: int) -> Page: ...
+
+    def stream(self, reference: bytes) -> bytes:
+        """The decoded content of a stream."""
+        ...
+
+    def offset(self, reference: bytes) -> int:
+        """Where an object that stands by itself begins in the file."""
+        ...
 
 
 def read(document: bytes) -> Reading:
@@ -165,10 +175,7 @@ class Plain:
         raise NotPlain("no such object")
 
     def node(self, reference: bytes) -> Node:
-        match = REFERENCE.fullmatch(reference)
-        if match is None:
-            raise NotPlain("no reference")
-        number, generation = int(match[1]), int(match[2])
+        number, generation = _reference(reference)
         head = _OBJECT.match(self._data, self._offset(number, generation))
         if head is None or (int(head[1]), int(head[2])) != (number, generation):
             raise NotPlain("the object is not where the table says")
@@ -179,6 +186,19 @@ class Plain:
 
     def array(self, reference: bytes) -> bytes:
         raise NotPlain("an array by itself")
+
+    def offset(self, reference: bytes) -> int:
+        number, generation = _reference(reference)
+        return self._offset(number, generation)
+
+    def stream(self, reference: bytes) -> bytes:
+        head = _STREAM.match(self._data, self.offset(reference))
+        if head is None or (int(head[1]), int(head[2])) != _reference(reference):
+            raise NotPlain("no stream of our own spelling")
+        end = head.end() + int(head[3])
+        if self._data[end : end + len(_STREAM_END)] != _STREAM_END:
+            raise NotPlain("a stream of another length")
+        return self._data[head.end() : end]
 
     def page(self, index: int) -> Page:
         node, box, skipped = self.node(self.root.entries.get(b"/Pages", b"")), b"", 0
@@ -233,22 +253,39 @@ class Foreign:
         return Node(reference.idnum, reference.generation, entries_of(self.reader.root))
 
     def node(self, reference: bytes) -> Node:
-        number, generation, _ = reference.split()
-        return Node(int(number), int(generation), entries_of(self._object(reference)))
+        return Node(*_reference(reference), entries_of(self._object(reference)))
 
     def _object(self, reference: bytes) -> generic.PdfObject:
-        number, generation, _ = reference.split()
-        found: generic.PdfObject = self.reader.get_object(generic.Reference(int(number), int(generation), self.reader))
+        found: generic.PdfObject = self.reader.get_object(generic.Reference(*_reference(reference), self.reader))
         return found
 
     def array(self, reference: bytes) -> bytes:
         return canonical(self._object(reference))
+
+    def offset(self, reference: bytes) -> int:
+        found = self.reader.xrefs[generic.Reference(*_reference(reference))]
+        if not isinstance(found, int):
+            raise ValueError("an object within a stream")
+        return found
+
+    def stream(self, reference: bytes) -> bytes:
+        found = self._object(reference)
+        if not isinstance(found, generic.StreamObject):
+            raise ValueError("no stream")
+        return bytes(found.data)
 
     def page(self, index: int) -> Page:
         reference = self.reader.find_page_for_modification(index)[0].reference
         found = reference.get_object()
         left, bottom, right, top = (float(one) for one in find_inherited_value_in_tree(found, "/MediaBox", "/Parent"))
         return Page(Node(reference.idnum, reference.generation, entries_of(found)), (left, bottom, right, top))
+
+
+def _reference(octets: bytes) -> tuple[int, int]:
+    match = REFERENCE.fullmatch(octets)
+    if match is None:
+        raise NotPlain("no reference")
+    return int(match[1]), int(match[2])
 
 
 def _integer(octets: bytes) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from hashlib import sha256
 
 from keys.base.errors import FujieError
 from seal.increment import Increment, references, stream, text
@@ -79,6 +80,13 @@ class Hollow:
         """The octets that both signatures cover."""
         view = memoryview(self.octets)
         return view[: self.start], view[self.end :]
+
+    def sha256(self) -> bytes:
+        """Of the octets around the hole."""
+        before, behind = self.covered()
+        digest = sha256(before)
+        digest.update(behind)
+        return digest.digest()
 
     def filled(self, der: bytes) -> bytes:
         """The finished file; the rest of the hole stays zero, as PDF readers expect."""

@@ -33,6 +33,10 @@ from keys.pki.certificate import (
 )
 from keys.pki.material import ValidationMaterial
 from keys.pki.profiles import PROFILES
+from keys.time.imprints import imprint_of
+from keys.time.request import Request
+from keys.time.token import Promise, Template, write_info
+from seal import levels
 from seal.asn1 import SealContent, assemble_seal, assemble_ses_signature, build_seal_info, build_tbs_sign
 from seal.cms import Signed
 from seal.material import SealMaterial
@@ -40,6 +44,7 @@ from seal.permits import Permit
 from seal.placement import Placement
 from seal.revision import Appearance, Stampee, append_revision
 from seal.stamping import stamp
+from seal.stamping_press import TimeRoom
 from seal.trust import Trust
 
 NOW = dt.datetime(2026, 11, 21, 2, 0, tzinfo=dt.UTC)
@@ -102,16 +107,21 @@ class World:
         self.leaf("signer", "document-signer", "seal")
         self.leaf("signer-sm", "seal-signer-sm", "seal-sm")
         self.leaf("maker", "seal-maker", "seal-maker")
+        self.authority("tsa", Algorithm.P256, "root", profile="tsa-ca")
+        self.leaf("stamper", "tsa-signer", "tsa", purpose=Purpose.TIME)
 
     def __getitem__(self, name: str) -> Party:
         return self.parties[name]
 
-    def authority(self, name: str, algorithm: Algorithm, parent: str | None = None, **bounds: dt.datetime) -> Party:
-        profile = "seal-ca" if parent else "root"
-        return self._certify(name, profile, algorithm, Purpose.AUTHORITY, parent, **bounds)
+    def authority(
+        self, name: str, algorithm: Algorithm, parent: str | None = None, profile: str = "seal-ca", **bounds: dt.datetime
+    ) -> Party:
+        return self._certify(name, profile if parent else "root", algorithm, Purpose.AUTHORITY, parent, **bounds)
 
-    def leaf(self, name: str, profile: str, parent: str, *, key: StoredKey | None = None, **bounds: dt.datetime) -> Party:
-        return self._certify(name, profile, PROFILES[profile].algorithm, Purpose.SEALS, parent, key=key, **bounds)
+    def leaf(
+        self, name: str, profile: str, parent: str, *, key: StoredKey | None = None, purpose: Purpose = Purpose.SEALS, **bounds: dt.datetime
+    ) -> Party:
+        return self._certify(name, profile, PROFILES[profile].algorithm, purpose, parent, key=key, **bounds)
 
     def _certify(
         self,
@@ -217,6 +227,44 @@ class World:
     def stamped(self, document: bytes | None = None, material: SealMaterial | None = None, at: dt.datetime = NOW) -> bytes:
         document = document or certificate_page()
         return stamp(self.permit(document), document, material or self.material(), PLACE, self.keystore, at).pdf
+
+    # --- levels above B-B (seal.levels) ------------------------------------------------------------------------------------
+
+    def token(self, digest: bytes, at: dt.datetime = NOW, stamper: str = "stamper", algorithm: str = "sha256") -> bytes:
+        """A TimeStampToken (RFC 3161) over ``digest``, by this world's own authority."""
+        party = self[stamper]
+        info = write_info(Promise(), Request(imprint_of(digest, algorithm).encode(), certificates=True), secrets.randbits(64), at)
+        template = Template((party.certificate, *party.chain[:-1]))
+        attributes = template.attributes(info)
+        signature = self.keystore.sign(party.key, template.signed(attributes), Purpose.TIME)
+        return template.token(info, attributes, signature, certificates=True)
+
+    def time_validation(self, at: dt.datetime = NOW) -> ValidationMaterial:
+        """The chain and the lists of this world's time-stamping authority."""
+        stamper = self["stamper"]
+        return ValidationMaterial((stamper.certificate, *stamper.chain), (self.crl("tsa", this=at), self.crl("root", this=at)))
+
+    def stamped_at_level(self, level: str, document: bytes | None = None, at: dt.datetime = NOW, permission: int = 1) -> bytes:
+        """A sealed file of ``level`` B-B, B-T, B-LT or B-LTA, its time stamps one and two seconds after ``at``."""
+        document = document or certificate_page()
+        room = None if level == "B-B" else TimeRoom(levels.TOKEN_ROOM)
+        if room is not None and level != "B-T":
+            room = replace(room, validation=self.time_validation(at))
+        permit = self.permit(document, expires=at + dt.timedelta(minutes=5))
+        material = self.material()
+        pdf = stamp(permit, document, material, PLACE, self.keystore, at, permission=permission, time_room=room).pdf
+        if room is not None:
+            pdf = levels.with_signature_timestamp(pdf, self.token(levels.signature_imprint(pdf), at + dt.timedelta(seconds=1)))
+        return self.archived(pdf, at + dt.timedelta(seconds=2)) if level == "B-LTA" else pdf
+
+    def archived(self, pdf: bytes, at: dt.datetime = NOW, stamper: str = "stamper", store: levels.Store | None = None) -> bytes:
+        """Any file of ours with one more document time stamp (B-LTA, and each renewal of it)."""
+        validation = self.time_validation(at)
+        names = ("root", "seal", "root-sm", "seal-sm", "seal-maker")
+        lists = tuple(self.crl(name, this=at) for name in names)
+        store = store or levels.Store(validation.certificates, (*lists, *validation.crls))
+        hollow = levels.append_timestamp(pdf, store)
+        return levels.stamped(hollow, self.token(hollow.sha256(), at, stamper))
 
     @property
     def trust(self) -> Trust:
