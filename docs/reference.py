@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keys.base.errors import FujieError
+from seal.lifecycle import markdown
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("keys", "identity", "seal", "certs", "api")
@@ -46,7 +47,7 @@ def errors_page() -> str:
     return HEAD + "".join(f"| `{code}` | {status} | {chinese} | {english} |\n" for code, status, chinese, english in sorted(rows))
 
 
-PAGES = {"docs/errors.md": errors_page}
+PAGES = {"docs/errors.md": errors_page, "docs/seal-lifecycle.md": markdown}
 
 
 def main() -> None:

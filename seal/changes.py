@@ -9,23 +9,26 @@ import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
-from keys.base.actor import Actor, ActorKind
+from keys.base.actor import SYSTEM, Actor, ActorKind
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
 from keys.base.errors import Conflict, Forbidden, FujieError
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
-from keys.pki.reads import certificate_ends
-from keys.pki.status import RevocationReason, revoke
-from keys.trust.certificates import fingerprint
-from keys.trust.reads import external_chain_of
+from seal.certificate_status import follow_with_certificates
 from seal.divisions import covers
 from seal.lifecycle import MOVES, Move, Status, target
-from seal.models import MadeSealRow, SealRow, StatusChangeRow
-from seal.reads import Seal, SealNotFound, seal_view
+from seal.models import SealRow, StatusChangeRow
+from seal.motives import Why, checked
+from seal.notices import add_notice, warn_of_endings
+from seal.once import Once, claimed_before
+from seal.reads import Seal, SealNotFound, seal_view, standing
+
+FEED_LOCK = 0x5EA1FEED
 
 
 class SealChangedMeanwhile(Conflict):
@@ -38,27 +41,42 @@ class MayNotMoveSeal(Forbidden):
     public = ("您没有权限对此印章执行该操作。", "You may not do this to this seal.")
 
 
+REVIEWS = frozenset({Move.EXAMINE, Move.REVIEW, Move.REJECT})
+
+
 def check_mover(actor: Actor, move: Move, *, organisation: str, division: str) -> None:
     """Who may move a seal: a role of the table, within the division; a keeper only within the own organisation.
 
     The system itself may do what an administrator ordered on the machine, but never review. Raises :class:`MayNotMoveSeal`.
     """
     if actor.kind is ActorKind.SYSTEM:
-        if move in (Move.REVIEW, Move.REJECT):
+        if move in REVIEWS:
             raise MayNotMoveSeal("a review takes a person")
         return
-    held = actor.roles & MOVES[move].roles
+    held = actor.roles & (MOVES[Move.ACTIVATE] if move is Move.REPLACE else MOVES[move]).roles  # what replaces it is activated
     if actor.kind is not ActorKind.PERSON or not held or not covers(actor.division, division):
         raise MayNotMoveSeal(f"{move} takes one of {sorted(MOVES[move].roles)} in the seal's division")
     if held <= {"seal_keeper"} and actor.organisation != organisation:
         raise MayNotMoveSeal("a keeper keeps the seals of the own organisation")
 
 
-async def change_status(session: AsyncSession, now: dt.datetime, seal: Seal, move: Move, actor: Actor, reason: str = "") -> Seal:
-    """Move ``seal`` on. Raises ``MoveNotAllowed``, :class:`MayNotMoveSeal`, :class:`SealChangedMeanwhile`."""
+async def change_status(
+    session: AsyncSession,
+    now: dt.datetime,
+    seal: Seal,
+    move: Move,
+    actor: Actor,
+    reason: Why | str = "",
+    *,
+    since: dt.datetime | None = None,
+) -> Seal:
+    """Move ``seal`` on. ``since``: when it counts from, where that is not ``now``. Raises ``MoveNotAllowed``, :class:`MayNotMoveSeal`,
+    :class:`SealChangedMeanwhile`, ``SealReasonUnsuitable`` and ``SealDocumentsMalformed``.
+    """
     check_mover(actor, move, organisation=seal.organisation, division=seal.division)
-    new = target(seal.status, move)
-    at = max(now, seal.status_since)  # clocks of two machines may differ; a history does not run backwards
+    present = seal.status if move is Move.EXPIRE else standing(seal.status, seal.valid_to, now)
+    new, told = target(present, move), checked(reason, move)
+    at = max(since or now, seal.status_since)  # clocks of two machines may differ; a history does not run backwards
     statement = (
         update(SealRow)
         .where(SealRow.id == seal.id, SealRow.status == seal.status)
@@ -69,20 +87,55 @@ async def change_status(session: AsyncSession, now: dt.datetime, seal: Seal, mov
     row = await session.scalar(statement)
     if row is None:
         raise SealChangedMeanwhile(f"{seal.id} is no longer {seal.status}")
-    await write_history(session, at, seal, move, seal.status, actor, reason)
+    await write_history(session, now, Step(seal, move, seal.status, at, actor, told))
+    await follow_with_certificates(session, now, seal, move, told, actor)
     return seal_view(row)
 
 
-async def write_history(
-    session: AsyncSession, at: dt.datetime, seal: Seal, move: Move, old: Status | None, actor: Actor, reason: str
-) -> None:
-    """One row of history and its audit entry."""
-    new = MOVES[move].target
-    session.add(
-        StatusChangeRow(seal_id=seal.id, move=move, old=old, new=new, at=at, actor_kind=actor.kind, actor_id=actor.id, reason=reason)
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One move as its history tells it; ``at`` is when it counts from."""
+
+    seal: Seal
+    move: Move
+    old: Status | None
+    at: dt.datetime
+    actor: Actor
+    reason: Why
+
+
+async def write_history(session: AsyncSession, now: dt.datetime, step: Step) -> None:
+    """One row of history, the notice to the holder and the audit entry.
+
+    Whoever reads the history as a feed waits for the lock that is shared here: no number is committed behind one that was read.
+    """
+    await session.execute(select(func.pg_advisory_xact_lock_shared(FEED_LOCK)))
+    seal, move, actor, reason = step.seal, step.move, step.actor, step.reason
+    documents: list[audit.JSON] = [one.to_json() for one in reason.papers]
+    change = StatusChangeRow(
+        seal_id=seal.id,
+        move=move,
+        old=step.old,
+        new=MOVES[move].target,
+        at=step.at,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        reason=reason.text,
+        reason_code=reason.code,
+        documents=documents,
+        recorded_at=now,
     )
-    details: dict[str, audit.JSON] = {"code": seal.code, "from": old, "to": new, "reason": audit.digest(reason)}
-    await audit.record(session, at, Event(f"seal.{move}", f"seal:{seal.id}", Outcome.DONE, actor, details))
+    session.add(change)
+    add_notice(session, seal.id, seal.organisation, move, step.at, reason)
+    details: dict[str, audit.JSON] = {
+        "code": seal.code,
+        "from": step.old,
+        "to": MOVES[move].target,
+        "reason_code": reason.code,
+        "reason": audit.digest(reason.text),
+        "documents": [one.sha256.hex() for one in reason.papers],
+    }
+    await audit.record(session, now, Event(f"seal.{move}", f"seal:{seal.id}", Outcome.DONE, actor, details))
 
 
 @asynccontextmanager
@@ -103,54 +156,72 @@ async def lock_seal(session: AsyncSession, code: str) -> Seal:
     return seal_view(row)
 
 
-async def move_seal(database: Database, clock: Clock, actor: Actor, code: str, move: Move, reason: str) -> Seal:
+async def move_seal(
+    database: Database, clock: Clock, actor: Actor, code: str, move: Move, reason: Why | str, once: Once | None = None
+) -> Seal:
     """A move of a made seal.
 
-    1. lock the seal, waiting for uses under way
-    2. read the clock: nothing is dated before what it waited for
-    3. move it; where it is lost, revoke its certificates
-    4. a refusal is audited in its own transaction
+    1. the same request again: the seal as it is now
+    2. lock the seal, waiting for uses under way
+    3. read the clock: nothing is dated before what it waited for
+    4. move it; its certificates follow (:mod:`seal.certificate_status`)
+    5. a refusal is audited in its own transaction
     """
-    async with refusals_audited(database, clock, f"seal.{move}", f"seal-code:{code}", actor), database.begin() as session:
+    async with refusals_audited(database, clock, f"seal.{move}", f"seal-code:{code[:20]}", actor), database.begin() as session:
+        if move not in ALONE:
+            raise MayNotMoveSeal(f"{move} is part of a journey of its own")
         seal = await lock_seal(session, code)
-        moved = await change_status(session, clock.now(), seal, move, actor, reason)
-        if move is Move.REPORT_LOST:
-            await _revoke_certificates(session, moved, actor)
-        return moved
+        if await claimed_before(session, clock.now(), actor, once, seal.id):
+            return seal
+        return await change_status(session, clock.now(), seal, move, actor, reason)
 
 
-async def _revoke_certificates(session: AsyncSession, seal: Seal, actor: Actor) -> None:
-    """Whoever holds a lost seal holds its keys: both certificates are revoked from the same instant.
-
-    One that somebody else issued is theirs to revoke: the audit log says which has to be reported to its authority.
-    """
-    made = await session.get_one(MadeSealRow, seal.id)
-    for certificate in (made.signer_certificate, made.sm_certificate):
-        if await external_chain_of(session, certificate) is None:
-            await revoke(session, seal.status_since, certificate_ends(certificate).serial, RevocationReason.KEY_COMPROMISE)
-        else:
-            details: dict[str, audit.JSON] = {"certificate": fingerprint(certificate).hex()}
-            event = Event("seal.revocation_due_elsewhere", f"seal:{seal.id}", Outcome.DONE, actor, details)
-            await audit.record(session, seal.status_since, event)
+ALONE = frozenset({Move.FILE, Move.SUSPEND, Move.RESUME, Move.REPORT_LOST, Move.CANCEL, Move.FILE_CANCELLATION})
+"""The moves that are nothing but a move."""
 
 
-async def suspend_seal(database: Database, clock: Clock, actor: Actor, code: str, reason: str) -> Seal:
+async def suspend_seal(database: Database, clock: Clock, actor: Actor, code: str, reason: Why | str) -> Seal:
     """From this instant the seal stamps nothing."""
     return await move_seal(database, clock, actor, code, Move.SUSPEND, reason)
 
 
-async def resume_seal(database: Database, clock: Clock, actor: Actor, code: str, reason: str) -> Seal:
+async def resume_seal(database: Database, clock: Clock, actor: Actor, code: str, reason: Why | str) -> Seal:
     return await move_seal(database, clock, actor, code, Move.RESUME, reason)
 
 
-async def report_seal_lost(database: Database, clock: Clock, actor: Actor, code: str, reason: str) -> Seal:
+async def report_seal_lost(database: Database, clock: Clock, actor: Actor, code: str, reason: Why | str) -> Seal:
     """Control over the seal was lost: it stamps nothing any more and its certificates are revoked."""
     return await move_seal(database, clock, actor, code, Move.REPORT_LOST, reason)
 
 
-async def cancel_seal(database: Database, clock: Clock, actor: Actor, code: str, reason: str) -> Seal:
+async def cancel_seal(database: Database, clock: Clock, actor: Actor, code: str, reason: Why | str) -> Seal:
     """The end of the seal; its code is never given again."""
     return await move_seal(database, clock, actor, code, Move.CANCEL, reason)
+
+
+async def file_cancellation(database: Database, clock: Clock, actor: Actor, code: str, reason: Why | str = "") -> Seal:
+    """The cancellation is filed: nothing follows."""
+    return await move_seal(database, clock, actor, code, Move.FILE_CANCELLATION, reason)
+
+
+async def expire_seals(database: Database, clock: Clock, *, most: int = 200) -> list[str]:
+    """The seals whose period is over end, each from the end of its period on; keepers are warned of those that are about to.
+
+    In the background, and by ``fujie seal expire``. Safe in several processes. Answers the codes.
+    """
+    async with database.begin() as session:
+        await warn_of_endings(session, clock.now())
+        due = select(SealRow.id).where(SealRow.valid_to < clock.now(), SealRow.status.in_(MOVES[Move.EXPIRE].sources)).limit(most)
+        found = list(await session.scalars(due))
+    return [code for seal_id in found if (code := await _expire(database, clock, seal_id))]
+
+
+async def _expire(database: Database, clock: Clock, seal_id: uuid.UUID) -> str | None:
+    async with database.begin() as session:
+        seal, now = seal_view(await lock_application(session, seal_id)), clock.now()
+        if seal.status not in MOVES[Move.EXPIRE].sources or seal.valid_to >= now:
+            return None  # somebody was quicker
+        return (await change_status(session, now, seal, Move.EXPIRE, SYSTEM, since=seal.valid_to)).code
 
 
 async def lock_application(session: AsyncSession, seal_id: uuid.UUID) -> SealRow:

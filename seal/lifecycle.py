@@ -12,6 +12,7 @@ from keys.base.errors import Conflict
 
 class Status(StrEnum):
     APPLIED = "applied"
+    EXAMINED = "examined"
     REJECTED = "rejected"
     REVIEWED = "reviewed"
     MADE = "made"
@@ -19,12 +20,15 @@ class Status(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     LOST = "lost"
+    EXPIRED = "expired"
     CANCELLED = "cancelled"
+    CLOSED = "closed"
 
 
 class Move(StrEnum):
     APPLY = "apply"
     REJECT = "reject"
+    EXAMINE = "examine"
     REVIEW = "review"
     MAKE = "make"
     FILE = "file"
@@ -32,11 +36,22 @@ class Move(StrEnum):
     SUSPEND = "suspend"
     RESUME = "resume"
     REPORT_LOST = "report_lost"
+    EXPIRE = "expire"
+    REPLACE = "replace"
     CANCEL = "cancel"
+    FILE_CANCELLATION = "file_cancellation"
+
+
+class Succession(StrEnum):
+    """Why a seal takes the place of another: its words change, or the same seal is made again. Both give it a new code."""
+
+    CHANGE = "change"
+    REMAKE = "remake"
 
 
 STATUS_NAMES: dict[Status, tuple[str, str]] = {
     Status.APPLIED: ("已申请", "applied for"),
+    Status.EXAMINED: ("已初审", "examined by one of two reviewers"),
     Status.REJECTED: ("审核未通过", "rejected"),
     Status.REVIEWED: ("已审核", "reviewed"),
     Status.MADE: ("已制作", "made"),
@@ -44,13 +59,33 @@ STATUS_NAMES: dict[Status, tuple[str, str]] = {
     Status.ACTIVE: ("使用中", "in use"),
     Status.SUSPENDED: ("已停用", "suspended"),
     Status.LOST: ("已挂失", "reported lost"),
+    Status.EXPIRED: ("已到期", "expired"),
     Status.CANCELLED: ("已注销", "cancelled"),
+    Status.CLOSED: ("注销已备案", "cancelled, and the cancellation filed"),
 }
+
+IN_USE = frozenset({Status.ACTIVE, Status.SUSPENDED})
+"""An organisation has at most one seal of a kind and name in these."""
+
+ENDED = frozenset({Status.LOST, Status.EXPIRED, Status.CANCELLED, Status.CLOSED})
+"""From none of these does a seal come back."""
+
+WAITING = frozenset({Status.APPLIED, Status.EXAMINED})
+"""An application that waits for a reviewer."""
+
+SUCCEEDED: dict[Succession, frozenset[Status]] = {
+    Succession.CHANGE: IN_USE,
+    Succession.REMAKE: IN_USE | {Status.LOST, Status.EXPIRED},
+}
+"""What a seal must be for another to be ordered in its place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One move: the states it may start from (none: it begins a life), where it leads, who may make it, what it means."""
+    """One move: the states it may start from (none: it begins a life), where it leads, who may make it, what it means.
+
+    Without ``roles`` nobody makes it but the system: it follows from something else.
+    """
 
     sources: frozenset[Status]
     target: Status
@@ -61,13 +96,20 @@ class Rule:
 
 _KEEPER = frozenset({Role.SEAL_KEEPER})
 _ADMIN = frozenset({Role.SECURITY_ADMIN})
-_USABLE = frozenset({Status.ACTIVE, Status.SUSPENDED})
+_MADE = frozenset({Status.MADE, Status.FILED})
 
 MOVES: dict[Move, Rule] = {
     Move.APPLY: Rule(frozenset(), Status.APPLIED, _KEEPER, "单位提出制章申请", "the organisation applies"),
-    Move.REJECT: Rule(frozenset({Status.APPLIED}), Status.REJECTED, _ADMIN, "审核不通过", "the review says no"),
+    Move.REJECT: Rule(WAITING, Status.REJECTED, _ADMIN, "审核不通过", "a reviewer says no"),
+    Move.EXAMINE: Rule(
+        frozenset({Status.APPLIED}), Status.EXAMINED, _ADMIN, "由申请人以外的人初审通过", "one reviewer, not the applicant, agrees"
+    ),
     Move.REVIEW: Rule(
-        frozenset({Status.APPLIED}), Status.REVIEWED, _ADMIN, "由申请人以外的人审核通过", "another person than the applicant agrees"
+        frozenset({Status.EXAMINED}),
+        Status.REVIEWED,
+        _ADMIN,
+        "由申请人和初审人以外的人复审通过",
+        "another reviewer, neither the applicant nor the first, agrees",
     ),
     Move.MAKE: Rule(
         frozenset({Status.REVIEWED}),
@@ -80,14 +122,23 @@ MOVES: dict[Move, Rule] = {
     Move.ACTIVATE: Rule(frozenset({Status.FILED}), Status.ACTIVE, _ADMIN | _KEEPER, "启用", "it may be used"),
     Move.SUSPEND: Rule(frozenset({Status.ACTIVE}), Status.SUSPENDED, _ADMIN | _KEEPER, "停用", "it may not be used for now"),
     Move.RESUME: Rule(frozenset({Status.SUSPENDED}), Status.ACTIVE, _ADMIN, "恢复使用", "it may be used again"),
-    Move.REPORT_LOST: Rule(_USABLE, Status.LOST, _ADMIN | _KEEPER, "挂失", "control over it was lost"),
+    Move.REPORT_LOST: Rule(IN_USE, Status.LOST, _ADMIN | _KEEPER, "挂失", "control over it was lost"),
+    Move.EXPIRE: Rule(IN_USE | _MADE, Status.EXPIRED, frozenset(), "有效期届满", "its period is over"),
+    Move.REPLACE: Rule(
+        IN_USE | {Status.LOST, Status.EXPIRED},
+        Status.CANCELLED,
+        frozenset(),
+        "变更或重制的新印章启用，旧印章同时注销",
+        "a changed or re-made seal was activated, at the same instant this one ended",
+    ),
     Move.CANCEL: Rule(
-        _USABLE | {Status.LOST, Status.FILED, Status.MADE},
+        IN_USE | _MADE | {Status.LOST, Status.EXPIRED, Status.REVIEWED},
         Status.CANCELLED,
         _ADMIN,
         "注销，编码永不再用",
         "it ends; its code is never given again",
     ),
+    Move.FILE_CANCELLATION: Rule(frozenset({Status.CANCELLED}), Status.CLOSED, _ADMIN, "注销备案", "the cancellation is filed"),
 }
 
 
@@ -118,7 +169,7 @@ def markdown() -> str:
     ]
     for move, rule in MOVES.items():
         sources = "<br>".join(_label(status) for status in Status if status in rule.sources) or "—"
-        roles = "<br>".join(f"`{role}`" for role in sorted(rule.roles))
+        roles = "<br>".join(f"`{role}`" for role in sorted(rule.roles)) or "系统 the system"
         lines.append(f"| `{move}` | {sources} | {_label(rule.target)} | {roles} | {rule.zh}。{rule.en.capitalize()}. |")
     return "\n".join(lines) + "\n"
 

@@ -1,16 +1,16 @@
 """Making a seal, from the application to its first day of use (电子印章管理办法).
 
 1. :func:`apply_for_seal`   the organisation's keeper orders; the text is tried on the fonts
-2. :func:`review_seal`      another person than the applicant agrees or refuses
+2. :func:`review_seal`      two other people, one after the other, agree or refuse (:mod:`seal.reviewing`)
 3. :func:`make_reviewed_seal`
    a. number it: the next code of the division
    b. draw the impression
    c. make the keys: P-256 for PAdES, SM2 for the stamp; certify both, or take what a licensed authority certified (:mod:`seal.bought`)
    d. make the SESeal and sign it with the maker's key
-4. :func:`file_seal`        it is filed under its code
+4. :func:`file_seal`        it is filed under its code (:mod:`seal.activation`)
 5. :func:`activate_seal`    it may be used
 
-:func:`make_seal` walks all five for an applicant and a reviewer. Each step is a transaction of its own; what was left
+:func:`make_seal` walks all five for an applicant and two reviewers. Each step is a transaction of its own; what was left
 half-way is taken up where it stands.
 """
 
@@ -20,51 +20,56 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy.exc import IntegrityError
-
 from keys.base.actor import Actor
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
-from keys.base.errors import Conflict, Forbidden, InvalidInput
+from keys.base.errors import InvalidInput
 from keys.base.ids import new_id
 from keys.custody.reads import store_key
 from keys.custody.store import Algorithm, KeyStore, Purpose, StoredKey
 from keys.pki.authority import issue
 from keys.pki.certificate import Subject
 from keys.pki.reads import certificate_ends
+from seal.activation import PredecessorUnsuitable, SealExists, activate_seal, file_seal
 from seal.appearance import SealDesign, draw
 from seal.appearance import check as check_design
 from seal.asn1 import SealContent, assemble_seal, build_seal_info
 from seal.asn1_build import DEFAULT_VERSION, WRITTEN_VERSIONS, SignerList
 from seal.bought import Need, bought_signer
-from seal.changes import change_status, check_mover, lock_application, lock_seal, refusals_audited, write_history
+from seal.changes import SealChangedMeanwhile, Step, change_status, check_mover, lock_application, refusals_audited, write_history
 from seal.codes import next_code
 from seal.divisions import is_division
 from seal.engraving import SealPicture
 from seal.impressions import Upload
 from seal.kinds import KINDS, SealKind
-from seal.lifecycle import Move, Status, target
+from seal.lifecycle import Move, Status, Succession, target
 from seal.looks import AS_THE_KIND, SealLook
 from seal.maker import Maker, ensure_maker
 from seal.models import MadeSealRow, SealRow
-from seal.reads import Seal, find_seal, seal_view
+from seal.motives import Why, checked
+from seal.once import Once, claimed_before, find_request
+from seal.reads import Seal, seal_view
+from seal.reviewing import ReviewedTwice, ReviewerIsApplicant, review_seal
 
-__all__ = ["SealOrder", "activate_seal", "apply_for_seal", "file_seal", "make_reviewed_seal", "make_seal", "review_seal"]
+__all__ = [
+    "Place",
+    "PredecessorUnsuitable",
+    "ReviewedTwice",
+    "ReviewerIsApplicant",
+    "SealExists",
+    "SealOrder",
+    "activate_seal",
+    "apply_for_seal",
+    "file_seal",
+    "make_reviewed_seal",
+    "make_seal",
+    "review_seal",
+]
 
 
 class SealOrderInvalid(InvalidInput):
     code = "SEAL_ORDER_INVALID"
     public = ("制章申请的内容不正确。", "The order for a seal is not well-formed.")
-
-
-class ReviewerIsApplicant(Forbidden):
-    code = "SEAL_REVIEWER_IS_APPLICANT"
-    public = ("申请人不得审核自己的申请。", "Nobody reviews their own application.")
-
-
-class SealExists(Conflict):
-    code = "SEAL_EXISTS"
-    public = ("该单位已有一枚同类印章在使用。", "The organisation already has a seal of this kind in use.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,79 +105,80 @@ class SealOrder:
     signer_list: SignerList = SignerList.CERTIFICATES
 
 
-async def make_seal(database: Database, keystore: KeyStore, clock: Clock, actor: Actor, order: SealOrder, *, reviewer: Actor) -> Seal:
-    """The whole journey: ``actor`` applies, ``reviewer`` (another person) reviews, makes, files and activates."""
+async def make_seal(
+    database: Database, keystore: KeyStore, clock: Clock, actor: Actor, order: SealOrder, *, reviewers: tuple[Actor, Actor]
+) -> Seal:
+    """The whole journey: ``actor`` applies, two other people review, the second of them makes, files and activates."""
     applied = await apply_for_seal(database, clock, actor, order)
-    await review_seal(database, clock, reviewer, applied.id)
-    made = await make_reviewed_seal(database, keystore, clock, reviewer, applied.id)
-    await file_seal(database, clock, reviewer, made.code)
-    return await activate_seal(database, clock, reviewer, made.code)
+    for reviewer in reviewers:
+        await review_seal(database, clock, reviewer, applied.id)
+    made = await make_reviewed_seal(database, keystore, clock, reviewers[1], applied.id)
+    await file_seal(database, clock, reviewers[1], made.code)
+    return await activate_seal(database, clock, reviewers[1], made.code)
 
 
-async def apply_for_seal(database: Database, clock: Clock, actor: Actor, order: SealOrder) -> Seal:
-    """The organisation orders. Raises :class:`SealOrderInvalid`, ``GlyphMissing``, ``SealTextUnsuitable``, ``MayNotMoveSeal``, and what
-    :func:`seal.bought.bought_signer` raises.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The seal whose place the ordered one takes once it is activated."""
+
+    of: uuid.UUID
+    succession: Succession
+
+
+async def apply_for_seal(
+    database: Database,
+    clock: Clock,
+    actor: Actor,
+    order: SealOrder,
+    reason: Why | str = "",
+    *,
+    place: Place | None = None,
+    once: Once | None = None,
+) -> Seal:
+    """The organisation orders. Raises :class:`SealOrderInvalid`, ``GlyphMissing``, ``SealTextUnsuitable``, ``MayNotMoveSeal``, what
+    :func:`seal.bought.bought_signer` raises, and what is wrong with the reason.
     """
     async with refusals_audited(database, clock, "seal.apply", f"organisation:{order.organisation[:18]}", actor):
         _check_order(order, clock.now())
         check_mover(actor, Move.APPLY, organisation=order.organisation, division=order.division)
+        told = checked(reason, Move.APPLY)
         await asyncio.to_thread(check_design, _design(order.organisation_name, _lower_text(order), ""))
         async with database.begin() as session:
             now = clock.now()
+            earlier = await find_request(session, actor, once)
+            if earlier is not None:
+                return seal_view(await lock_application(session, earlier))
             row = _application(now, actor, order)
+            if place is not None:
+                row.predecessor, row.succession = place.of, place.succession
             session.add(row)
             await session.flush()
             await _bought(session, now, row)
             seal = seal_view(row)
-            await write_history(session, now, seal, Move.APPLY, None, actor, "")
+            if await claimed_before(session, now, actor, once, seal.id):
+                raise SealChangedMeanwhile("the same request at the same time")
+            await write_history(session, now, Step(seal, Move.APPLY, None, now, actor, told))
             return seal
 
 
-async def review_seal(
-    database: Database, clock: Clock, reviewer: Actor, seal_id: uuid.UUID, *, approved: bool = True, reason: str = ""
+async def make_reviewed_seal(
+    database: Database, keystore: KeyStore, clock: Clock, actor: Actor, seal_id: uuid.UUID, reason: Why | str = "", once: Once | None = None
 ) -> Seal:
-    """Agree or refuse. Raises :class:`ReviewerIsApplicant`, ``MayNotMoveSeal``, ``MoveNotAllowed``."""
-    move = Move.REVIEW if approved else Move.REJECT
-    async with refusals_audited(database, clock, f"seal.{move}", f"seal:{seal_id}", reviewer), database.begin() as session:
-        row = await lock_application(session, seal_id)
-        if reviewer.id == row.applicant:
-            raise ReviewerIsApplicant(f"{reviewer.id} applied for seal {seal_id}")
-        row.reviewer = reviewer.id
-        await session.flush()
-        return await change_status(session, clock.now(), seal_view(row), move, reviewer, reason)
-
-
-async def make_reviewed_seal(database: Database, keystore: KeyStore, clock: Clock, actor: Actor, seal_id: uuid.UUID) -> Seal:
     """Number, draw, key, certify, sign. Raises ``MayNotMoveSeal``, ``MoveNotAllowed`` and what the PKI refuses."""
     async with refusals_audited(database, clock, "seal.make", f"seal:{seal_id}", actor):
         async with database.begin() as session:
+            if await find_request(session, actor, once) is not None:
+                return seal_view(await lock_application(session, seal_id))
             numbered, lower_text = await _number(session, actor, seal_id)
         picture = await asyncio.to_thread(draw, _design(numbered.organisation_name, lower_text, numbered.code))
         async with database.begin() as session:
             row = await lock_application(session, seal_id)
             now = clock.now()
-            made = await change_status(session, now, numbered, Move.MAKE, actor)
+            if await claimed_before(session, now, actor, once, seal_id):
+                return seal_view(row)
+            made = await change_status(session, now, numbered, Move.MAKE, actor, reason)
             await _write_made(session, keystore, now, actor, made, picture, row)
             return made
-
-
-async def file_seal(database: Database, clock: Clock, actor: Actor, code: str) -> Seal:
-    """File the seal under its code."""
-    async with refusals_audited(database, clock, "seal.file", f"seal-code:{code}", actor), database.begin() as session:
-        return await change_status(session, clock.now(), await lock_seal(session, code), Move.FILE, actor)
-
-
-async def activate_seal(database: Database, clock: Clock, actor: Actor, code: str) -> Seal:
-    """From now on it may be used. Raises :class:`SealExists` where a seal of this kind is in use."""
-    async with refusals_audited(database, clock, "seal.activate", f"seal-code:{code}", actor):
-        try:
-            async with database.begin() as session:
-                seal = await lock_seal(session, code)
-                if await find_seal(session, organisation=seal.organisation, kind=seal.kind) is not None:
-                    raise SealExists(f"{seal.organisation} {seal.kind}")
-                return await change_status(session, clock.now(), seal, Move.ACTIVATE, actor)
-        except IntegrityError as error:  # another activation won the race for the unique index
-            raise SealExists(code) from error
 
 
 def _check_order(order: SealOrder, now: dt.datetime) -> None:

@@ -25,8 +25,10 @@ class SealRow(Base):
             "organisation",
             "kind",
             unique=True,
-            postgresql_where=text("status IN ('active', 'suspended') AND kind <> 'personal_name'"),
+            postgresql_where=text("status IN ('active', 'suspended') AND kind IN ('statutory', 'approval', 'certificate')"),
         ),
+        Index("uq_seals_named", "organisation", "kind", "name", unique=True, postgresql_where=text("status IN ('active', 'suspended')")),
+        Index("ix_seals_valid_to", "valid_to", postgresql_where=text("status IN ('active', 'suspended', 'made', 'filed')")),
         Index("ix_seals_organisation", "organisation", "kind"),
     )
 
@@ -48,6 +50,10 @@ class SealRow(Base):
     document_signer: Mapped[str | None]
     seal_signer: Mapped[str | None]
     maker: Mapped[str | None]
+    second_reviewer: Mapped[str | None]
+    succession: Mapped[str | None]
+    predecessor: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("seals.id"), index=True)
+    successor: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("seals.id"))
     authority_version: Mapped[int] = mapped_column(server_default=text("0"))
     """Counts what narrowed its use beside grants; a permit given before such a change is worth nothing."""
     look: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))

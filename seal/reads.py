@@ -3,14 +3,19 @@
 import datetime as dt
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, select
 
 from keys.base.db import AsyncSession
 from keys.base.errors import NotFound
+from seal.divisions import covers
 from seal.kinds import SealKind
-from seal.lifecycle import Status
+from seal.lifecycle import IN_USE, MOVES, WAITING, Move, Status, Succession
 from seal.models import MadeSealRow, SealRow, StatusChangeRow, UseRow
+
+ONE_EACH = frozenset({SealKind.STATUTORY, SealKind.APPROVAL, SealKind.CERTIFICATE})
+"""Kinds of which an organisation has one in use; of others several, told apart by their names."""
 
 
 class SealNotFound(NotFound):
@@ -33,6 +38,10 @@ class Seal:
     status_since: dt.datetime
     valid_from: dt.datetime
     valid_to: dt.datetime
+    applicant: str = ""
+    succession: Succession | None = None
+    predecessor: uuid.UUID | None = None
+    successor: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +56,17 @@ class SealPictures:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
+    """One move. ``documents``: ``{"kind", "sha256", "name"}`` each; ``recorded_at``: when it was written, ``at``: from when it counts."""
+
     move: str
     old: str | None
     new: str
     at: dt.datetime
     actor_id: str
     reason: str
+    reason_code: str = ""
+    documents: tuple[dict[str, Any], ...] = ()
+    recorded_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,10 @@ def seal_view(row: SealRow) -> Seal:
         status_since=row.status_since,
         valid_from=row.valid_from,
         valid_to=row.valid_to,
+        applicant=row.applicant,
+        succession=Succession(row.succession) if row.succession else None,
+        predecessor=row.predecessor,
+        successor=row.successor,
     )
 
 
@@ -94,9 +112,18 @@ async def get_application(session: AsyncSession, seal_id: uuid.UUID) -> Seal:
 
 
 async def find_seal(session: AsyncSession, *, organisation: str, kind: str) -> Seal | None:
-    """The organisation's seal of this kind that is in use or suspended: at most one. A kind nobody knows finds none."""
-    in_use = SealRow.status.in_((Status.ACTIVE, Status.SUSPENDED))
-    row = await session.scalar(select(SealRow).where(SealRow.organisation == organisation, SealRow.kind == kind, in_use))
+    """The organisation's one seal of this kind that is in use or suspended; None where there is none, or several."""
+    query = select(SealRow).where(SealRow.organisation == organisation, SealRow.kind == kind, SealRow.status.in_(IN_USE)).limit(2)
+    rows = list(await session.scalars(query))
+    return seal_view(rows[0]) if len(rows) == 1 else None
+
+
+async def rival_of(session: AsyncSession, seal: Seal) -> Seal | None:
+    """A seal in use beside which this one may not be: of the same kind where an organisation has but one, else of the same name."""
+    same = [SealRow.organisation == seal.organisation, SealRow.kind == seal.kind, SealRow.status.in_(IN_USE), SealRow.id != seal.id]
+    if seal.kind not in ONE_EACH:
+        same.append(SealRow.name == seal.name)
+    row = await session.scalar(select(SealRow).where(*same).limit(1))
     return None if row is None else seal_view(row)
 
 
@@ -109,13 +136,16 @@ async def list_seals(session: AsyncSession, *, organisation: str | None = None, 
 
 
 async def list_applications(session: AsyncSession, *, division: str) -> list[Seal]:
-    """What waits for a review in this division, oldest first."""
-    query = select(SealRow).where(SealRow.status == Status.APPLIED, SealRow.division == division).order_by(SealRow.id)
-    return [seal_view(row) for row in await session.scalars(query)]
+    """What waits for a review in this division and those below it, oldest first."""
+    query = select(SealRow).where(SealRow.status.in_(WAITING)).order_by(SealRow.id)
+    return [seal for row in await session.scalars(query) if covers(division, (seal := seal_view(row)).division)]
 
 
 async def status_at(session: AsyncSession, code: str, instant: dt.datetime) -> Status | None:
-    """The status of the seal at any past instant; None before its application. Raises :class:`SealNotFound`."""
+    """The status of the seal at any past instant; None before its application. Raises :class:`SealNotFound`.
+
+    A period that was over counts, whether or not that was noted by then.
+    """
     seal = await get_seal(session, code)
     query = (
         select(StatusChangeRow.new)
@@ -124,14 +154,26 @@ async def status_at(session: AsyncSession, code: str, instant: dt.datetime) -> S
         .limit(1)
     )
     found = await session.scalar(query)
-    return None if found is None else Status(found)
+    return None if found is None else standing(Status(found), seal.valid_to, instant)
+
+
+def standing(status: Status, valid_to: dt.datetime, instant: dt.datetime) -> Status:
+    """The status in which the end of the period counts from its very instant. Pure."""
+    return Status.EXPIRED if status in MOVES[Move.EXPIRE].sources and instant > valid_to else status
 
 
 async def history(session: AsyncSession, code: str) -> list[StatusChange]:
-    """Every move of the seal, first to last."""
-    seal = await get_seal(session, code)
-    rows = await session.scalars(select(StatusChangeRow).where(StatusChangeRow.seal_id == seal.id).order_by(StatusChangeRow.id))
-    return [StatusChange(row.move, row.old, row.new, row.at, row.actor_id, row.reason) for row in rows]
+    """Every move of the seal, first to last. Raises :class:`SealNotFound`."""
+    return await history_of(session, (await get_seal(session, code)).id)
+
+
+async def history_of(session: AsyncSession, seal_id: uuid.UUID) -> list[StatusChange]:
+    """Every move of the seal of this identifier, made or not, first to last."""
+    rows = await session.scalars(select(StatusChangeRow).where(StatusChangeRow.seal_id == seal_id).order_by(StatusChangeRow.id))
+    return [
+        StatusChange(row.move, row.old, row.new, row.at, row.actor_id, row.reason, row.reason_code, tuple(row.documents), row.recorded_at)
+        for row in rows
+    ]
 
 
 async def uses_of(session: AsyncSession, code: str, *, limit: int = 100) -> list[SealUse]:

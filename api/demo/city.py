@@ -46,6 +46,7 @@ ACCOUNTS = (
     DemoAccount(Role.SYSTEM_ADMIN, "sysadmin", "吴晓明", "990100198605181109", SERVICE_BUREAU),
     DemoAccount(Role.SECURITY_ADMIN, "secadmin", "韩海燕", "99010019830811118X", SERVICE_BUREAU),
     DemoAccount(Role.AUDITOR, "auditor", "褚雨桐", "990100199202251226", SERVICE_BUREAU),
+    DemoAccount(Role.SECURITY_ADMIN, "reviewer", "杨建国", "990100197112121234", SERVICE_BUREAU),
 )
 
 

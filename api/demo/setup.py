@@ -100,7 +100,7 @@ async def tell_story_once(house: House, console: Console) -> None:
     if demo_file(house).exists():
         return
     known = Secrets()
-    accounts = {one.role: await _account(house, one, known) for one in city.ACCOUNTS}
+    accounts = {one.username: await _account(house, one, known) for one in city.ACCOUNTS}
     for client in city.CLIENTS:
         await _client(house, client, known)
     await _seals_and_grants(house, accounts)
@@ -182,21 +182,21 @@ def _person(account: Account, organisation: str | None = None) -> Actor:
     )
 
 
-async def _seals_and_grants(house: House, accounts: dict[Role, Account]) -> None:
-    """Each bureau's approval seal: ordered by its keeper, reviewed and made by the security administrator, then granted."""
-    reviewer = _person(accounts[Role.SECURITY_ADMIN])
+async def _seals_and_grants(house: House, accounts: dict[str, Account]) -> None:
+    """Each bureau's approval seal: ordered by its keeper, reviewed by two others, of whom the second makes it, then granted."""
+    reviewers = (_person(accounts["reviewer"]), _person(accounts["secadmin"]))
     names = {uscc: name for uscc, name, _ in city.organisations()}
     for one in city.SEALS:
         async with house.database.session() as session:
             seal = await find_seal(session, organisation=one.organisation, kind=SealKind.APPROVAL)
         if seal is None:
-            keeper = _person(accounts[Role.SEAL_KEEPER], one.organisation)
+            keeper = _person(accounts["keeper"], one.organisation)
             seal = await make_seal(
-                house.database, house.keystore, house.guard, keeper, _order(house.clock.now(), one, names), reviewer=reviewer
+                house.database, house.keystore, house.guard, keeper, _order(house.clock.now(), one, names), reviewers=reviewers
             )
         await _grant(house, seal, one, GranteeKind.CLIENT, "approvals", unattended=True)
         if one.organisation == city.MARKET_BUREAU:
-            await _grant(house, seal, one, GranteeKind.PERSON, str(accounts[Role.APPROVER].id), unattended=False)
+            await _grant(house, seal, one, GranteeKind.PERSON, str(accounts["approver"].id), unattended=False)
 
 
 def _order(now: dt.datetime, one: city.DemoSeal, names: dict[str, str]) -> SealOrder:

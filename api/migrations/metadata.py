@@ -10,6 +10,9 @@ import keys.models
 import keys.pki.status_models
 import keys.time.models
 import keys.trust.models
+import seal.authority_models
+import seal.impression_models
+import seal.life_models
 import seal.models
 
 ALL = (keys.models.Base.metadata, identity.models.Base.metadata, seal.models.Base.metadata, certs.models.Base.metadata)
@@ -21,5 +24,8 @@ MORE_TABLES = (
     keys.trust.models,
     keys.installation_models,
     identity.oidc_models,
+    seal.life_models,
+    seal.authority_models,
+    seal.impression_models,
 )
 """Modules that add tables to a base of their package."""

@@ -126,7 +126,7 @@ async def demonstration_seal(database: Database, keystore: KeyStore, clock: Test
     await establish(database, keystore, clock, "http://127.0.0.1:8000")
     now = clock.now()
     order = SealOrder("示范市住建局行政审批专用章", "approval", HOUSING, "示范市住建局", "990100", None, now, now + dt.timedelta(days=365))
-    seal = await make_seal(database, keystore, clock, KEEPER, order, reviewer=ADMIN)
+    seal = await make_seal(database, keystore, clock, KEEPER, order, reviewers=(replace(ADMIN, id="reviewer"), ADMIN))
     async with database.begin() as session:
         return await load_material(session, keystore, now, seal.code)
 

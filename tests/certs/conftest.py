@@ -5,7 +5,7 @@ import csv
 import datetime as dt
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ async def build_city(database: Database, keystore: KeyStore, clock: Clock, perso
         issuer = one["issuer"]
         keeper = Actor(ActorKind.PERSON, "keeper", "Keeper", issuer, "990100", frozenset({Role.SEAL_KEEPER}), assurance=2, authenticator=2)
         order = SealOrder(f"{names[issuer]}行政审批专用章", "approval", issuer, names[issuer], "990100", None, now, now + 3 * YEAR)
-        made = await make_seal(database, keystore, clock, keeper, order, reviewer=ADMIN)
+        made = await make_seal(database, keystore, clock, keeper, order, reviewers=(replace(ADMIN, id="reviewer"), ADMIN))
         seals[issuer] = made.code
         async with database.begin() as session:
             for client in (APPROVALS_CLIENT, ATTENDED_CLIENT):

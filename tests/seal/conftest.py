@@ -49,6 +49,10 @@ class City:
         return self.person("admin", Role.SECURITY_ADMIN, organisation="11990100MB0000019L")
 
     @property
+    def reviewer(self) -> Actor:
+        return replace(self.admin, id="reviewer")
+
+    @property
     def approver(self) -> Actor:
         return self.person("approver", Role.APPROVER)
 
@@ -63,7 +67,8 @@ class City:
         return replace(usual, **changes)
 
     async def make(self, **changes: Any) -> Seal:
-        return await make_seal(self.database, self.keystore, self.clock, self.keeper, self.order(**changes), reviewer=self.admin)
+        reviewers = (self.reviewer, self.admin)
+        return await make_seal(self.database, self.keystore, self.clock, self.keeper, self.order(**changes), reviewers=reviewers)
 
     async def grant(self, seal: Seal, actor: Actor, **changes: Any) -> uuid.UUID:
         now = self.clock.now()

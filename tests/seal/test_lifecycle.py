@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seal.lifecycle import MOVES, Move, MoveNotAllowed, Status, markdown, target
+from seal.lifecycle import ENDED, MOVES, Move, MoveNotAllowed, Status, markdown, target
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "seal-lifecycle.md"
 
@@ -28,8 +28,8 @@ def test_a_move_leads_on_exactly_where_the_table_says(status, move):
 def test_every_status_is_reached_and_two_are_final():
     assert {rule.target for rule in MOVES.values()} == set(Status)
     left = {source for rule in MOVES.values() for source in rule.sources}
-    assert set(Status) - left == {Status.REJECTED, Status.CANCELLED}
+    assert set(Status) - left == {Status.REJECTED, Status.CLOSED}
 
 
-def test_nothing_leads_back_to_use_from_lost_or_cancelled():
-    assert not any({Status.LOST, Status.CANCELLED} & rule.sources for rule in MOVES.values() if rule.target is Status.ACTIVE)
+def test_nothing_leads_back_to_use_from_what_has_ended():
+    assert not any(ENDED & rule.sources for rule in MOVES.values() if rule.target is Status.ACTIVE)
