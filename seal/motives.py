@@ -81,7 +81,7 @@ def _for(*moves: Move) -> frozenset[Move]:
     return frozenset(moves)
 
 
-_WITHDRAWN = (*_WITHDRAWN)
+_WITHDRAWN = (InvalidType.WITHDRAWN, RevocationReason.PRIVILEGE_WITHDRAWN)
 _ENDED = (InvalidType.REVOKED, RevocationReason.CESSATION_OF_OPERATION)
 _LOST = (InvalidType.LOST, RevocationReason.KEY_COMPROMISE)
 
