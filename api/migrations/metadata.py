@@ -11,6 +11,7 @@ import keys.pki.status_models
 import keys.time.models
 import keys.trust.models
 import seal.authority_models
+import seal.document_models
 import seal.impression_models
 import seal.life_models
 import seal.models
@@ -26,6 +27,7 @@ MORE_TABLES = (
     identity.oidc_models,
     seal.life_models,
     seal.authority_models,
+    seal.document_models,
     seal.impression_models,
 )
 """Modules that add tables to a base of their package."""
