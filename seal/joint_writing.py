@@ -47,7 +47,9 @@ class Ink:
         return cls(zlib.compress(content, 9), size)
 
     def body(self) -> bytes:
-        head = b"/Type/XObject/Subtype/Form/BBox[0 0 %.3f %.3f]/Resources<<>>/Filter/FlateDecode" % self.size.points
+        # A group, so that overlapping strokes stay one red when the whole is laid over the page as ink is (joint_fields.inked_form).
+        group = b"/Group<</S/Transparency/CS/DeviceRGB/I true>>"
+        head = b"/Type/XObject/Subtype/Form/BBox[0 0 %.3f %.3f]%b/Resources<<>>/Filter/FlateDecode" % (*self.size.points, group)
         return stream(self.deflated, head)
 
 
