@@ -27,6 +27,7 @@ from seal.pdf_syntax import Entries, NotPlain, dictionary, members, spelled
 from seal.revision import Hollow, announced, finished
 from seal.signature_dictionary import Place, blank_timestamp, recognise, recognise_timestamp
 
+LTA = "PAdES-B-LTA"
 TOKEN_ROOM = 8192
 """Octets; ours need 2,000. A token that is larger is asked for again with room for it."""
 
@@ -93,7 +94,7 @@ class Found:
     def level(self) -> str:
         """By what is there, not by what it is worth."""
         if self.timestamps:
-            return "PAdES-B-LTA"
+            return LTA
         return "PAdES-B-T" if self.tokens else "PAdES-B-B"
 
 
@@ -123,9 +124,15 @@ def with_signature_timestamp(pdf: bytes, token: bytes) -> bytes:
 def append_timestamp(pdf: bytes, store: Store, room: int = TOKEN_ROOM) -> Hollow:
     """The file with one more revision: what its DSS lacked of ``store``, and a document time stamp whose token is due.
 
-    The stamp is asked for :meth:`Hollow.sha256` and goes in by :func:`stamped`. Raises :class:`NotUpgradable`.
+    The stamp is asked for :meth:`Hollow.digest` and goes in by :func:`stamped`. Raises :class:`NotUpgradable`.
     """
     return _reading(pdf, lambda reading: _append(pdf, reading, store, room))
+
+
+def prepare(pdf: bytes, store: Store, room: int = TOKEN_ROOM, algorithm: str = "sha256") -> tuple[Hollow, bytes]:
+    """As :func:`append_timestamp`, with the digest that the token must be over. Raises :class:`NotUpgradable`."""
+    hollow = append_timestamp(pdf, store, room)
+    return hollow, hollow.digest(algorithm)
 
 
 def stamped(hollow: Hollow, token: bytes) -> bytes:

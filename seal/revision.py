@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
+
+from cryptography.hazmat.primitives import hashes
 
 from keys.base.errors import FujieError
 from seal.increment import Increment, references, stream, text
@@ -21,6 +22,7 @@ from seal.signature_dictionary import Blank, blank, byte_range
 
 POINTS_PER_MM = 72 / 25.4
 FIELD = "Seal"
+_HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512(), "sm3": hashes.SM3()}
 
 
 class NotStampable(FujieError):
@@ -81,12 +83,12 @@ class Hollow:
         view = memoryview(self.octets)
         return view[: self.start], view[self.end :]
 
-    def sha256(self) -> bytes:
-        """Of the octets around the hole."""
-        before, behind = self.covered()
-        digest = sha256(before)
-        digest.update(behind)
-        return digest.digest()
+    def digest(self, algorithm: str = "sha256") -> bytes:
+        """Of the octets around the hole, with ``sha256``, ``sha384``, ``sha512`` or ``sm3``."""
+        digest = hashes.Hash(_HASHES[algorithm])
+        for part in self.covered():
+            digest.update(part)
+        return digest.finalize()
 
     def filled(self, der: bytes) -> bytes:
         """The finished file; the rest of the hole stays zero, as PDF readers expect."""

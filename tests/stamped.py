@@ -264,7 +264,7 @@ class World:
         lists = tuple(self.crl(name, this=at) for name in names)
         store = store or levels.Store(validation.certificates, (*lists, *validation.crls))
         hollow = levels.append_timestamp(pdf, store)
-        return levels.stamped(hollow, self.token(hollow.sha256(), at, stamper))
+        return levels.stamped(hollow, self.token(hollow.digest(), at, stamper))
 
     @property
     def trust(self) -> Trust:

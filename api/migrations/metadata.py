@@ -15,6 +15,7 @@ import seal.document_models
 import seal.impression_models
 import seal.life_models
 import seal.models
+import seal.upgrade_models
 
 ALL = (keys.models.Base.metadata, identity.models.Base.metadata, seal.models.Base.metadata, certs.models.Base.metadata)
 MORE_TABLES = (
@@ -29,5 +30,6 @@ MORE_TABLES = (
     seal.authority_models,
     seal.document_models,
     seal.impression_models,
+    seal.upgrade_models,
 )
 """Modules that add tables to a base of their package."""
