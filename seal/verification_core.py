@@ -6,13 +6,13 @@ are separate modules because loading pyHanko's validation costs several times wh
 
 import datetime as dt
 import io
-import zipfile
 
 from PIL import Image
 from pyhanko.pdf_utils.reader import PdfFileReader
 from zxingcpp import BarcodeFormat, BarcodeFormats, read_barcodes
 
 from keys.base import der
+from seal.plain_pdf import NotPlain
 from seal.signature_dictionary import recognise
 from seal.trust import Trust
 from seal.verdict import (
@@ -25,15 +25,16 @@ from seal.verdict import (
     unreadable,
     unsigned,
 )
+from seal.verification_ofd import judge_ofd
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, evidence_from, open_pdf, signature_fields
 from seal.verification_profile import claims_profile, judge_profile, out_of_form
+from seal.verification_reading import read_general, read_plain
 from seal.verification_stamp import StampJudgement, judge_seal, judge_stamp
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 _PDF_WITHIN = 1024  # where readers look for the header
 _END_WITHIN = 2048  # and the end of the file
 _MAX_SEAL = 16 * 1024 * 1024
-_OFD_ROOT = "OFD.xml"
 
 
 def judge(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
@@ -41,7 +42,7 @@ def judge(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
     if b"%PDF-" in data[:_PDF_WITHIN]:
         return _judge_pdf(data, trust, at)
     if data.startswith(b"PK\x03\x04"):
-        return _judge_package(data)
+        return judge_ofd(data, trust, at)
     if data.startswith(_PICTURES):
         return _judge_picture(data)
     if data.startswith(b"\x30"):
@@ -52,6 +53,22 @@ def judge(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
 def _judge_pdf(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
     if b"startxref" not in data[-_END_WITHIN:]:
         return unreadable(Kind.PDF, "not a complete PDF: its end is missing")
+    return _judge_plain(data, trust, at) or _judge_any(data, trust, at)
+
+
+def _judge_plain(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
+    """Our own profile, read by the plain reader; None for whatever else it may be."""
+    try:
+        pdf = read_plain(data)
+    except NotPlain:
+        return None
+    if len(pdf.fields) != 1 or pdf.fields[0].offset is None:
+        return None
+    written = recognise(data, pdf.fields[0].offset)
+    return judge_profile(data, pdf, pdf.fields[0], written, trust, at) if written else None
+
+
+def _judge_any(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
     try:
         reader = open_pdf(data)
         fields = signature_fields(reader)
@@ -66,21 +83,11 @@ def _judge_signed(data: bytes, reader: PdfFileReader, fields: list[SignatureFiel
     spelled = [(field, recognise(data, offset)) for field in fields if (offset := field.offset(reader)) is not None]
     ours = [(field, written) for field, written in spelled if written is not None]
     if len(ours) == 1 and len(fields) == 1:
-        return judge_profile(data, reader, *ours[0], trust, at)
+        pdf = read_general(reader)
+        return judge_profile(data, pdf, pdf.fields[0], ours[0][1], trust, at)
     if ours or any(claims_profile(field) for field in fields):
         return out_of_form(fields[-1].name, "more than one signature" if ours else "the signature dictionary is spelled otherwise")
     return None
-
-
-def _judge_package(data: bytes) -> Verdict:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as package:
-            names = package.namelist()
-    except (zipfile.BadZipFile, *UNREADABLE):
-        return unreadable(Kind.OFD, "a broken package")
-    if _OFD_ROOT not in names:
-        return unreadable(Kind.OFD, "a package that is not an OFD")
-    return unreadable(Kind.OFD, "an OFD; this version does not judge OFD signatures")
 
 
 def _judge_picture(data: bytes) -> Verdict:
