@@ -103,13 +103,16 @@ def read_ofd(data: bytes) -> Ofd:
     if ROOT not in package.parts:
         raise OfdUnreadable("a package that is not an OFD")
     try:
-        return _read(package)
+        root = parse_xml(package.read(ROOT, MAX_OCTETS), "OFD")
+    except (XmlRefused, PackageRefused) as error:
+        raise OfdUnreadable(f"OFD.xml: {error}") from error
+    try:
+        return _read(package, root)
     except (XmlRefused, PackageRefused) as error:
         raise OfdRefused(str(error)) from error
 
 
-def _read(package: Package) -> Ofd:
-    root = parse_xml(package.read(ROOT, MAX_OCTETS), "OFD")
+def _read(package: Package, root: Element) -> Ofd:
     bodies = root.all("DocBody")
     if not bodies:
         raise XmlRefused("no document")

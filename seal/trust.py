@@ -12,6 +12,7 @@ from typing import Any
 
 from keys.base.errors import InvalidInput
 from keys.trust.entries import TrustedAuthority
+from seal.foreign_rules import AuthorityRules
 
 _BLOCK = re.compile(rb"-----BEGIN (CERTIFICATE|X509 CRL)-----\s*([A-Za-z0-9+/=\s]*?)-----END \1-----")
 
@@ -30,6 +31,7 @@ class Trust:
 
     Self-issued certificates are the anchors, for every use; any other certificate only helps to build a chain up to one of
     them. Each of ``authorities`` is an anchor too, root or not, for its uses, within its scope and its time.
+    ``rules`` say what may differ in the seals of some of them (:mod:`seal.foreign_rules`).
     Without an anchor no chain can be found and every signature stays INDETERMINATE.
     """
 
@@ -37,6 +39,7 @@ class Trust:
     crls: tuple[bytes, ...] = ()
     authorities: tuple[TrustedAuthority, ...] = ()
     responses: tuple[bytes, ...] = ()
+    rules: tuple[AuthorityRules, ...] = ()
 
     @classmethod
     def from_pem(cls, *bundles: bytes) -> "Trust":
@@ -56,6 +59,7 @@ class Trust:
             "crls": [one.hex() for one in self.crls],
             "authorities": [one.to_json() for one in self.authorities],
             "responses": [one.hex() for one in self.responses],
+            "rules": [one.to_json() for one in self.rules],
         }
 
     @classmethod
@@ -66,6 +70,7 @@ class Trust:
             tuple(bytes.fromhex(one) for one in value["crls"]),
             tuple(TrustedAuthority.from_json(one) for one in value["authorities"]),
             tuple(bytes.fromhex(one) for one in value["responses"]),
+            tuple(AuthorityRules.from_json(one) for one in value.get("rules", ())),
         )
 
 

@@ -1,4 +1,5 @@
-"""Judging PDFs signed in another profile: PAdES and adbe.pkcs7 signatures and document time stamps, through pyHanko.
+"""Judging PDFs signed in another profile: PAdES and adbe.pkcs7 signatures and document time stamps, through pyHanko. Domestic ones,
+which pyHanko does not know, go to :mod:`seal.verification_gm`.
 
 pyHanko reads the file, compares revisions and finds the signer; its answer is taken under the rules of LIBRARIES.md ("Verifying
 PDFs"): the last signature or time stamp covers the entire file, ``/Contents`` is one DER value in one spelling. Chains, revocation and
@@ -8,9 +9,11 @@ the signatures themselves are judged by ours (:mod:`seal.verification_chain`). N
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
+from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESIndeterminate
+from pyhanko.sign.fields import SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
@@ -22,10 +25,21 @@ from seal.extraction import first_value
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, open_question, passed, summed_up, unsigned
 from seal.verification_chain import SIGNER, TIME_STAMPER, Chain, Evidence
+from seal.verification_gm import domestic, judge_domestic, revision_of
 from seal.verification_path import MAX_CANDIDATES
-from seal.verification_pdf import UNREADABLE, SignatureField, attached_metadata, entry, open_pdf, signature_fields
+from seal.verification_pdf import (
+    UNREADABLE,
+    SignatureField,
+    attached_metadata,
+    entry,
+    evidence_from,
+    open_pdf,
+    security_store,
+    signature_fields,
+)
 
 Status = PdfSignatureStatus | DocumentTimestampStatus
+_SUB_FILTERS = frozenset(one.value for one in SigSeedSubFilter)
 _INDETERMINATE = {one.name for one in AdESIndeterminate}
 _UPPER, _LOWER = frozenset(b"0123456789ABCDEF"), frozenset(b"0123456789abcdef")
 
@@ -33,14 +47,29 @@ _UPPER, _LOWER = frozenset(b"0123456789ABCDEF"), frozenset(b"0123456789abcdef")
 def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
     """The verdict on every signature of the file. May raise; :func:`seal.verification.verify` does not."""
     reader = open_pdf(data)
-    signatures = list(reader.embedded_signatures)
-    last = max(signatures, key=lambda signature: signature.signed_revision, default=None)
-    evidence = Evidence.of(reader, trust, at)
-    verdicts = [_judge(data, signature, signature is last, evidence) for signature in signatures]
-    # pyHanko passes over kinds it does not know, such as /GM.sm2seal: nobody may take them for absent.
+    fields = signature_fields(reader)
+    if len({field.name for field in fields}) != len(fields):
+        return summed_up(Kind.PDF, (judged(fields[0].name, (failed("FORMAT", "two signature fields of one name"),)),))
+    kinds = {field.name: kind for field in fields if (kind := domestic(field))}
+    signatures = list(_known_to_pyhanko(reader, kinds))
+    # pyHanko passes over kinds it does not know: nobody may take them for absent.
     known = {signature.field_name for signature in signatures}
-    verdicts += [_unjudged(field) for field in signature_fields(reader) if field.name not in known]
+    newest = max((revision_of(reader, field) for field in fields), default=0)
+    evidence = Evidence.of(reader, trust, at)
+    verdicts = [_judge(data, signature, signature.signed_revision >= newest, evidence) for signature in signatures]
+    own = evidence_from(trust, security_store(reader), at)
+    for field in fields:
+        if kind := kinds.get(field.name):
+            verdicts.append(judge_domestic(data, reader, field, kind, own, revision_of(reader, field) >= newest))
+        elif field.name not in known:
+            verdicts.append(_unjudged(field))
     return summed_up(Kind.PDF, verdicts, attached_metadata(reader)) if verdicts else unsigned(Kind.PDF)
+
+
+def _known_to_pyhanko(reader: PdfFileReader, domestic_fields: Container[str]) -> Iterator[EmbeddedPdfSignature]:
+    for name, value, field in enumerate_sig_fields(reader, filled_status=True):
+        if name not in domestic_fields and entry(value.get_object(), "/SubFilter") in _SUB_FILTERS:
+            yield EmbeddedPdfSignature(reader, field, name)
 
 
 def _unjudged(field: SignatureField) -> SignatureVerdict:

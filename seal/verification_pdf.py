@@ -30,10 +30,11 @@ _MAX_METADATA = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class SignatureField:
-    """A signature field that is filled in: its name, and its signature dictionary or the reference to it."""
+    """A signature field that is filled in: its name, its signature dictionary or the reference to it, and the field itself."""
 
     name: str
     value: generic.PdfObject
+    form: Any = None
 
     @property
     def reference(self) -> generic.Reference | None:
@@ -96,7 +97,7 @@ def _leaves(fields: Any, prefix: str, inherited: str | None, depth: int) -> Iter
         name = ".".join(part for part in (prefix, str(entry(field, "/T", ""))) if part)
         kind = entry(field, "/FT", inherited)
         if kind == "/Sig" and "/V" in field:
-            yield SignatureField(name, field.raw_get("/V"))
+            yield SignatureField(name, field.raw_get("/V"), field)
         elif "/Kids" in field:
             yield from _leaves(field["/Kids"], name, kind, depth + 1)
 
@@ -145,6 +146,7 @@ def evidence_from(trust: Trust, store: SecurityStore, at: Any, embedded: tuple[b
         covered=covered,
         recognised=recognised_from(trust.authorities),
         responses=tuple(one for one in map(read_ocsp, trust.responses) if one),
+        rules=trust.rules,
     )
 
 

@@ -41,6 +41,7 @@ class StampJudgement:
     seal: SealReport | None = None
     signer: str | None = None
     time: dt.datetime | None = None
+    seal_encoded: bytes | None = None
 
 
 def judge_stamp(encoded: bytes, evidence: Evidence, covered: Covered | None) -> StampJudgement:
@@ -54,7 +55,7 @@ def judge_stamp(encoded: bytes, evidence: Evidence, covered: Covered | None) -> 
         return StampJudgement((failed("STAMP_FORMAT", "its certificate or its time cannot be read"),))
     rules = evidence.rules_for(signer, Use.SEAL_SIGNER, stamp.time)
     checks = (*form_checks("STAMP_FORMAT", stamp, rules), *_stamp_checks(stamp, signer, stamp.time, evidence, covered, rules))
-    return StampJudgement(checks, report_of(stamp.seal, stamp.time), signer.name, stamp.time)
+    return StampJudgement(checks, report_of(stamp.seal, stamp.time), signer.name, stamp.time, stamp.seal.encoded)
 
 
 def judge_seal(encoded: bytes, evidence: Evidence) -> StampJudgement:

@@ -71,10 +71,10 @@ def test_what_is_nothing_is_unreadable(world: World, data: bytes) -> None:
     assert (indication, sub_indication) == (Indication.UNREADABLE, "FORMAT_FAILURE"), kind
 
 
-def test_ofd_is_named_and_not_judged(world: World) -> None:
+def test_what_is_no_ofd_is_unreadable(world: World) -> None:
     verdict = verify(package("OFD.xml", "Doc_0/Document.xml"), world.trust, NOW)
     assert (verdict.kind, verdict.indication) == (Kind.OFD, Indication.UNREADABLE)
-    assert "does not judge OFD" in verdict.checks[0].detail
+    assert "root is not OFD" in verdict.checks[0].detail
     assert answer(package("other.xml"), world.trust)[1] is Indication.UNREADABLE
     assert answer(b"PK\x03\x04broken", world.trust)[1] is Indication.UNREADABLE
 
