@@ -1,38 +1,25 @@
-"""The list of trusted authorities as a document: JSON, signed as a JWS (RFC 7515 §7.2.2, flattened JSON serialisation).
+"""The list of trusted authorities as a document: JSON, signed as :mod:`keys.trust.signed` says.
 
-``docs/trust-list.md`` describes the format for others and holds its JSON Schema. The signer's certificate and its chain stand
-in the protected header (``x5c``); the certificate is one for signing trust lists (extended key usage 0.4.0.2231.3.0). The algorithm
-is ES256, or ``SM2`` in the 国密 profile: SM2 with SM3, signer id 1234567812345678, r ‖ s; JOSE has registered no name for it.
+``docs/trust-list.md`` describes the format for others and holds its JSON Schema.
 """
 
 import base64
-import binascii
 import datetime as dt
-import hashlib
 import itertools
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from keys.base import der, der_values
-from keys.custody.verifying import ECDSA_WITH_SHA256, SM2_WITH_SM3, algorithm_identifier, verify_signature
-from keys.trust.certificates import Certificate, fingerprint, issued_by, read_certificate
+from keys.trust.certificates import Certificate, fingerprint, read_certificate
 from keys.trust.entries import JSON, Scope, Since, TrustedAuthority, Use
-from keys.trust.errors import TrustBundleMalformed, TrustListMalformed, TrustListOutdated, TrustListSignatureBroken
+from keys.trust.errors import TrustBundleMalformed, TrustListMalformed, TrustListOutdated
 from keys.trust.lifecycle import Status
+from keys.trust.signed import MALFORMED, sign_document, verify_document
 
 FORMAT = "fujie-trust-list/1"
 TYPE = "fujie-trust-list+json"
-TRUST_LIST_SIGNING = "0.4.0.2231.3.0"
-MAX_LIST = 8 << 20
-_MAX_CHAIN = 6
-_COORDINATE = 32
-_ALGORITHMS = {"ES256": algorithm_identifier(ECDSA_WITH_SHA256), "SM2": algorithm_identifier(SM2_WITH_SM3)}
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 _SHOWN = frozenset({Status.ACTIVE, Status.SUSPENDED, Status.WITHDRAWN})
 
 
@@ -101,29 +88,17 @@ def list_document(trust_list: TrustList) -> JSON:
 
 def sign_list(trust_list: TrustList, alg: str, chain: Sequence[bytes], sign: Callable[[bytes], bytes]) -> bytes:
     """The JWS, JSON. ``chain``: the signer's certificate first, DER; ``sign`` answers a DER SEQUENCE{r, s} over the message."""
-    header = {"alg": alg, "typ": TYPE, "x5c": [_base64(one) for one in chain]}
-    protected = _base64url(orjson.dumps(header, option=orjson.OPT_SORT_KEYS))
-    payload = _base64url(orjson.dumps(list_document(trust_list), option=orjson.OPT_SORT_KEYS))
-    pair = der.members(der.read(sign(f"{protected}.{payload}".encode())))
-    signature = b"".join(der_values.integer(one).to_bytes(_COORDINATE) for one in pair)
-    return orjson.dumps({"payload": payload, "protected": protected, "signature": _base64url(signature)})
+    return sign_document(TYPE, list_document(trust_list), alg, chain, sign)
 
 
 def verify_list(data: bytes, roots: Sequence[bytes] = ()) -> SignedList:
     """The list, its signature and its signer's chain checked; whether it is current is :func:`require_current`'s to say.
 
-    1. it is a flattened JWS of ours, its header says exactly what it must               TRUST_LIST_MALFORMED
-    2. the chain of its header leads from a signer of trust lists to a self-issued root   TRUST_LIST_SIGNATURE_BROKEN
-    3. where ``roots`` (DER) are given, it ends in one of them
-    4. the signature over the octets as they stand holds
-    5. the payload is a list of format fujie-trust-list/1                                 TRUST_LIST_MALFORMED
+    1. what :func:`keys.trust.signed.verify_document` checks, and raises
+    2. the payload is a list of format fujie-trust-list/1                                 TRUST_LIST_MALFORMED
     """
-    header, payload, message, signature = _parts(data)
-    chain = _chain(header["x5c"])
-    _check_chain(chain, roots)
-    if not _holds(chain[0], header["alg"], message, signature):
-        raise TrustListSignatureBroken("the signature does not hold")
-    return SignedList(_read_list(payload), chain, hashlib.sha256(data).digest())
+    signed = verify_document(TYPE, data, roots)
+    return SignedList(_read_list(signed.payload), signed.chain, signed.digest)
 
 
 def require_current(signed: SignedList, now: dt.datetime) -> None:
@@ -131,52 +106,6 @@ def require_current(signed: SignedList, now: dt.datetime) -> None:
     trust_list = signed.list
     if not trust_list.issued_at <= now <= trust_list.next_update or not all(one.valid_at(now) for one in signed.chain):
         raise TrustListOutdated(f"good from {instant_text(trust_list.issued_at)} to {instant_text(trust_list.next_update)}")
-
-
-def _parts(data: bytes) -> tuple[Mapping[str, Any], bytes, bytes, bytes]:
-    if len(data) > MAX_LIST:
-        raise TrustListMalformed("larger than 8 MB")
-    try:
-        jws = orjson.loads(data)
-        if set(jws) != {"payload", "protected", "signature"}:
-            raise ValueError("not a flattened JWS")
-        header = orjson.loads(_octets(jws["protected"]))
-        if set(header) != {"alg", "typ", "x5c"} or header["typ"] != TYPE or header["alg"] not in _ALGORITHMS:
-            raise ValueError("another header than a trust list has")
-        message = f"{jws['protected']}.{jws['payload']}".encode()
-        return header, _octets(jws["payload"]), message, _octets(jws["signature"])
-    except _MALFORMED as error:
-        raise TrustListMalformed(f"no signed trust list: {type(error).__name__}") from error
-
-
-def _chain(texts: object) -> tuple[Certificate, ...]:
-    try:
-        if not isinstance(texts, list) or not 2 <= len(texts) <= _MAX_CHAIN:
-            raise ValueError("no chain")
-        return tuple(read_certificate(base64.b64decode(text, validate=True)) for text in texts)
-    except (ValueError, TypeError, binascii.Error, TrustBundleMalformed) as error:
-        raise TrustListMalformed("the chain of its signer cannot be read") from error
-
-
-def _check_chain(chain: Sequence[Certificate], roots: Sequence[bytes]) -> None:
-    signer, root = chain[0], chain[-1]
-    if TRUST_LIST_SIGNING not in (signer.extended_key_usage or ()) or not signer.may("digital_signature"):
-        raise TrustListSignatureBroken("its signer's certificate is not one for trust lists")
-    links = [*itertools.pairwise(chain), (root, root)]
-    if not all(issued_by(subject, issuer) for subject, issuer in links):
-        raise TrustListSignatureBroken("its signer's chain does not hold")
-    for below, issuer in enumerate(chain[1:]):
-        if issuer.path_length is not None and below > issuer.path_length:
-            raise TrustListSignatureBroken("its signer's chain is longer than an authority in it allows")
-    if roots and root.encoded not in roots:
-        raise TrustListSignatureBroken("its signer's chain leads to another root than the expected one")
-
-
-def _holds(signer: Certificate, alg: str, message: bytes, signature: bytes) -> bool:
-    if len(signature) != 2 * _COORDINATE:
-        return False
-    pair = (int.from_bytes(signature[:_COORDINATE]), int.from_bytes(signature[_COORDINATE:]))
-    return verify_signature(signer.public, _ALGORITHMS[alg], message, der.sequence(*map(der.integer, pair)))
 
 
 def _read_list(payload: bytes) -> TrustList:
@@ -196,7 +125,7 @@ def _read_list(payload: bytes) -> TrustList:
             previous=previous,
             authorities=tuple(_authority(one, next_update) for one in document["authorities"]),
         )
-    except (*_MALFORMED, TrustBundleMalformed) as error:
+    except (*MALFORMED, TrustBundleMalformed) as error:
         raise TrustListMalformed(f"its content is not of format {FORMAT}: {type(error).__name__}") from error
 
 
@@ -233,20 +162,6 @@ def _text(value: object) -> str:
 
 def _instant(text: str) -> dt.datetime:
     return dt.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=dt.UTC)
-
-
-def _octets(text: str) -> bytes:
-    """Unpadded base64url in its one spelling (RFC 7515 §2)."""
-    if _BASE64URL.fullmatch(text) is None:
-        raise ValueError("no base64url")
-    octets = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if _base64url(octets) != text:
-        raise ValueError("base64url in another spelling")
-    return octets
-
-
-def _base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
 def _base64(octets: bytes) -> str:

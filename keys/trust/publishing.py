@@ -59,9 +59,12 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class _Signer:
+class ListSigner:
+    """A key that signs lists for others, its certificate and the chain above, DER; ``alg``: its algorithm in JOSE."""
+
     key: StoredKey
     chain: tuple[bytes, ...]
+    alg: str
 
 
 async def current_list(
@@ -94,12 +97,11 @@ async def _publish(
     content: bytes,
     last: TrustListRow | None,
 ) -> Published:
-    signer = await _ensure_signer(session, keystore, now, algorithm)
+    signer = await ensure_list_signer(session, keystore, now, algorithm)
     version, previous = (last.version + 1, last.digest.hex()) if last else (1, None)
     issued_at = now.replace(microsecond=0)
     told = TrustList(base_url, version, issued_at, issued_at + LIST_VALIDITY, previous, authorities)
-    alg = SIGNING_AUTHORITIES[algorithm][1]
-    jws = sign_list(told, alg, signer.chain, lambda message: keystore.sign(signer.key, message, Purpose.TRUST))
+    jws = sign_list(told, signer.alg, signer.chain, lambda message: keystore.sign(signer.key, message, Purpose.TRUST))
     digest = hashlib.sha256(jws).digest()
     row = TrustListRow(version=version, issued_at=issued_at, next_update=told.next_update, content=content, digest=digest, jws=jws)
     session.add(row)
@@ -168,12 +170,12 @@ def _published(row: TrustListRow) -> Published:
     return Published(row.version, row.issued_at, row.next_update, row.digest, row.jws)
 
 
-async def _ensure_signer(session: AsyncSession, keystore: KeyStore, now: dt.datetime, algorithm: Algorithm) -> _Signer:
+async def ensure_list_signer(session: AsyncSession, keystore: KeyStore, now: dt.datetime, algorithm: Algorithm) -> ListSigner:
     """The key that signs lists, certified under the suite's authority; renewed while its certificate outlives the list."""
-    authority = SIGNING_AUTHORITIES[algorithm][0]
+    authority, alg = SIGNING_AUTHORITIES[algorithm]
     row = await session.get(TrustSignerRow, authority, populate_existing=True)
     if row is not None and row.not_after > now + LIST_VALIDITY:
-        return _Signer(await load_key(session, row.key_id), (row.certificate, *map(bytes.fromhex, row.chain)))
+        return ListSigner(await load_key(session, row.key_id), (row.certificate, *map(bytes.fromhex, row.chain)), alg)
     key = keystore.generate(algorithm, Purpose.TRUST)
     await store_key(session, key, now)
     subject = service_subject(await get_authority(session, authority), "符节信任列表 Fujie trust list")
@@ -188,4 +190,4 @@ async def _ensure_signer(session: AsyncSession, keystore: KeyStore, now: dt.date
     )
     await session.merge(made)
     await session.flush()
-    return _Signer(key, (issued.certificate, *issued.chain))
+    return ListSigner(key, (issued.certificate, *issued.chain), alg)
