@@ -18,6 +18,7 @@ from keys.pki.ocsp import OcspService
 from keys.rotation import tend
 from keys.time.queue import obtain
 from keys.trust.answers import refresh_all
+from seal.upgrades import keep_up
 
 log = structlog.get_logger("fujie.background")
 
@@ -29,6 +30,7 @@ REWRAP_SECONDS = 5.0
 FINISH_SECONDS = 60.0
 PRESIGN_SECONDS = 300.0
 OTHERS_SECONDS = 60.0
+ARCHIVE_SECONDS = 60.0
 
 
 async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]]) -> None:
@@ -55,6 +57,7 @@ async def _forget(house: House) -> None:
 async def background(house: House) -> AsyncIterator[None]:
     """Run the steps until leaving; then sequence what the last requests wrote."""
     evidence = Evidence(house)
+    upgrading = house.upgrading
     steps: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {
         **evidence.steps(),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
@@ -64,6 +67,7 @@ async def background(house: House) -> AsyncIterator[None]:
         "key-encryption key": (FINISH_SECONDS, lambda: finish(house.database, house.keystore, house.clock)),
         "rewrap": (REWRAP_SECONDS, Rewrapping(house.database, house.personal, house.clock, SEALED).step),
         "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
+        "sealed files": (ARCHIVE_SECONDS, lambda: keep_up(upgrading)),
         "others' lists": (OTHERS_SECONDS, lambda: refresh_all(house.database, house.clock)),
     }
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]

@@ -17,6 +17,7 @@ from keys.evidence.notes import MalformedNote, VerifierKey
 from keys.schedule import Schedule
 from keys.suites import Crypto
 from keys.time.sntp import TimeServer
+from seal.upgrade_policy import Renewal, read_sunsets
 
 _KEK_OCTETS = 32
 _HELD: dict[str, Path] = {}
@@ -52,6 +53,9 @@ class Settings(BaseSettings):
     tsa_policy: str = Field(default="", pattern=r"^$|^[0-2](\.(0|[1-9]\d{0,39})){1,20}$")
     tsa_accuracy_ms: int = Field(default=1000, ge=0, le=60_000)
     timestamp_max_age: int = Field(default=3600, ge=1)
+    archive: str = Field(default="off", pattern=r"^(off|all|[0-9A-Z]{4,40}(,[0-9A-Z]{4,40})*)$")
+    archive_margin_days: int = Field(default=180, ge=1, le=3660)
+    hash_sunsets: str = Field(default="", pattern=r"^$|^[a-z0-9]+=\d{4}-\d\d-\d\d(,[a-z0-9]+=\d{4}-\d\d-\d\d)*$")
 
     anchor_seconds: float = Field(default=600, ge=1, le=86_400)
     witness_seconds: float = Field(default=30, ge=0.1, le=86_400)
@@ -165,6 +169,18 @@ class Settings(BaseSettings):
         """Verifier key and address of each witness the settings name."""
         parts = [item.partition("@http") for item in self.witnesses.replace(",", " ").split()]
         return [(vkey, f"http{rest}") for vkey, _, rest in parts]
+
+    @field_validator("hash_sunsets")
+    @classmethod
+    def _sunsets(cls, value: str) -> str:
+        """Digests we know, and days there are."""
+        read_sunsets(value)
+        return value
+
+    @property
+    def renewal(self) -> Renewal:
+        """When sealed files are stamped again."""
+        return Renewal(read_sunsets(self.hash_sunsets), dt.timedelta(days=self.archive_margin_days))
 
     @property
     def anchor_period(self) -> dt.timedelta:

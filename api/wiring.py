@@ -14,6 +14,7 @@ from api.migrations import upgrade
 from api.settings import Settings
 from api.trusted_time import TrustedTime, trusted_time, watched
 from api.workers import ProcessWorkers
+from certs.archiving import read_choice
 from certs.catalogue import shipped_types
 from certs.issuance import Issuing
 from certs.reads import add_missing_types
@@ -30,11 +31,14 @@ from keys.evidence.log import establish_log
 from keys.evidence.notes import VerifierKey
 from keys.evidence.witness import establish_witness
 from keys.installation import keep_suite
+from keys.pki.ocsp import OcspService
 from keys.rotation import ensure_signing_keys
 from keys.schedule import Schedule
 from keys.suites import SUITES, Suite
 from keys.time.guard import ClockGuard
 from keys.time.source import TimestampSource
+from seal.levels_obtaining import Obtaining
+from seal.upgrades import Upgrading
 
 WORK = ("certs.rendering", "certs.pictures", "seal.stamping")
 """What the worker processes do: loaded when they start."""
@@ -66,6 +70,13 @@ class House:
     def timestamps(self) -> TimestampSource:
         """Our own authority, or the one of ``FUJIE_TSA_URL``."""
         return self.time.source
+
+    @property
+    def upgrading(self) -> Upgrading:
+        """Keeping sealed files provable, by the clock that tells no time it does not trust."""
+        ocsp = OcspService(self.database, self.keystore, self.guard)
+        obtaining = Obtaining(self.database, self.keystore, self.guard, self.workers, self.timestamps, ocsp)
+        return Upgrading(self.database, self.guard, self.blobs, obtaining, self.settings.renewal)
 
     @property
     def rotation(self) -> Schedule:
@@ -183,6 +194,7 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
             personal=personal,
             base_url=settings.issuer,
             gate=time.issuing,
+            archived=read_choice(settings.archive),
         )
         async with watched(time, settings, database), following(personal, database, clock):
             yield House(settings, database, redis, keystore, clock, workers, personal, blobs, issuing, log_key, settings.issuer, time)

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from certs.access import STAFF, may_read
 from certs.approvals import is_clean
+from certs.archiving import newest
 from certs.catalogue import CertificateType, order_fields
 from certs.holders import holder_index
 from certs.models import AccessRow
@@ -102,7 +103,7 @@ async def read_history(library: Library, actor: Actor, certificate_id: uuid.UUID
 
 
 async def file_of(library: Library, actor: Actor, certificate_id: uuid.UUID, purpose: str) -> bytes:
-    """The sealed PDF. The access is committed before the file is handed out; the hash is checked again on reading.
+    """The sealed PDF, in its newest version. The access is committed before the file is handed out; the hash is checked again on reading.
 
     Raises ``NotFound``, :class:`PurposeRequired`, :class:`DocumentNotHeld`, ``BlobDamaged``.
     """
@@ -112,9 +113,10 @@ async def file_of(library: Library, actor: Actor, certificate_id: uuid.UUID, pur
         if certificate.stage is not Stage.ISSUED or certificate.document_hash is None:
             raise DocumentNotHeld
         session.add(_access(library, actor, "file", reason, certificate_id))
-        details: dict[str, JSON] = {"purpose": audit.digest(reason), "document": certificate.document_hash.hex()}
+        document_hash = await newest(session, certificate.document_hash)
+        details: dict[str, JSON] = {"purpose": audit.digest(reason), "document": document_hash.hex()}
         await audit.record(session, now, Event("certs.file.fetch", f"certificate:{certificate_id}", audit.Outcome.DONE, actor, details))
-    return await library.blobs.get(certificate.document_hash)
+    return await library.blobs.get(document_hash)
 
 
 async def search(library: Library, actor: Actor, query: Search) -> Page:

@@ -5,6 +5,7 @@ import datetime as dt
 from sqlalchemy import update
 
 from certs.approvals import IssuingInProgress, Outcome, OutcomeStatus
+from certs.archiving import subject
 from certs.idempotency import free_key, save_answer
 from certs.lifecycle import Operation, Status
 from certs.models import CertificateRow, EventRow, IssuingRow, OutboxRow
@@ -20,6 +21,7 @@ from keys.base.ids import new_id
 from keys.evidence import audit
 from keys.evidence.audit import JSON, Event
 from seal.permits import consume_permit
+from seal.upgrades import enrol
 
 
 async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage.RESERVED) -> Outcome:
@@ -41,6 +43,8 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         await end_predecessor(session, now, permitted.actor, reserved)
         session.add(_outgoing(certificate, now))
         await enqueue_timestamp(session, now, certificate.id, stamped.document_hash)
+        if issuing.archived.covers(certificate.type_code):
+            await enrol(session, now, subject(certificate.id), stamped.document_hash)
         await save_answer(session, outcome)
         details: dict[str, JSON] = {
             "identifier": certificate.identifier,

@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass, field
 
+from certs.archiving import Archived
 from certs.catalogue import CertificateType
 from certs.fonts import REQUIRED_FONTS, FontSet
 from certs.records import Certificate
@@ -24,7 +25,8 @@ class Issuing:
     """What the journey needs. ``base_url`` is the issuer of this house, without a slash at its end.
 
     ``gate`` tells the instant of what is issued, and raises while nothing may be: the clock is in doubt or time stamps are
-    overdue (``keys.time.backlog``). ``clock`` tells every other: leases, refusals, what is only written down.
+    overdue (``keys.time.backlog``). ``clock`` tells every other: leases, refusals, what is only written down. ``archived``: whose files
+    are upgraded to B-LTA and renewed.
     """
 
     database: Database
@@ -36,6 +38,7 @@ class Issuing:
     base_url: str
     gate: Clock
     fonts: FontSet = field(default=REQUIRED_FONTS)
+    archived: Archived = field(default=Archived())
 
 
 @dataclass(frozen=True, slots=True)

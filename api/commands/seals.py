@@ -5,6 +5,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from api.commands import seal_upgrades
 from api.commands.house import with_house
 from api.commands.verify import extract
 from api.wiring import House
@@ -90,3 +91,4 @@ def cancel(code: str, reason: Reason) -> None:
 
 
 app.command("extract")(extract)
+app.add_typer(seal_upgrades.app, name="upgrades")
