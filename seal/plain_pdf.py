@@ -1,11 +1,11 @@
-"""A strict reader for plain PDFs: cross-reference tables only, no encryption, no object streams (ISO 32000-1 §7.5).
+"""A strict reader for plain PDFs: no encryption, no hybrid files, nothing that stands in an object stream (ISO 32000-1 §7.5).
 
 What our writers make can be read with a fraction of what a general reader costs: tables are looked up by arithmetic, objects are
 parsed only when asked for. Whatever is spelled in a way this reader does not expect raises :class:`NotPlain`, and the file is
 read by the general reader instead: nothing passes because of what this one lets by.
 
 1. the file ends with ``startxref``, an offset and ``%%EOF``, and nothing behind it
-2. every section is a table of twenty-octet entries with its trailer; ``/Prev`` leads backwards only
+2. every section is a table of twenty-octet entries with its trailer, or a stream; ``/Prev`` leads backwards only
 3. an object stands where the newest section that names it says, under its own number, up to its ``endobj``
 """
 
@@ -15,6 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from seal.plain_values import NotPlain, Ref, value_at
+
+__all__ = ["NotPlain", "PlainPdf", "Ref", "Section", "Stream"]
 
 _END = re.compile(rb"startxref\r?\n(\d{1,10})\r?\n%%EOF\r?\n?")
 _WHERE_IT_ENDS = 64
@@ -27,44 +31,9 @@ _PLAIN_STREAM = re.compile(rb"<</Length (\d{1,10})>>stream\n")
 _STREAM = re.compile(rb"\s*stream\r?\n")
 _CLOSED = re.compile(rb"\s*endobj\s")
 _STREAM_CLOSED = re.compile(rb"\r?\n?endstream\s*endobj\s")
-_TOKEN = re.compile(
-    rb"[\0\t\n\f\r ]*(?:"
-    rb"(?P<name>/(?:[^\0\t\n\f\r ()<>\[\]{}/%#]|#[0-9A-Fa-f]{2})*)(?!#)"
-    rb"|(?P<ref>(\d{1,10}) (\d{1,5}) R(?![^\0\t\n\f\r ()<>\[\]{}/%]))"
-    rb"|(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?![^\0\t\n\f\r ()<>\[\]{}/%]))"
-    rb"|(?P<open><<)|(?P<shut>>>)"
-    rb"|(?P<hex><[0-9A-Fa-f]*>)"
-    rb"|(?P<text>\((?:[^()\\]|\\.)*\))"
-    rb"|(?P<array>\[)|(?P<end>\])"
-    rb"|(?P<word>true|false|null)(?![^\0\t\n\f\r ()<>\[\]{}/%])"
-    rb")",
-    re.DOTALL,
-)
-_CODED = re.compile(rb"#([0-9A-Fa-f]{2})")
-_ESCAPE = re.compile(rb"\\([0-7]{1,3}|\r\n|.)", re.DOTALL)
-_ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"\n": b"", b"\r": b"", b"\r\n": b""}
-_WORDS: Mapping[bytes, bool | None] = {b"true": True, b"false": False, b"null": None}
 _MAX_SECTIONS = 512
-_MAX_DEPTH = 32
-_ENTRY = 20
-
-
-class NotPlain(ValueError):
-    """The file is none of those this reader understands; what it is, another reader must say."""
-
-
-class Name(str):
-    """A name with its slash, as ``/Catalog``."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """An indirect reference."""
-
-    number: int
-    generation: int = 0
+_ENTRY, _IN_USE = 20, 0x6E
+_MAX_ROWS, _PNG_UP = 1 << 20, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +44,11 @@ class Stream:
     raw: bytes
 
     def data(self, most: int) -> bytes:
-        """Decoded, if plain or deflated without a predictor and not longer than ``most``. Raises :class:`NotPlain`."""
+        """Decoded, if plain or deflated and not longer than ``most``. Raises :class:`NotPlain`."""
         kind = self.dictionary.get("/Filter")
         if kind is None:
             return self.raw
-        if kind not in ("/FlateDecode", ["/FlateDecode"]) or "/DecodeParms" in self.dictionary:
+        if kind not in ("/FlateDecode", ["/FlateDecode"]):
             raise NotPlain("a filter that is not plain")
         try:
             engine = zlib.decompressobj()
@@ -88,27 +57,40 @@ class Stream:
             raise NotPlain("a broken stream") from error
         if len(data) > most or not engine.eof:
             raise NotPlain("a stream that is too long or has no end")
-        return data
+        return _unpredicted(data, self.dictionary["/DecodeParms"]) if "/DecodeParms" in self.dictionary else data
+
+
+Entry = tuple[int, int, bool]
+"""Offset, generation, in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One cross-reference section: where it begins, its trailer, and its tables as (first number, count, offset of the first entry)."""
+    """One cross-reference section: where it begins, where its trailer ends, its trailer.
+
+    ``tables``: (first number, count, offset of the first entry) of a table; ``rows``: the entries of a stream by object number.
+    """
 
     at: int
+    end: int
     trailer: Mapping[str, Any]
-    tables: tuple[tuple[int, int, int], ...]
+    tables: tuple[tuple[int, int, int], ...] = ()
+    rows: Mapping[int, Entry] | None = None
 
-    def entry(self, data: bytes, number: int) -> tuple[int, int, bool] | None:
-        """(offset, generation, in use), or None where this section does not name the object."""
+    def entry(self, data: bytes, number: int) -> Entry | None:
+        """None where this section does not name the object."""
+        if self.rows is not None:
+            return self.rows.get(number)
         for first, count, at in self.tables:
             if first <= number < first + count:
                 start = at + _ENTRY * (number - first)
-                return int(data[start : start + 10]), int(data[start + 11 : start + 16]), data[start + 17] == 0x6E
+                return int(data[start : start + 10]), int(data[start + 11 : start + 16]), data[start + 17] == _IN_USE
         return None
 
     def numbers(self) -> frozenset[int]:
         """Every object it names."""
+        if self.rows is not None:
+            return frozenset(self.rows)
         return frozenset(number for first, count, _ in self.tables for number in range(first, first + count))
 
 
@@ -181,26 +163,36 @@ class PlainPdf:
         older.sections = self.sections[self.sections.index(section) :]
         return older
 
-    def _read(self, ref: Ref, offset: int) -> Any:
+    def span(self, offset: int) -> tuple[Ref, Any, int]:
+        """The object that begins at ``offset``: its reference, its value, and where it ends."""
         head = _HEAD.match(self.data, offset)
-        if head is None or (int(head[1]), int(head[2])) != (ref.number, ref.generation):
-            raise NotPlain("another object stands there")
+        if head is None:
+            raise NotPlain("no object stands there")
+        ref = Ref(int(head[1]), int(head[2]))
         if plain := _PLAIN_STREAM.match(self.data, head.end()):
-            return self._stream({"/Length": int(plain[1])}, plain.end())
-        value, at = _value(self.data, head.end(), 0)
+            return ref, *self._stream({"/Length": int(plain[1])}, plain.end())
+        value, at = value_at(self.data, head.end(), 0)
         if isinstance(value, dict) and (opened := _STREAM.match(self.data, at)):
-            return self._stream(value, opened.end())
-        if isinstance(value, Ref) or not _CLOSED.match(self.data, at):
+            return ref, *self._stream(value, opened.end())
+        closed = _CLOSED.match(self.data, at)
+        if isinstance(value, Ref) or closed is None:
             raise NotPlain("no plain object")
+        return ref, value, closed.end()
+
+    def _read(self, ref: Ref, offset: int) -> Any:
+        found, value, _ = self.span(offset)
+        if found != ref:
+            raise NotPlain("another object stands there")
         return value
 
-    def _stream(self, dictionary: dict[str, Any], at: int) -> Stream:
+    def _stream(self, dictionary: dict[str, Any], at: int) -> tuple[Stream, int]:
         length = dictionary.get("/Length")
         if isinstance(length, bool) or not isinstance(length, int) or length < 0 or "/F" in dictionary:
             raise NotPlain("a stream whose length stands elsewhere")
-        if not _STREAM_CLOSED.match(self.data, at + length):
+        closed = _STREAM_CLOSED.match(self.data, at + length)
+        if closed is None:
             raise NotPlain("a stream of another length")
-        return Stream(dictionary, self.data[at : at + length])
+        return Stream(dictionary, self.data[at : at + length]), closed.end()
 
     def _sections(self, start: int, end: int) -> list[Section]:
         found: list[Section] = []
@@ -216,9 +208,15 @@ class PlainPdf:
 
     def _section(self, at: int, end: int | None) -> Section:
         opened = _TABLE.match(self.data, at)
-        if opened is None:
-            raise NotPlain("no cross-reference table")
-        position, tables = opened.end(), []
+        section = self._table(at, opened.end()) if opened else self._stream_section(at)
+        if {"/Encrypt", "/XRefStm"} & section.trailer.keys():
+            raise NotPlain("a trailer that is not plain")
+        if end is not None and self.data[section.end : end].strip():
+            raise NotPlain("something behind the trailer")
+        return section
+
+    def _table(self, at: int, position: int) -> Section:
+        tables = []
         while head := _SUBSECTION.match(self.data, position):
             first, count, start = int(head[1]), int(head[2]), head.end()
             position = start + _ENTRY * count
@@ -229,17 +227,63 @@ class PlainPdf:
         trailer = _TRAILER.match(self.data, position)
         if trailer is None:
             raise NotPlain("no trailer")
-        value, after = _value(self.data, trailer.end(), 0)
-        if not isinstance(value, dict) or {"/Encrypt", "/XRefStm"} & value.keys() or _overlap(tables):
+        value, after = value_at(self.data, trailer.end(), 0)
+        if not isinstance(value, dict) or _overlap([(first, count) for first, count, _ in tables]):
             raise NotPlain("a trailer that is not plain")
-        if end is not None and self.data[after:end].strip():
-            raise NotPlain("something behind the trailer")
-        return Section(at, value, tuple(tables))
+        return Section(at, after, value, tuple(tables))
+
+    def _stream_section(self, at: int) -> Section:
+        ref, value, end = self.span(at)
+        if not isinstance(value, Stream) or value.dictionary.get("/Type") != "/XRef":
+            raise NotPlain("no cross-reference section")
+        rows = _rows(value)
+        if (itself := rows.get(ref.number)) is not None and itself[0] != at:
+            raise NotPlain("a cross-reference stream that stands elsewhere")
+        return Section(at, end, value.dictionary, rows=rows)
 
 
-def _overlap(tables: list[tuple[int, int, int]]) -> bool:
-    ordered = sorted((first, first + count) for first, count, _ in tables)
+def _overlap(runs: list[tuple[int, int]]) -> bool:
+    ordered = sorted((first, first + count) for first, count in runs)
     return any(left[1] > right[0] for left, right in pairwise(ordered))
+
+
+def _rows(stream: Stream) -> dict[int, Entry]:
+    """§7.5.8. What stands in an object stream counts as not in use: it cannot be read here."""
+    widths: Any = stream.dictionary.get("/W")
+    if not isinstance(widths, list) or len(widths) != 3 or not all(isinstance(one, int) and 0 <= one <= 8 for one in widths):
+        raise NotPlain("a cross-reference stream that is not plain")
+    index: Any = stream.dictionary.get("/Index", [0, stream.dictionary.get("/Size")])
+    runs = list(zip(index[::2], index[1::2], strict=True))
+    if not all(isinstance(one, int) and one >= 0 for one in index) or sum(count for _, count in runs) > _MAX_ROWS or _overlap(runs):
+        raise NotPlain("a cross-reference stream that is not plain")
+    kind, offset, width = widths[0], widths[0] + widths[1], sum(widths)
+    data = stream.data(_MAX_ROWS * 24)
+    if len(data) != width * sum(count for _, count in runs):
+        raise NotPlain("a cross-reference stream of another length")
+    found: dict[int, Entry] = {}
+    at = 0
+    for first, count in runs:
+        for number in range(first, first + count):
+            row, at = data[at : at + width], at + width
+            used = (int.from_bytes(row[:kind]) if kind else 1) == 1
+            found[number] = int.from_bytes(row[kind:offset]), int.from_bytes(row[offset:]), used
+    return found
+
+
+def _unpredicted(data: bytes, parameters: Any) -> bytes:
+    """Undoes the PNG predictors None and Up, which is what cross-reference streams are written with (§7.4.4.4)."""
+    columns: Any = parameters.get("/Columns") if isinstance(parameters, dict) else None
+    plain = isinstance(columns, int) and 0 < columns <= 24 and parameters.keys() <= {"/Columns", "/Predictor"}
+    if not plain or parameters.get("/Predictor") != _PNG_UP or len(data) % (columns + 1):
+        raise NotPlain("a predictor that is not plain")
+    out, before = bytearray(), bytes(columns)
+    for at in range(0, len(data), columns + 1):
+        row = data[at + 1 : at + 1 + columns]
+        if data[at] not in (0, 2):
+            raise NotPlain("a predictor that is not plain")
+        before = row if data[at] == 0 else bytes((one + above) & 0xFF for one, above in zip(row, before, strict=True))
+        out += before
+    return bytes(out)
 
 
 def _previous(trailer: Mapping[str, Any]) -> int | None:
@@ -247,80 +291,3 @@ def _previous(trailer: Mapping[str, Any]) -> int | None:
     if previous is None or (isinstance(previous, int) and not isinstance(previous, bool)):
         return previous
     raise NotPlain("a trailer that is not plain")
-
-
-def _value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    """The value that begins at ``at``, and where it ends."""
-    token = _TOKEN.match(data, at)
-    if token is None or depth > _MAX_DEPTH:
-        raise NotPlain("a spelling that is not plain")
-    kind = token.lastgroup
-    if kind == "open":
-        return _dictionary(data, token.end(), depth)
-    if kind == "array":
-        return _array(data, token.end(), depth)
-    if kind in ("shut", "end"):
-        raise NotPlain("an end without a beginning")
-    return _simple(token), token.end()
-
-
-def _dictionary(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], int]:
-    found: dict[str, Any] = {}
-    while True:
-        token = _TOKEN.match(data, at)
-        if token is None or token.lastgroup not in ("name", "shut"):
-            raise NotPlain("a dictionary that is not plain")
-        if token.lastgroup == "shut":
-            return found, token.end()
-        key = _name(token["name"])
-        if key in found:
-            raise NotPlain("a key that is there twice")
-        found[key], at = _value(data, token.end(), depth + 1)
-
-
-def _array(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
-    found: list[Any] = []
-    while True:
-        token = _TOKEN.match(data, at)
-        if token is not None and token.lastgroup == "end":
-            return found, token.end()
-        value, at = _value(data, at, depth + 1)
-        found.append(value)
-
-
-def _simple(token: re.Match[bytes]) -> Any:
-    kind = token.lastgroup
-    if kind == "ref":
-        return Ref(int(token[3]), int(token[4]))
-    text = token[kind or 0]
-    if kind == "name":
-        return _name(text)
-    if kind == "number":
-        return float(text) if b"." in text else int(text)
-    if kind == "hex":
-        return bytes.fromhex((text[1:-1] + b"0" * (len(text) % 2)).decode())
-    if kind == "text":
-        return _ESCAPE.sub(_unescaped, text[1:-1])
-    return _WORDS[text]
-
-
-def _name(text: bytes) -> Name:
-    if b"#" in text:
-        text = _CODED.sub(lambda found: bytes.fromhex(found[1].decode()), text)
-    return Name(text.decode("latin-1"))
-
-
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    code = found[1]
-    if code[0] in b"01234567":
-        return bytes((int(code, 8) & 0xFF,))
-    return _ESCAPED.get(code, code)
-
-
-def text_of(value: Any) -> str:
-    """A text string: UTF-16 or UTF-8 with its mark, else Latin-1 (which agrees with PDFDocEncoding where it matters here)."""
-    if not isinstance(value, bytes):
-        return ""
-    if value.startswith(b"\xfe\xff"):
-        return value[2:].decode("utf-16-be", "replace")
-    return value.removeprefix(b"\xef\xbb\xbf").decode("utf-8" if value.startswith(b"\xef\xbb\xbf") else "latin-1", "replace")

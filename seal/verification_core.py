@@ -12,8 +12,8 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from zxingcpp import BarcodeFormat, BarcodeFormats, read_barcodes
 
 from keys.base import der
-from seal.plain_pdf import NotPlain
-from seal.signature_dictionary import recognise
+from seal.plain_values import NotPlain
+from seal.signature_dictionary import recognise, recognise_timestamp
 from seal.trust import Trust
 from seal.verdict import (
     Kind,
@@ -28,7 +28,7 @@ from seal.verdict import (
 from seal.verification_ofd import judge_ofd
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, evidence_from, open_pdf, signature_fields
 from seal.verification_profile import claims_profile, judge_profile, out_of_form
-from seal.verification_reading import read_general, read_plain
+from seal.verification_reading import ReadPdf, read_general, read_plain
 from seal.verification_stamp import StampJudgement, judge_seal, judge_stamp
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
@@ -62,10 +62,15 @@ def _judge_plain(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
         pdf = read_plain(data)
     except NotPlain:
         return None
-    if len(pdf.fields) != 1 or pdf.fields[0].offset is None:
-        return None
-    written = recognise(data, pdf.fields[0].offset)
-    return judge_profile(data, pdf, pdf.fields[0], written, trust, at) if written else None
+    spelled = [(field, recognise(data, field.offset)) for field in pdf.fields if field.offset is not None]
+    ours = [(field, written) for field, written in spelled if written is not None]
+    return judge_profile(data, pdf, *ours[0], trust, at) if len(ours) == 1 and _others_are_stamps(data, pdf) else None
+
+
+def _others_are_stamps(data: bytes, pdf: ReadPdf) -> bool:
+    """Whether every signature but one is a document time stamp of ours."""
+    stamps = [field for field in pdf.fields if field.offset is not None and recognise_timestamp(data, field.offset)]
+    return len(stamps) == len(pdf.fields) - 1
 
 
 def _judge_any(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:

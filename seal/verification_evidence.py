@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from keys.trust.entries import Use
 from seal.foreign_rules import STRICT, AuthorityRules, SystemRules
 from seal.recognition import Recognised, Standpoint
-from seal.verification_path import OcspResponse, Party, RevocationList, Revoked, Unknown, find_path, revocation
+from seal.verification_path import OcspResponse, Party, RevocationList, Revoked, Unknown, find_path, revocation_as_of
 from seal.verification_stamp_time import Surroundings
 
 
@@ -16,7 +16,8 @@ from seal.verification_stamp_time import Surroundings
 class Evidence:
     """What a judgement may rest on. ``covered``: the lists of the file's own signed revision, which existed before it was signed.
 
-    ``anchors`` are trusted for every use, ``recognised`` within the bounds of the trust list.
+    ``anchors`` are trusted for every use, ``recognised`` within the bounds of the trust list. ``at`` is the instant that is judged;
+    where that lies in the past, ``known`` is until when it counts what has become known.
     """
 
     anchors: tuple[Party, ...]
@@ -27,14 +28,15 @@ class Evidence:
     recognised: tuple[Recognised, ...] = ()
     responses: tuple[OcspResponse, ...] = ()
     rules: tuple[AuthorityRules, ...] = ()
+    known: dt.datetime | None = None
 
     @property
     def standpoint(self) -> Standpoint:
-        return Standpoint(self.anchors, self.recognised, self.candidates, self.at)
+        return Standpoint(self.anchors, self.recognised, self.candidates, self.known or self.at)
 
     def revocation(self, path: Sequence[Party]) -> Revoked | Unknown | None:
         """What everything at hand says of the path, at the instant of judging."""
-        return revocation(path, self.crls, self.at, self.responses)
+        return revocation_as_of(path, self.crls, self.at, self.known, self.responses)
 
     def rules_for(self, party: Party, use: Use, instant: dt.datetime) -> SystemRules:
         """The rules of the authority in which the party's chain ends; strict ones where it has none."""

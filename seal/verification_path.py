@@ -50,6 +50,7 @@ T = TypeVar("T")
 
 MAX_DEPTH = 4
 MAX_CANDIDATES = 16
+_MOST_LATER, _ISSUED_BY_ROOT = 8, 2
 _LARGEST_REMEMBERED = 1 << 18  # octets behind one answer: what a hostile file brings is not kept
 RULES = Rules(limits=Limits(depth=MAX_DEPTH, candidates=MAX_CANDIDATES), key_usage_required=True)
 
@@ -129,6 +130,35 @@ def revocation(
     second = at.replace(microsecond=0)
     left, right = bisect_left(times, second), bisect_right(times, second)
     return _STATES.recall(parts, (left, right, left != right and second != at), lambda: _revocation(path, lists, at, ()))
+
+
+def revocation_as_of(
+    path: Sequence[Party],
+    crls: Sequence[RevocationList],
+    at: dt.datetime,
+    known: dt.datetime | None,
+    responses: Sequence[OcspResponse] = (),
+) -> Revoked | Unknown | None:
+    """:func:`revocation` at an instant ``at`` of the past, with what has become known until ``known``.
+
+    Lists and answers that were not yet made at ``at`` count too, while the certificates were still valid: whoever is not revoked
+    then, or was revoked only after ``at``, was not revoked at ``at``.
+    """
+    answer = revocation(path, crls, at, responses)
+    if known is None or known <= at or not isinstance(answer, Unknown):
+        return answer
+    made = {crl.this_update for crl in crls} | {one.this_update for response in responses for one in response.answers}
+    for instant in sorted(instant for instant in made if at < instant <= known)[:_MOST_LATER]:
+        if out_of_bounds(path, instant) is not None:
+            break  # an expired certificate may have left its issuer's list
+        later = revocation(path, crls, instant, responses)
+        if later is None or (isinstance(later, Revoked) and later.depth == 0 and later.since > at and _issuers_stand(path, crls, instant)):
+            return None
+    return answer
+
+
+def _issuers_stand(path: Sequence[Party], crls: Sequence[RevocationList], instant: dt.datetime) -> bool:
+    return len(path) == _ISSUED_BY_ROOT or revocation(path[1:], crls, instant) is None
 
 
 def _times(path: tuple[Party, ...], crls: tuple[RevocationList, ...]) -> tuple[dt.datetime, ...] | None:

@@ -137,11 +137,11 @@ def evidence_from(trust: Trust, store: SecurityStore, at: Any, embedded: tuple[b
     """Everything at hand for chains: anchors only from ``trust``; candidates and lists from the file as well."""
     given = [party for party in map(read_certificate, trust.certificates) if party]
     offered = [party for party in map(read_certificate, (*embedded, *store.certificates)) if party]
-    covered = _lists(store.crls)
+    covered = read_lists(store.crls)
     return Evidence(
         anchors=tuple(party for party in given if party.self_issued),
         candidates=(*offered, *(party for party in given if not party.self_issued), *subordinates_of(trust.authorities)),
-        crls=(*_lists(trust.crls), *covered),  # ours first: only so many are looked at, and the file may bring any number
+        crls=(*read_lists(trust.crls), *covered),  # ours first: only so many are looked at, and the file may bring any number
         at=at,
         covered=covered,
         recognised=recognised_from(trust.authorities),
@@ -150,5 +150,6 @@ def evidence_from(trust: Trust, store: SecurityStore, at: Any, embedded: tuple[b
     )
 
 
-def _lists(crls: tuple[bytes, ...]) -> tuple[RevocationList, ...]:
+def read_lists(crls: tuple[bytes, ...]) -> tuple[RevocationList, ...]:
+    """Those that can be read."""
     return tuple(crl for crl in map(read_crl, crls) if crl)

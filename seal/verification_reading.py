@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 from pyhanko.pdf_utils.reader import PdfFileReader
 
-from seal.plain_pdf import NotPlain, PlainPdf, Ref, text_of
+from seal.plain_pdf import PlainPdf
+from seal.plain_values import NotPlain, Ref, text_of
 from seal.verification_pdf import (
     METADATA,
     SecurityStore,

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from keys.base import der, der_values
 from keys.base.der import Element
+from keys.time.reading import read_token
 from seal.asn1_structures import SES_ATTRIBUTE
 from seal.cms import Signed
 from seal.verification_path import Party, read_certificate
 
-_SET = 0x31
+_SET, _CERTIFICATES = 0x31, 0xA0
 _SIGNATURE_TIME_STAMP = der.object_identifier("1.2.840.113549.1.9.16.2.14")
 _MESSAGE_DIGEST = der.object_identifier("1.2.840.113549.1.9.4")
 _SES = der.object_identifier(SES_ATTRIBUTE)
-_UNSIGNED = 0xA1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +84,42 @@ def canonical(stated: Stated, contents: bytes) -> bool:
 
     The digest is judged elsewhere: a changed document does not make the SignedData malformed.
     """
+    if stated.unsigned and stated.token is None:
+        return False
+    if stated.token is not None and not plain_token(stated.token):
+        return False
     others = [certificate for certificate in stated.certificates if certificate != stated.signer.encoded]
     signed = Signed((stated.signer.encoded, *others), stated.digest, stated.ses)
-    message = signed.content_info(stated.signature)
-    if stated.unsigned:
-        message = _with_unsigned(message, stated)
-    digits = message.hex().encode()
+    digits = signed.content_info(stated.signature, stated.token).hex().encode()
     return contents.startswith(digits) and not contents[len(digits) :].strip(b"0")
 
 
-def _with_unsigned(message: bytes, stated: Stated) -> bytes:
-    """The same message with a signature time stamp as its only unsigned attribute."""
-    if stated.token is None:
-        return b""
-    kind, content = der.members(der.outermost(message))
-    *head, signer_infos = der.members(der_values.inner(content))
-    (signer_info,) = der_values.children(signer_infos)
-    attribute = der.sequence(_SIGNATURE_TIME_STAMP, der.encode(_SET, stated.token))
-    widened = der.sequence(signer_info.value, der.encode(_UNSIGNED, attribute))
-    signed_data = der.sequence(*(one.encoded for one in head), der.encode(_SET, widened))
-    return der.sequence(kind.encoded, der.encode(der.EXPLICIT_0, signed_data))
+def plain_token(token: bytes) -> bool:
+    """Whether a time-stamp token holds nothing but what is judged: sorted certificates, no lists, one signer without unsigned attributes.
+
+    Its signed attributes are covered by its own signature, its content by them; the rest is written here again and compared.
+    """
+    try:
+        read = read_token(token)
+        kind, content = der.members(der.read(token))
+        version, algorithms, encapsulated, _, signer_infos = der.members(der_values.inner(content))
+        (signer_info,) = der_values.children(signer_infos)
+        numbered, named, digest, attributes, algorithm, signature = der.members(signer_info)
+    except (ValueError, IndexError):
+        return False
+    signer = der.sequence(*(one.encoded for one in (numbered, named, digest, attributes, algorithm, signature)))
+    signed_data = der.sequence(
+        version.encoded,
+        der.encode(_SET, digest.encoded),
+        encapsulated.encoded,
+        der.encode(_CERTIFICATES, *sorted(read.certificates)),
+        der.encode(_SET, signer),
+    )
+    canonical_form = der.sequence(kind.encoded, der.encode(der.EXPLICIT_0, signed_data))
+    return canonical_form == token and _plain_attributes(attributes) and algorithms.encoded == der.encode(_SET, digest.encoded)
+
+
+def _plain_attributes(element: Element) -> bool:
+    """DER: in ascending order (X.690 §11.6)."""
+    found = [one.encoded for one in der_values.children(element)]
+    return found == sorted(found)
