@@ -1,4 +1,4 @@
-"""Writing drawn paths: SVG, PDF operators, and a small transparent PNG for inside the SESeal."""
+"""Writing a drawing: SVG, PDF operators, and a transparent PNG for inside the SESeal."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -8,24 +8,18 @@ from typing import TypeAlias
 import pypdfium2
 from PIL import Image
 
-from seal.outlines import Point, SegmentPath
+from seal.designs import INKS, Colour
+from seal.drawing import Drawing, Layer, Point
 
-SEAL_RED = (0xC8, 0x16, 0x1D)
 POINTS_PER_MM = 72 / 25.4
 PNG_DPI = 300
 _SHADES = 16
 """Levels of transparency in the PNG: four bits a pixel."""
+_BLACK = (0, 0, 0)
+_MITER = 2.4
 
+Ink: TypeAlias = tuple[int, int, int]
 Place: TypeAlias = Callable[[Point], Point]
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A path (mm, origin in the centre, y up) that is filled, or stroked ``stroke`` mm wide, or both."""
-
-    path: SegmentPath
-    fill: bool
-    stroke: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +38,14 @@ class SealPicture:
     height_mm: float
 
 
-def engrave(layers: Sequence[Layer], size_mm: float, scale: float) -> SealPicture:
-    """Every form of one drawing; ``scale`` turns the plan's millimetres into real ones."""
-    content = pdf_content(layers, size_mm, scale)
+def engrave(drawing: Drawing, colour: Colour = Colour.RED) -> SealPicture:
+    """Every form of one drawing, in one ink."""
     return SealPicture(
-        svg=_svg(layers, size_mm, scale),
-        png=rasterise(content, size_mm, PNG_DPI),
-        pdf_content=content,
-        width_mm=size_mm,
-        height_mm=size_mm,
+        svg=svg(drawing, colour),
+        png=rasterise(drawing, PNG_DPI, colour),
+        pdf_content=pdf_content(drawing, INKS[colour]),
+        width_mm=drawing.width_mm,
+        height_mm=drawing.height_mm,
     )
 
 
@@ -61,26 +54,29 @@ def _number(value: float, digits: int) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def _svg(layers: Sequence[Layer], size: float, scale: float) -> bytes:
-    colour = "#{:02X}{:02X}{:02X}".format(*SEAL_RED)
-    length = _number(size, 2)
-    body = "".join(_svg_path(layer, size / 2, scale, colour) for layer in layers)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{length}mm" height="{length}mm" viewBox="0 0 {length} {length}">'
+def svg(drawing: Drawing, colour: Colour) -> bytes:
+    """An SVG of paths only, in millimetres."""
+    ink = "#{:02X}{:02X}{:02X}".format(*INKS[colour])
+    width, height = _number(drawing.width_mm, 3), _number(drawing.height_mm, 3)
+    centre = drawing.width_mm / 2, drawing.height_mm / 2
+    body = "".join(_svg_path(layer, centre, ink) for layer in drawing.layers)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}mm" height="{height}mm" viewBox="0 0 {width} {height}">'
     return f"{head}{body}</svg>\n".encode()
 
 
-def _svg_path(layer: Layer, centre: float, scale: float, colour: str) -> str:
+def _svg_path(layer: Layer, centre: Point, ink: str) -> str:
     def place(point: Point) -> Point:
-        return centre + point[0] * scale, centre - point[1] * scale
+        return centre[0] + point[0], centre[1] - point[1]
 
     data = "".join(operator + " ".join(_pair(place(point), 3) for point in points) for operator, points in layer.path)
-    fill = colour if layer.fill else "none"
+    fill = ink if layer.fill else "none"
+    rule = ' fill-rule="evenodd"' if layer.even_odd else ""
     stroke = (
-        f' stroke="{colour}" stroke-width="{_number(layer.stroke * scale, 3)}" stroke-linejoin="miter" stroke-miterlimit="2.4"'
+        f' stroke="{ink}" stroke-width="{_number(layer.stroke, 3)}" stroke-linejoin="miter" stroke-miterlimit="{_MITER}"'
         if layer.stroke
         else ""
     )
-    return f'<path fill="{fill}"{stroke} d="{data}"/>'
+    return f'<path fill="{fill}"{rule}{stroke} d="{data}"/>'
 
 
 def _pair(point: Point, digits: int) -> str:
@@ -90,48 +86,58 @@ def _pair(point: Point, digits: int) -> str:
 _PDF_OPERATORS = {"M": "m", "L": "l", "C": "c", "Z": "h"}
 
 
-def pdf_content(layers: Sequence[Layer], size_mm: float, scale: float) -> bytes:
+def pdf_content(drawing: Drawing, ink: Ink) -> bytes:
     """The drawing as a content stream; fonts are outlines, colour is DeviceRGB."""
-    centre, unit = size_mm / 2 * POINTS_PER_MM, scale * POINTS_PER_MM
-    colour = " ".join(_number(part / 255, 4) for part in SEAL_RED)
-    lines = ["q", f"{colour} rg", f"{colour} RG", "0 j 2.4 M"]
-    for layer in layers:
-        lines.append(f"{_number(layer.stroke * unit, 3)} w")
-        lines.extend(_pdf_segment(operator, points, centre, unit) for operator, points in layer.path)
-        lines.append(("B" if layer.fill else "S") if layer.stroke else "f")
+    centre = drawing.width_mm / 2 * POINTS_PER_MM, drawing.height_mm / 2 * POINTS_PER_MM
+    colour = " ".join(_number(part / 255, 4) for part in ink)
+    lines = ["q", f"{colour} rg", f"{colour} RG", f"0 j {_MITER} M"]
+    for layer in drawing.layers:
+        lines.append(f"{_number(layer.stroke * POINTS_PER_MM, 3)} w")
+        lines.extend(_pdf_segment(operator, points, centre) for operator, points in layer.path)
+        lines.append(_painting(layer))
     return "\n".join([*lines, "Q", ""]).encode()
 
 
-def _pdf_segment(operator: str, points: Sequence[Point], centre: float, unit: float) -> str:
-    placed = [_pair((centre + x * unit, centre + y * unit), 2) for x, y in points]
+def _painting(layer: Layer) -> str:
+    if not layer.fill:
+        return "S"
+    return ("B" if layer.stroke else "f") + ("*" if layer.even_odd else "")
+
+
+def _pdf_segment(operator: str, points: Sequence[Point], centre: Point) -> str:
+    placed = [_pair((centre[0] + x * POINTS_PER_MM, centre[1] + y * POINTS_PER_MM), 2) for x, y in points]
     return " ".join([*placed, _PDF_OPERATORS[operator]])
 
 
-def rasterise(content: bytes, size_mm: float, dpi: int) -> bytes:
+def rasterise(drawing: Drawing, dpi: int, colour: Colour = Colour.RED) -> bytes:
     """A PNG of the drawing: one colour, sixteen degrees of transparency."""
-    side = size_mm * POINTS_PER_MM
-    document = pypdfium2.PdfDocument(_page(content, side))
-    try:
-        picture = document[0].render(scale=dpi / 72).to_pil().convert("RGB")
-    finally:
-        document.close()
-    green = SEAL_RED[1]
-    cover = picture.getchannel("G").point([round((255 - max(level, green)) / (255 - green) * (_SHADES - 1)) for level in range(256)])
+    cover = coverage(drawing, dpi).point([round(level / 255 * (_SHADES - 1)) for level in range(256)])
     picture = Image.frombytes("P", cover.size, cover.tobytes())
-    picture.putpalette(bytes(SEAL_RED) * _SHADES)
+    picture.putpalette(bytes(INKS[colour]) * _SHADES)
     out = io.BytesIO()
     opacity = bytes(round(shade * 255 / (_SHADES - 1)) for shade in range(_SHADES))
     picture.save(out, "PNG", transparency=opacity, bits=4, optimize=True, dpi=(dpi, dpi))
     return out.getvalue()
 
 
-def _page(content: bytes, side: float) -> bytes:
+def coverage(drawing: Drawing, dpi: int) -> Image.Image:
+    """How much of each pixel is ink: a picture of mode ``L``, 255 where all of it is."""
+    content = pdf_content(drawing, _BLACK)
+    document = pypdfium2.PdfDocument(_page(content, drawing.width_mm * POINTS_PER_MM, drawing.height_mm * POINTS_PER_MM))
+    try:
+        picture: Image.Image = document[0].render(scale=dpi / 72).to_pil().convert("L")
+    finally:
+        document.close()
+    return picture.point([255 - level for level in range(256)])
+
+
+def _page(content: bytes, width: float, height: float) -> bytes:
     """The least PDF that shows the drawing, for the renderer."""
-    box = _number(side, 3)
+    box = f"{_number(width, 3)} {_number(height, 3)}"
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {box} {box}]/Contents 4 0 R/Resources<<>>>>".encode(),
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {box}]/Contents 4 0 R/Resources<<>>>>".encode(),
         b"<</Length %d>>stream\n%s\nendstream" % (len(content), content),
     ]
     data, offsets = b"%PDF-1.7\n", []

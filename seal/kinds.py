@@ -29,7 +29,6 @@ class KindInfo:
     """Its names, the text below the middle, and its shape.
 
     ``personal``  the seal of a person: no code is cut into it, and the SESeal says type 2
-    ``several``   an organisation may have more than one in use
     """
 
     zh: str
@@ -40,7 +39,6 @@ class KindInfo:
     height_mm: float = 42.0
     star: bool = True
     personal: bool = False
-    several: bool = False
 
 
 KINDS: dict[SealKind, KindInfo] = {
@@ -53,7 +51,7 @@ KINDS: dict[SealKind, KindInfo] = {
     SealKind.CERTIFICATE: KindInfo("电子证照专用章", "e-certificate seal", "电子证照专用章"),
     SealKind.INVOICE: KindInfo("发票专用章", "invoice seal", "发票专用章", Shape.OVAL, 40, 30, star=False),
     SealKind.PERSONAL_NAME: KindInfo(
-        "个人名章", "personal-name seal", shape=Shape.SQUARE, width_mm=20, height_mm=20, star=False, personal=True, several=True
+        "个人名章", "personal-name seal", shape=Shape.SQUARE, width_mm=20, height_mm=20, star=False, personal=True
     ),
 }
 

@@ -31,10 +31,8 @@ from keys.pki.authority import issue
 from keys.pki.certificate import Subject
 from keys.pki.reads import certificate_ends
 from seal.activation import PredecessorUnsuitable, SealExists, activate_seal, file_seal
-from seal.appearance import SealDesign, draw
-from seal.appearance import check as check_design
 from seal.asn1 import SealContent, assemble_seal, build_seal_info
-from seal.asn1_build import DEFAULT_VERSION, WRITTEN_VERSIONS, SignerList
+from seal.asn1_build import DEFAULT_VERSION, ORGANISATION_SEAL, PERSONAL_SEAL, WRITTEN_VERSIONS, SignerList
 from seal.bought import Need, bought_signer
 from seal.changes import SealChangedMeanwhile, Step, change_status, check_mover, lock_application, refusals_audited, write_history
 from seal.codes import next_code
@@ -48,6 +46,8 @@ from seal.maker import Maker, ensure_maker
 from seal.models import MadeSealRow, SealRow
 from seal.motives import Why, checked
 from seal.once import Once, claimed_before, find_request
+from seal.picturing import Plate, engraved, keep_impression, plate_for, plate_of
+from seal.picturing import Subject as SealSubject
 from seal.reads import Seal, seal_view
 from seal.reviewing import ReviewedTwice, ReviewerIsApplicant, review_seal
 
@@ -142,7 +142,7 @@ async def apply_for_seal(
         _check_order(order, clock.now())
         check_mover(actor, Move.APPLY, organisation=order.organisation, division=order.division)
         told = checked(reason, Move.APPLY)
-        await asyncio.to_thread(check_design, _design(order.organisation_name, _lower_text(order), ""))
+        plate = await asyncio.to_thread(plate_for, subject_of(order), order.look, order.impression)
         async with database.begin() as session:
             now = clock.now()
             earlier = await find_request(session, actor, once)
@@ -153,6 +153,8 @@ async def apply_for_seal(
                 row.predecessor, row.succession = place.of, place.succession
             session.add(row)
             await session.flush()
+            if order.impression is not None:
+                await keep_impression(session, now, actor, row.id, order.impression, plate)
             await _bought(session, now, row)
             seal = seal_view(row)
             if await claimed_before(session, now, actor, once, seal.id):
@@ -169,8 +171,8 @@ async def make_reviewed_seal(
         async with database.begin() as session:
             if await find_request(session, actor, once) is not None:
                 return seal_view(await lock_application(session, seal_id))
-            numbered, lower_text = await _number(session, actor, seal_id)
-        picture = await asyncio.to_thread(draw, _design(numbered.organisation_name, lower_text, numbered.code))
+            numbered, plate = await _number(session, actor, seal_id)
+        picture = await asyncio.to_thread(engraved, plate)
         async with database.begin() as session:
             row = await lock_application(session, seal_id)
             now = clock.now()
@@ -201,8 +203,9 @@ def _lower_text(order: SealOrder) -> str:
     return KINDS[SealKind(order.kind)].lower_text if order.lower_text is None else order.lower_text
 
 
-def _design(organisation_name: str, lower_text: str, code: str) -> SealDesign:
-    return SealDesign(upper=organisation_name, lower=lower_text, code=code)
+def subject_of(order: SealOrder) -> SealSubject:
+    """Whose picture it is that the order asks for."""
+    return SealSubject(order.kind, order.organisation, order.organisation_name, _lower_text(order))
 
 
 def _application(now: dt.datetime, actor: Actor, order: SealOrder) -> SealRow:
@@ -223,10 +226,12 @@ def _application(now: dt.datetime, actor: Actor, order: SealOrder) -> SealRow:
         document_signer=order.document_signer,
         seal_signer=order.seal_signer,
         maker=order.maker,
+        look=order.look.to_json(),
+        signer_list=order.signer_list,
     )
 
 
-async def _number(session: AsyncSession, actor: Actor, seal_id: uuid.UUID) -> tuple[Seal, str]:
+async def _number(session: AsyncSession, actor: Actor, seal_id: uuid.UUID) -> tuple[Seal, Plate]:
     """Give the seal its code, or find the one a broken attempt gave it."""
     row = await lock_application(session, seal_id)
     check_mover(actor, Move.MAKE, organisation=row.organisation, division=row.division)
@@ -234,7 +239,7 @@ async def _number(session: AsyncSession, actor: Actor, seal_id: uuid.UUID) -> tu
     if row.code is None:
         row.code = await next_code(session, row.division)
         await session.flush()
-    return seal_view(row), row.lower_text
+    return seal_view(row), await plate_of(session, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +283,7 @@ async def _write_made(
     session.add(
         MadeSealRow(
             seal_id=seal.id,
-            seal_der=ses_seal(keystore, now, seal, picture, sm.certificate, maker, row.ses_version),
+            seal_der=ses_seal(keystore, now, seal, picture, sm.certificate, maker, row.ses_version, SignerList(row.signer_list)),
             svg=picture.svg,
             png=picture.png,
             pdf_content=picture.pdf_content,
@@ -331,6 +336,7 @@ def ses_seal(
     certificate: bytes,
     maker: Maker,
     version: int = DEFAULT_VERSION,
+    signer_list: SignerList = SignerList.CERTIFICATES,
 ) -> bytes:
     """DER(SESeal): the seal's data and picture, its SM2 certificate as the only one that may stamp, signed by the maker."""
     info = build_seal_info(
@@ -344,6 +350,8 @@ def ses_seal(
             picture=picture.png,
             width_mm=round(picture.width_mm),
             height_mm=round(picture.height_mm),
+            type=PERSONAL_SEAL if KINDS[seal.kind].personal else ORGANISATION_SEAL,
+            signer_list=signer_list,
         ),
         version,
     )

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
 
 import pylopdf_fonts_zh_cn
 from fontTools.pens.boundsPen import BoundsPen
@@ -13,11 +12,7 @@ from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.ttLib import TTFont
 
 from keys.base.errors import FujieError
-
-Point: TypeAlias = tuple[float, float]
-Segment: TypeAlias = tuple[str, tuple[Point, ...]]
-"""``M`` one point, ``L`` one, ``C`` three (two controls, end), ``Z`` none."""
-SegmentPath: TypeAlias = tuple[Segment, ...]
+from seal.drawing import SegmentPath
 
 _OPERATORS = {"moveTo": "M", "lineTo": "L", "curveTo": "C", "closePath": "Z", "endPath": "Z"}
 

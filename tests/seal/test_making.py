@@ -173,11 +173,11 @@ async def test_a_broken_making_is_taken_up_with_the_same_code(city, monkeypatch)
     applied = await making.apply_for_seal(city.database, city.clock, city.keeper, city.order())
     await reviewed(city, applied)
 
-    def broken(design):
+    def broken(plate):
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(making, "draw", broken)
+        patch.setattr(making, "engraved", broken)
         with pytest.raises(RuntimeError):
             await making.make_reviewed_seal(city.database, city.keystore, city.clock, city.admin, applied.id)
     made = await making.make_reviewed_seal(city.database, city.keystore, city.clock, city.admin, applied.id)

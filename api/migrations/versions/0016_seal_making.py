@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 _IN_USE = "status IN ('active', 'suspended')"
-_SINGLE = f"{_IN_USE} AND kind <> 'personal_name'"
+_SINGLE = f"{_IN_USE} AND kind IN ('statutory', 'approval', 'certificate')"
 
 
 def upgrade() -> None:
@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("height_mm", sa.Float(), nullable=False),
         sa.Column("uploaded_by", sa.Text(), nullable=False),
         sa.Column("uploaded_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["seal_id"], ["seal.seals.id"], name="fk_impressions_seal_id_seals"),
+        sa.ForeignKeyConstraint(["seal_id"], ["seal.seals.id"], name="fk_impressions_seal_id"),
         sa.PrimaryKeyConstraint("seal_id", name="pk_impressions"),
         schema="seal",
     )
