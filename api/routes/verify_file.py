@@ -21,10 +21,11 @@ from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
 from keys.pki.reads import get_authorities
 from keys.trust.reads import external_answers, external_crls, trusted_authorities
+from seal.foreign_http import HttpStatus
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
-from seal.verification_registry import ask_registry
+from seal.verification_registry import ask_registries
 
 GATE = Gate()
 _FORM_ROOM = 64 * 1024  # what multipart adds around the file
@@ -57,8 +58,7 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
         descriptor = file.fileno()
         file.flush()  # after fileno: that is what moves a small form file out of memory
         verdict = await GATE.verify_file(descriptor, await _trust(house), house.clock.now())
-    async with house.database.session() as session:
-        return name, await ask_registry(session, verdict)
+    return name, await ask_registries(house.database, house.clock, HttpStatus(), verdict)
 
 
 async def _trust(house: House) -> Trust:

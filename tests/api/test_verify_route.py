@@ -168,7 +168,7 @@ async def test_the_registry_is_asked_whether_the_seal_was_in_use(
     await suspend_seal(database, clock, KEEPER, material.code, "test")
     clock.advance(minutes=1)
     during = (await client.post(ADDRESS, content=sealed())).json()
-    assert (during["indication"], during["sub_indication"]) == ("INDETERMINATE", "SIG_CONSTRAINTS_FAILURE")
+    assert (during["indication"], during["sub_indication"]) == ("TOTAL_FAILED", "REVOKED")  # its certificates are on hold
     assert {"name": "SEAL_SUSPENDED", "outcome": "FAILED"}.items() <= during["signatures"][0]["checks"][-1].items()
     assert (await client.post(ADDRESS, content=before)).json()["indication"] == "TOTAL_PASSED"
     await cancel_seal(database, clock, ADMIN, material.code, "test")
