@@ -22,11 +22,12 @@ from seal.cms import Signed
 from seal.increment import Increment
 from seal.joint_dictionary import Terms, organisation_name
 from seal.joint_document import Standing, State, standing_of
-from seal.joint_fields import Field, FieldName, appearance_of, extent, head_of, names, pictures_of_field
+from seal.joint_fields import Field, FieldName, extent, head_of, names, pictures_of_field
 from seal.joint_pictures import Size, pictures_of
-from seal.joint_writing import Ink, Prepared, Store, add_to, fill, open_with
+from seal.joint_writing import Ink, Prepared, add_to, fill, open_with
 from seal.material import SealMaterial
-from seal.pdf_reading import UNREADABLE
+from seal.pdf_reading import UNREADABLE, Foreign, Plain, Reading
+from seal.pdf_syntax import NotPlain
 from seal.permits import Permit, PermitExpired, PermitMismatch
 from seal.placing import Certification, LaterSeal, Profile, StampPlan
 from seal.placing_errors import FieldNotPrepared, FieldUnfit, OnePlaceOnly, PlanContradictory
@@ -36,7 +37,7 @@ from seal.stamping import Fingerprints, Stamped
 from seal.stamping_press import Press, press_for
 from seal.verification_stamp import Covered
 
-__all__ = ["NotStampable", "Stamped", "stamp_document"]
+__all__ = ["NotStampable", "Stamped", "foreseen", "stamp_document"]
 
 MAX_LATER = 99
 _ROOM = 1024  # what a CMS holds beside certificates and seal
@@ -94,13 +95,37 @@ def stamp_document(
     signing_time = signing_time.astimezone(dt.UTC).replace(microsecond=0)
     base = hashlib.sha256(document)
     _require_permit(permit, base.digest(), material, signing_time)
-    try:
-        task = _Task(document, base.digest(), standing_of(document), press_for(material), plan, signing_time)
-        hollow = _hollow(task)
-    except UNREADABLE as error:
-        raise NotStampable(type(error).__name__) from error
+    task, hollow = _planned(document, base.digest(), material, plan, signing_time)
     prints = Fingerprints(hollow, len(document), base)
     return prints.filled(_message(task, hollow, prints, keystore))
+
+
+def foreseen(document: bytes, material: SealMaterial, plan: StampPlan, signing_time: dt.datetime) -> bytes:
+    """The document as :func:`stamp_document` will make it, its signature still zeros: what an approver is shown.
+
+    Raises :class:`NotStampable`. Takes no permit, because nothing is sealed by it, and no key.
+    """
+    signing_time = signing_time.astimezone(dt.UTC).replace(microsecond=0)
+    _, hollow = _planned(document, hashlib.sha256(document).digest(), material, plan, signing_time)
+    return bytes(hollow.octets)
+
+
+def _planned(document: bytes, digest: bytes, material: SealMaterial, plan: StampPlan, signing_time: dt.datetime) -> tuple[_Task, Hollow]:
+    """The revision with its hole, whichever reader understands the document."""
+    try:
+        try:
+            return _prepare(document, Plain(document), digest, material, plan, signing_time)
+        except NotPlain:
+            return _prepare(document, Foreign(document), digest, material, plan, signing_time)
+    except UNREADABLE as error:
+        raise NotStampable(type(error).__name__) from error
+
+
+def _prepare(
+    document: bytes, reading: Reading, digest: bytes, material: SealMaterial, plan: StampPlan, signing_time: dt.datetime
+) -> tuple[_Task, Hollow]:
+    task = _Task(document, digest, standing_of(document, reading), press_for(material), plan, signing_time)
+    return task, _hollow(task)
 
 
 def _require_permit(permit: Permit, digest: bytes, material: SealMaterial, signing_time: dt.datetime) -> None:
@@ -173,11 +198,11 @@ def _filled(task: _Task, fields: list[Field]) -> Hollow:
     if task.plan.placements:
         raise PlanContradictory("the places of a prepared seal were declared by the first")
     reading = task.standing.reading
-    dressed = [(field, head_of(reading.node(appearance_of(field)).entries)) for field in fields]
+    dressed = [(field, head_of(task.document, reading, field)) for field in fields]
     if any(abs(one - other) > _SAME_POINTS for one, other in zip(extent(head for _, head in dressed), task.size.points, strict=True)):
         raise FieldUnfit("the place was prepared for a seal of another size")
     terms = task.terms(Certification.NONE, [field.name or "" for field in fields[1:]])
-    return fill(task.increment(), dressed, task.ink, Store.read(reading), task.standing.missing(task.material.validation), terms)
+    return fill(task.increment(), dressed, task.ink, task.standing.store, task.standing.missing(task.material.validation), terms)
 
 
 def _further(task: _Task) -> Hollow:

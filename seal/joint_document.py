@@ -1,20 +1,28 @@
-"""What a document is before it takes a seal: unsigned, open to a further seal, certified with or without prepared fields, or closed."""
+"""What a document is before it takes a seal: unsigned, open to a further seal, certified with or without prepared fields, or closed.
+
+Seals of ours are recognised by their octets; pyHanko reads the signatures of others only.
+"""
 # mypy: allow-untyped-calls
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from keys.pki.material import ValidationMaterial
+from seal.joint_dictionary import recognise
 from seal.joint_fields import Field, FieldName, fields_of, form_of
-from seal.pdf_reading import Foreign
+from seal.joint_writing import Store
+from seal.pdf_reading import Foreign, Reading
 from seal.placing_errors import DocumentEncrypted, DocumentFinal, DocumentXfa
 from seal.revision import NotStampable
-from seal.verification_pdf import entry, security_store, signature_fields
+from seal.signature_dictionary import recognise_timestamp
+from seal.verification_pdf import entry, signature_fields
 
 
 class State(Enum):
@@ -23,24 +31,31 @@ class State(Enum):
     CERTIFIED = "certified"  # P 2 or P 3: only prepared fields may be filled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standing:
     """A document that takes a seal. ``fields``: those at the root of its form."""
 
-    reading: Foreign
+    document: bytes
+    reading: Reading
     state: State
     fields: Sequence[Field]
 
-    @property
+    @cached_property
     def reader(self) -> PdfFileReader:
-        return self.reading.reader
+        """pyHanko's reader, for what only it reads."""
+        return self.reading.reader if isinstance(self.reading, Foreign) else PdfFileReader(io.BytesIO(self.document))
+
+    @cached_property
+    def store(self) -> Store | None:
+        """The DSS, where it is an object of its own."""
+        return Store.read(self.reading)
 
     def missing(self, validation: ValidationMaterial) -> tuple[list[bytes], list[bytes]]:
-        """Certificates and CRLs that the document's DSS does not hold yet."""
-        store = security_store(self.reader)
+        """Certificates and CRLs that the DSS does not hold yet."""
+        certificates, crls = ({self.reading.stream(one) for one in had} for had in (self.store.lists() if self.store else ((), ())))
         return (
-            [der for der in dict.fromkeys(validation.certificates) if der not in store.certificates],
-            [der for der in dict.fromkeys(validation.crls) if der not in store.crls],
+            [der for der in dict.fromkeys(validation.certificates) if der not in certificates],
+            [der for der in dict.fromkeys(validation.crls) if der not in crls],
         )
 
     def next_ordinal(self) -> int:
@@ -49,28 +64,57 @@ class Standing:
         return max(taken, default=0) + 1
 
 
-def standing_of(document: bytes) -> Standing:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a signature says about later changes: P of its certification, and whether its lock leaves no field open."""
+
+    permission: int | None
+    locks_everything: bool
+
+
+def standing_of(document: bytes, reading: Reading) -> Standing:
     """Raises :class:`NotStampable` and what :mod:`seal.placing_errors` names, or one of ``UNREADABLE``."""
-    reading = Foreign(document)
     if reading.encrypted:
         raise DocumentEncrypted
     form = form_of(reading)
     if b"/XFA" in form or b"/NeedsRendering" in reading.root.entries:
         raise DocumentXfa
     fields = fields_of(reading)
-    signatures = list(_signatures(reading.reader))
-    if not signatures:
+    said = _of_ours(document, reading, fields)
+    if said is None:
+        said = _of_others(PdfFileReader(io.BytesIO(document)))
+    if not said:
         if fields or b"/Perms" in reading.root.entries:
             raise NotStampable("an unsigned form")
-        return Standing(reading, State.UNSIGNED, ())
-    certified = [permission for signature in signatures if (permission := _permission(signature)) is not None]
-    if any(permission < 2 for permission in certified) or any(_locks_everything(signature) for signature in signatures):
+        return Standing(document, reading, State.UNSIGNED, ())
+    certified = [one.permission for one in said if one.permission is not None]
+    if any(permission < 2 for permission in certified) or any(one.locks_everything for one in said):
         raise DocumentFinal
-    return Standing(reading, State.CERTIFIED if certified else State.SIGNED, fields)
+    return Standing(document, reading, State.CERTIFIED if certified else State.SIGNED, fields)
 
 
-def _signatures(reader: PdfFileReader) -> Iterator[generic.DictionaryObject]:
-    return (field.dictionary for field in signature_fields(reader))
+def _of_ours(document: bytes, reading: Reading, fields: Sequence[Field]) -> list[_Said] | None:
+    """What the seals say; None where the form holds something that is not of our spelling."""
+    found: list[_Said] = []
+    for field in fields:
+        value = field.node.entries.get(b"/V")
+        if b"/Kids" in field.node.entries or (value is not None and not field.is_signature):
+            return None
+        if value is None:
+            continue
+        offset = reading.offset(value)
+        if recognise_timestamp(document, offset) is not None:
+            continue
+        spelled = recognise(document, offset)
+        if spelled is None:
+            return None
+        found.append(_Said(int(spelled[1].certification) or None, False))
+    return found
+
+
+def _of_others(reader: PdfFileReader) -> list[_Said]:
+    signatures = [field.dictionary for field in signature_fields(reader)]
+    return [_Said(_permission(signature), _locks_everything(signature)) for signature in signatures]
 
 
 def _transforms(signature: generic.DictionaryObject, method: str) -> Iterator[Any]:

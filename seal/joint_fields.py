@@ -21,7 +21,8 @@ MAX_FIELDS = 16_384
 _NAME = re.compile(r"Seal(?P<ordinal>[1-9]\d{0,3})?(?:-(?P<code>\d{13,14}))?(?:_(?P<picture>[1-9]\d{0,3}))?")
 _HEX = re.compile(rb"<((?:[0-9a-f]{2})*)>")
 _FORM = b"/Type/XObject/Subtype/Form%b/Resources<<%b>>"
-_BOX = re.compile(rb"/BBox\[(-?[\d.]+) (-?[\d.]+) (-?[\d.]+) (-?[\d.]+)\]/Matrix\[[-01 ]{11,15}\]")
+_BOX = re.compile(rb"/BBox\[(-?\d+\.\d{3}) (-?\d+\.\d{3}) (-?\d+\.\d{3}) (-?\d+\.\d{3})\]/Matrix\[[-01 ]{11,15}\]")
+_PREPARED = re.compile(rb"\d{1,10} 0 obj\n<</Type/XObject/Subtype/Form(%b)/Resources<<" % _BOX.pattern)
 _LOCK = b"/Lock<</Type/SigFieldLock/Action/Include/Fields[%b]>>"
 _BUTTON = 65537  # ReadOnly + Pushbutton (ISO 32000-1 tables 221 and 226)
 
@@ -108,12 +109,12 @@ def inked_form(head: bytes, impression: int) -> bytes:
     return stream(b"/M gs /S Do", _FORM % (head, b"/ExtGState<</M<</BM/Multiply>>>>/XObject<</S %d 0 R>>" % impression))
 
 
-def head_of(form: Entries) -> bytes:
-    """BBox and Matrix of a form XObject that was prepared. Raises ValueError."""
-    head = b"/BBox%b/Matrix%b" % (form.get(b"/BBox", b""), form.get(b"/Matrix", b""))
-    if not _BOX.fullmatch(head):
-        raise ValueError("not a prepared picture")
-    return head
+def head_of(document: bytes, reading: Reading, field: Field) -> bytes:
+    """BBox and Matrix of the form XObject that a field shows, as we spelled them. Raises ValueError or KeyError."""
+    found = _PREPARED.match(document, reading.offset(appearance_of(field)))
+    if found is None:
+        raise ValueError("not a picture of our spelling")
+    return found[1]
 
 
 def extent(heads: Iterable[bytes]) -> tuple[float, float]:

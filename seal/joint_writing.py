@@ -68,7 +68,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The DSS as it stands: where, and its arrays, members as references; ``rest``: its other entries."""
+    """The DSS as it stands: where, and its arrays, members as references."""
 
     node: Node
     certificates: tuple[bytes, ...]
@@ -84,6 +84,9 @@ class Store:
         arrays = [node.entries.get(key, b"[]") for key in (b"/Certs", b"/CRLs")]
         certificates, crls = (tuple(members(reading.array(one) if REFERENCE.fullmatch(one) else one)) for one in arrays)
         return cls(node, certificates, crls)
+
+    def lists(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        return self.certificates, self.crls
 
     def with_more(self, certificates: Iterable[int], crls: Iterable[int]) -> bytes:
         """The same dictionary with more in it."""

@@ -102,9 +102,7 @@ class _Digests:
 
 
 class _Judge:
-    def __init__(
-        self, data: bytes, sealed: Sequence[Sealed], history: History | None, trouble: str, trust: Trust, at: dt.datetime
-    ) -> None:
+    def __init__(self, data: bytes, sealed: Sequence[Sealed], history: History | None, trouble: str, trust: Trust, at: dt.datetime) -> None:
         self._data, self._sealed, self._history, self._trouble = data, sealed, history, trouble
         self._evidence = evidence_from(trust, SecurityStore((), ()), at)
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 
 from seal.increment import Increment
 from seal.joint_dictionary import Terms
-from seal.joint_fields import Field, FieldName, appearance_of, extent, fields_of, head_of, pictures_of_field
+from seal.joint_fields import Field, FieldName, extent, fields_of, head_of, pictures_of_field
 from seal.joint_pictures import Size
 from seal.joint_writing import Ink, Store, fill
 from seal.levels import Store as Material
 from seal.levels import append_timestamp
-from seal.pdf_reading import Foreign, Node, Page, Reading
+from seal.pdf_reading import Foreign, Node, Page, Reading, read
 from seal.pdf_syntax import Entries, dictionary, members
 from seal.placing import Certification
 from seal.placing_geometry import POINTS_PER_MM
@@ -101,9 +101,9 @@ class History:
 
 def begin(data: bytes, first: Sealed) -> History:
     """The revision of the first seal. Raises :class:`NotOurs` or one of ``UNREADABLE``."""
-    reading = Foreign(data[: first.end])
+    reading = read(data[: first.end])
     fields = fields_of(reading)
-    heads = dict(_checked(reading, fields))
+    heads = dict(_checked(data, reading, fields))
     signed = [one for one in fields if one.filled]
     if [one.name for one in signed] != [first.name] or first.terms is None:
         raise NotOurs("the first seal is not the only one of its revision")
@@ -118,7 +118,7 @@ def begin(data: bytes, first: Sealed) -> History:
     return history
 
 
-def _checked(reading: Foreign, fields: Sequence[Field]) -> Iterator[tuple[str, bytes]]:
+def _checked(data: bytes, reading: Reading, fields: Sequence[Field]) -> Iterator[tuple[str, bytes]]:
     """The name of every field with BBox and Matrix of what it shows."""
     seen: set[str] = set()
     for one in fields:
@@ -127,8 +127,7 @@ def _checked(reading: Foreign, fields: Sequence[Field]) -> Iterator[tuple[str, b
             raise NotOurs("a field that is not one of a seal")
         seen.add(one.name)
         _require_widget(one, read)
-        form = reading.node(appearance_of(one)).entries
-        yield one.name, head_of(form)
+        yield one.name, head_of(data, reading, one)
 
 
 def _require_widget(one: Field, read: FieldName) -> None:
@@ -143,7 +142,7 @@ def _require_widget(one: Field, read: FieldName) -> None:
         raise NotOurs("a field larger than any seal")
 
 
-def _require_certified(reading: Foreign, signed: Field, terms: Terms) -> None:
+def _require_certified(reading: Reading, signed: Field, terms: Terms) -> None:
     permissions = reading.root.entries.get(b"/Perms")
     expected = b"<</DocMDP %b>>" % signed.node.entries[b"/V"] if terms.certification else None
     if permissions != expected:

@@ -9,6 +9,7 @@ from pathlib import Path
 import typst
 from pylopdf_fonts_zh_cn import __file__ as fonts
 
+from keys.pki.material import ValidationMaterial
 from seal.document_stamping import stamp_document
 from seal.material import SealMaterial
 from seal.placing import LaterSeal, StampPlan
@@ -50,12 +51,14 @@ class Town:
     world: World
     ink: bytes | None = None
     materials: dict[int, SealMaterial] = field(default_factory=dict)
+    validation: ValidationMaterial | None = None
 
     def material(self, ordinal: int) -> SealMaterial:
         if ordinal not in self.materials:
             name = f"测试市{DEPARTMENTS[(ordinal - 1) % len(DEPARTMENTS)]}"
             der = self.world.seal(es_id=code(ordinal), name=name)
-            made = self.world.material(code=code(ordinal), name=name, organisation_name=name, seal_der=der)
+            self.validation = self.validation or self.world.material().validation
+            made = self.world.material(code=code(ordinal), name=name, organisation_name=name, seal_der=der, validation=self.validation)
             self.materials[ordinal] = replace(made, pdf_content=self.ink) if self.ink else made
         return self.materials[ordinal]
 
