@@ -21,7 +21,7 @@ DAY = dt.timedelta(days=1)
 ORGANISATION, OTHER = "11990100MB00000435", "11990100MB0000027F"
 SEAL = SealFacts("99010000000001", SealKind.APPROVAL, ORGANISATION, "990100", Status.ACTIVE, NOW - DAY, NOW + DAY)
 MATTER = MatterFacts("000117004000", True, ORGANISATION)
-GRANT = GrantFacts(uuid.UUID(int=1), MATTER.code, None, NOW - DAY, NOW + DAY, unattended=False, withdrawn=False)
+GRANT = GrantFacts(uuid.UUID(int=1), MATTER.code, None, NOW - DAY, NOW + DAY, unattended=False, withdrawn=False, quota_day=9)
 APPROVER = Actor(ActorKind.PERSON, "a", "", ORGANISATION, "990100", frozenset({Role.APPROVER}), assurance=4, authenticator=2)
 CLIENT = Actor(ActorKind.CLIENT, "c", "", OTHER, "990100")
 USE = Use(NOW, APPROVER, SEAL, MATTER, "type", b"\x01" * 32, unattended=False, grants=(GRANT,))
@@ -48,7 +48,7 @@ CASES = [
     (replace(BY_CLIENT, unattended=False, grants=(GRANT,)), "UNATTENDED_USE_NOT_GRANTED"),
     (replace(BY_CLIENT, grants=(GRANT,)), "UNATTENDED_USE_NOT_GRANTED"),
     (replace(BY_CLIENT, actor=replace(CLIENT, division="110000")), "DIVISION_MISMATCH"),
-    (replace(BY_CLIENT, grants=()), "UNATTENDED_USE_NOT_GRANTED"),
+    (replace(BY_CLIENT, grants=()), "NO_GRANT"),
     (replace(USE, unattended=True), "UNATTENDED_USE_NOT_GRANTED"),
     (replace(USE, unattended=True, grants=(replace(GRANT, unattended=True),)), "GRANTED"),
     (with_grant(unattended=True), "GRANTED"),
@@ -94,7 +94,7 @@ def test_each_reason_decides_its_case(use, code):
     assert decision.code == code
     assert decision.permitted is (code == "GRANTED")
     assert (decision.grant is not None) is decision.permitted
-    assert [answer.rule for answer in decision.answers] == [rule.__name__ for rule in RULES]
+    assert [answer.rule for answer in decision.answers] == [rule.name for rule in RULES]
 
 
 def permitted_by_hand(use: Use) -> bool:
@@ -115,6 +115,7 @@ def permitted_by_hand(use: Use) -> bool:
         and not grant.withdrawn
         and grant.valid_from <= use.now <= grant.valid_to
         and (grant.unattended or not alone)
+        and (grant.quota_day or not alone)
         for grant in use.grants
     )
     return fits and alive and near and given_
@@ -168,6 +169,7 @@ GRANTS = st.builds(
     st.sampled_from([NOW - DAY, NOW, NOW + DAY]),
     st.booleans(),
     st.booleans(),
+    quota_day=st.sampled_from([None, 9]),
 )
 ACTORS = st.builds(
     Actor,
