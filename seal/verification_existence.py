@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from keys.trust.entries import Use
-from seal.verdict import Check, notice, passed
+from seal.verdict import Check, failed, notice, passed
 from seal.verification_evidence import Evidence
 from seal.verification_path import Party, Revoked, Unknown, find_path, out_of_bounds
 from seal.verification_stamp_time import Surroundings, TokenJudgement, judge_token
@@ -29,6 +29,8 @@ def judge_stampings(stampings: Sequence[Stamping], evidence: Evidence) -> tuple[
     proven: dt.datetime | None = None
     for stamping in stampings:
         judgement = judge_token("TIMESTAMP", stamping.token, stamping.value, _surroundings(as_of(evidence, proven)))
+        if judgement.beside:
+            judgement = TokenJudgement(failed("TIMESTAMP", "the token carries other certificates than its chain", "FORMAT_FAILURE"))
         judgements.append(judgement)
         if judgement.proven is not None:
             proven = judgement.proven if proven is None else min(proven, judgement.proven)

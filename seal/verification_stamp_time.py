@@ -42,11 +42,15 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class TokenJudgement:
-    """``proven``: the value existed at that instant; None where nothing is proven. ``untrusted``: intact, but of a stranger."""
+    """``proven``: the value existed at that instant; None where nothing is proven. ``untrusted``: intact, but of a stranger.
+
+    ``beside``: it carries certificates that are not of its signer's chain, which nobody has judged.
+    """
 
     check: Check
     proven: dt.datetime | None = None
     untrusted: bool = False
+    beside: bool = False
 
 
 def judge_token(name: str, token: bytes, value: bytes, surroundings: Surroundings) -> TokenJudgement:
@@ -73,4 +77,5 @@ def _trusted(name: str, token: bytes, imprint: Imprint, instant: dt.datetime, su
         return TokenJudgement(open_question(name, answer.reason, "TRY_LATER"))
     if isinstance(answer, Revoked):
         return TokenJudgement(open_question(name, f"a certificate behind the time stamp was revoked {answer.since:%Y-%m-%d}"))
-    return TokenJudgement(passed(name, f"{instant:%Y-%m-%dT%H:%M:%SZ}, {stamped.signer}"), instant)
+    beside = not set(read_token(token).certificates) <= set(stamped.path)
+    return TokenJudgement(passed(name, f"{instant:%Y-%m-%dT%H:%M:%SZ}, {stamped.signer}"), instant, beside=beside)
