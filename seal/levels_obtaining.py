@@ -10,6 +10,7 @@ A source that is down leaves the file as it was: each step answers a whole new f
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from asn1crypto import ocsp as ocsp_structures
 from asn1crypto import x509
@@ -22,6 +23,7 @@ from keys.pki.errors import RequestMalformed
 from keys.pki.material import ValidationMaterial, validation_material
 from keys.pki.ocsp import OcspService
 from keys.pki.validation import Party, read_certificate, read_ocsp
+from keys.time.errors import TimestampUnavailable
 from keys.time.reading import Token, read_token
 from keys.time.source import TimestampSource
 from seal import levels
@@ -30,6 +32,8 @@ from seal.stamping_press import TimeRoom
 
 _PROBE = hashlib.sha256(b"").digest()
 _SPARE = 512
+_ATTEMPTS = 3
+_STAMPER_FRESH = dt.timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,8 @@ async def time_room(obtaining: Obtaining) -> TimeRoom:
 
     Raises what the source raises, and what ``validation_material`` does.
     """
-    token = await obtaining.source.stamp(_PROBE)
-    signer = _signer(read_token(token))
-    material = await _material(obtaining, (signer.encoded,))
-    return TimeRoom(max(TOKEN_ROOM, len(token) + _SPARE), material)
+    stamper = await _stamper(obtaining)
+    return TimeRoom(max(TOKEN_ROOM, stamper.octets + _SPARE), await _material(obtaining, (stamper.certificate,)))
 
 
 async def add_signature_timestamp(obtaining: Obtaining, pdf: bytes) -> bytes:
@@ -76,18 +78,24 @@ async def add_signature_timestamp(obtaining: Obtaining, pdf: bytes) -> bytes:
 async def add_document_timestamp(obtaining: Obtaining, pdf: bytes, algorithm: str = "sha256") -> Upgraded:
     """The file with what its DSS lacks by now and a document time stamp behind everything.
 
-    1. look at what the file holds: its certificates, and whose time stamps
+    1. look at what the file holds: its certificates, and whose time stamps; and who is going to stamp it now
     2. chains, current lists and answers of all of them
     3. append the revision, ask for its time stamp, fill it in
 
     Raises ``NotUpgradable``, what the source raises, what ``validation_material`` does.
     """
     found = await obtaining.workers.run(levels.look, pdf)
-    store = await _store(obtaining, found)
-    try:
-        return await _stamp(obtaining, pdf, store, algorithm, TOKEN_ROOM)
-    except TokenTooLarge as error:
-        return await _stamp(obtaining, pdf, store, algorithm, error.needed + _SPARE)
+    stamper, room = await _stamper(obtaining), TOKEN_ROOM
+    for _ in range(_ATTEMPTS):
+        store = await _store(obtaining, found, stamper.certificate)
+        try:
+            return await _stamp(obtaining, pdf, store, algorithm, room)
+        except TokenTooLarge as error:
+            room = error.needed + _SPARE
+        except _AnotherSigner:
+            _stampers.pop(obtaining.source, None)
+            stamper = await _stamper(obtaining)
+    raise TimestampUnavailable("every time stamp came from another signer, or was larger than the one before")
 
 
 async def _stamp(obtaining: Obtaining, pdf: bytes, store: Store, algorithm: str, room: int) -> Upgraded:
@@ -96,15 +104,43 @@ async def _stamp(obtaining: Obtaining, pdf: bytes, store: Store, algorithm: str,
     read = read_token(token)
     if read.info.imprint.digest != digest:
         raise levels.NotUpgradable("the time stamp is over something else")
-    whole = levels.stamped(hollow, token)
-    return Upgraded(whole, levels.LTA, read.info.instant, _signer(read).not_after, algorithm)
+    signer = _signer(read)
+    if signer.encoded not in store.certificates:
+        raise _AnotherSigner
+    return Upgraded(levels.stamped(hollow, token), levels.LTA, read.info.instant, signer.not_after, algorithm)
 
 
-async def _store(obtaining: Obtaining, found: Found) -> Store:
+class _AnotherSigner(Exception):
+    """The authority has a new signer, whose chain and lists are not in the DSS that it stamped."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamper:
+    """Who signs the source's time stamps, and how large those are."""
+
+    certificate: bytes
+    octets: int
+    seen_at: dt.datetime
+
+
+_stampers: WeakKeyDictionary[TimestampSource, _Stamper] = WeakKeyDictionary()
+"""By source. A new signer is noticed in its first token, so being wrong costs one more token."""
+
+
+async def _stamper(obtaining: Obtaining) -> _Stamper:
+    now, known = obtaining.clock.now(), _stampers.get(obtaining.source)
+    if known is None or not dt.timedelta() <= now - known.seen_at < _STAMPER_FRESH:
+        token = await obtaining.source.stamp(_PROBE)
+        known = _stampers[obtaining.source] = _Stamper(_signer(read_token(token)).encoded, len(token), now)
+    return known
+
+
+async def _store(obtaining: Obtaining, found: Found, stamper: bytes) -> Store:
     tokens = [read_token(token) for token in found.tokens]
     carried = [party for token in tokens for party in map(read_certificate, token.certificates) if party]
     held = [party for party in map(read_certificate, found.store.certificates) if party]
-    leaves = {party.encoded: party for party in (*held, *carried) if not party.is_authority}
+    coming = read_certificate(stamper)
+    leaves = {party.encoded: party for party in (*held, *carried, coming) if party and not party.is_authority}
     material = await _material(obtaining, tuple(leaves))
     return Store(material.certificates, material.crls, await _responses(obtaining, tuple(leaves.values()), material))
 
