@@ -10,7 +10,8 @@ from keys.base.actor import Actor
 from keys.base.db import AsyncSession
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
-from seal.models import MatterRow
+from seal.authority_version import narrow_all
+from seal.models import MatterRow, SealRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,10 @@ class Matter:
 
 
 async def put_matter(session: AsyncSession, now: dt.datetime, actor: Actor, matter: Matter) -> None:
-    """Add or change a matter; audited, because it decides which seal may be used."""
+    """Add or change a matter; audited, because it decides which seal may be used: permits given before a change are worth nothing."""
+    old = await get_matter(session, matter.code)
+    if old is not None and (old.is_approval, old.organisation) != (matter.is_approval, matter.organisation):
+        await narrow_all(session, list(await session.scalars(select(SealRow.id).where(SealRow.organisation == old.organisation))))
     values = {"name": matter.name, "is_approval": matter.is_approval, "organisation": matter.organisation, "changed_at": now}
     statement = insert(MatterRow).values(code=matter.code, **values)
     await session.execute(statement.on_conflict_do_update(index_elements=[MatterRow.code], set_=values))
