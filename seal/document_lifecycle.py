@@ -24,6 +24,7 @@ class RequestMove(StrEnum):
     APPROVE = "approve"
     DECIDE = "decide"
     NEXT = "next"
+    CONTINUE = "continue"
     FINISH = "finish"
     SEND_BACK = "send_back"
     REJECT = "reject"
@@ -74,6 +75,7 @@ REQUEST_MOVES: dict[RequestMove, Step] = {
     RequestMove.APPROVE: _step((_R.AWAITING_APPROVAL,), _R.AWAITING_APPROVAL, "an approver agrees; another is needed"),
     RequestMove.DECIDE: _step((_R.AWAITING_APPROVAL,), _R.STAMPING, "the last approver agrees and stamps"),
     RequestMove.NEXT: _step((_R.STAMPING,), _R.AWAITING_APPROVAL, "stamped; the next seal of a joint document is due"),
+    RequestMove.CONTINUE: _step((_R.STAMPING,), _R.STAMPING, "stamped; the next seal is used unattended as well"),
     RequestMove.FINISH: _step((_R.STAMPING,), _R.SEALED, "stamped with the last seal"),
     RequestMove.SEND_BACK: _step((_R.STAMPING,), _R.AWAITING_APPROVAL, "the seal was not to be used, or nobody finished in time"),
     RequestMove.REJECT: _step((_R.AWAITING_APPROVAL,), _R.REJECTED, "an approver refuses"),
@@ -112,7 +114,7 @@ class BatchMoveNotAllowed(Conflict):
 def request_target(status: str | None, move: RequestMove) -> RequestStatus:
     """Where the move leads. Raises :class:`RequestMoveNotAllowed`."""
     step = REQUEST_MOVES[move]
-    if status is None and not step.sources or status in step.sources:
+    if (status is None and not step.sources) or status in step.sources:
         return RequestStatus(step.target)
     raise RequestMoveNotAllowed(f"{move} from {status}", status=status)
 
@@ -120,6 +122,6 @@ def request_target(status: str | None, move: RequestMove) -> RequestStatus:
 def batch_target(status: str | None, move: BatchMove) -> BatchStatus:
     """Where the move leads. Raises :class:`BatchMoveNotAllowed`."""
     step = BATCH_MOVES[move]
-    if status is None and not step.sources or status in step.sources:
+    if (status is None and not step.sources) or status in step.sources:
         return BatchStatus(step.target)
     raise BatchMoveNotAllowed(f"{move} from {status}", status=status)

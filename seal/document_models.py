@@ -90,7 +90,9 @@ class RequestApprovalRow(Base):
     """Who agreed to which digest of which seal of a request."""
 
     __tablename__ = "request_approvals"
-    __table_args__ = (ForeignKeyConstraint(["request_id", "position"], ["seal.requested_seals.request_id", "seal.requested_seals.position"]),)
+    __table_args__ = (
+        ForeignKeyConstraint(["request_id", "position"], ["seal.requested_seals.request_id", "seal.requested_seals.position"]),
+    )
 
     request_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
