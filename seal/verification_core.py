@@ -25,6 +25,7 @@ from seal.verdict import (
     unreadable,
     unsigned,
 )
+from seal.verification_joint import judge_joint
 from seal.verification_ofd import judge_ofd
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, evidence_from, open_pdf, signature_fields
 from seal.verification_profile import claims_profile, judge_profile, out_of_form
@@ -63,7 +64,7 @@ def _judge_plain(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
     except NotPlain:
         return None
     spelled = [(field, recognise(data, field.offset)) for field in pdf.fields if field.offset is not None]
-    ours = [(field, written) for field, written in spelled if written is not None]
+    ours = [(field, written) for field, written in spelled if written is not None and written.permission is not None]
     return judge_profile(data, pdf, *ours[0], trust, at) if len(ours) == 1 and _others_are_stamps(data, pdf) else None
 
 
@@ -87,9 +88,11 @@ def _judge_any(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
 def _judge_signed(data: bytes, reader: PdfFileReader, fields: list[SignatureField], trust: Trust, at: dt.datetime) -> Verdict | None:
     spelled = [(field, recognise(data, offset)) for field in fields if (offset := field.offset(reader)) is not None]
     ours = [(field, written) for field, written in spelled if written is not None]
-    if len(ours) == 1 and len(fields) == 1:
+    if len(ours) == 1 and len(fields) == 1 and ours[0][1].permission is not None:
         pdf = read_general(reader)
         return judge_profile(data, pdf, pdf.fields[0], ours[0][1], trust, at)
+    if (joint := judge_joint(data, reader, fields, trust, at)) is not None:
+        return joint
     if ours or any(claims_profile(field) for field in fields):
         return out_of_form(fields[-1].name, "more than one signature" if ours else "the signature dictionary is spelled otherwise")
     return None

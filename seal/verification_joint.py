@@ -16,6 +16,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from cryptography.hazmat.primitives import hashes
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -25,17 +26,29 @@ from seal.asn1 import parse_ses_signature
 from seal.extraction import first_value
 from seal.joint_dictionary import recognise
 from seal.joint_fields import FieldName
+from seal.levels import LTA
 from seal.placing import Certification, Profile
 from seal.signature_dictionary import recognise_timestamp
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, passed, summed_up
 from seal.verification_evidence import Covered, Evidence
+from seal.verification_existence import as_of
 from seal.verification_joint_revisions import History, NotOurs, Sealed, advance, begin, digests
+from seal.verification_joint_times import (
+    certificates_in,
+    earliest,
+    judge_document_stamp,
+    judge_own,
+    not_before_claimed,
+    time_checks,
+    token_in,
+)
 from seal.verification_path import Party, RevocationList, read_certificate, read_crl, signature_holds
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, attached_metadata, evidence_from
 from seal.verification_signed_data import Stated, canonical, read_stated
 from seal.verification_signer import signer_checks
 from seal.verification_stamp import judge_stamp
+from seal.verification_stamp_time import TokenJudgement
 
 LEVELS = {Profile.PADES: "PAdES-B-B", Profile.GM: "GM.sm2seal"}
 _ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
@@ -116,7 +129,9 @@ class _Judge:
     def _verdict(self, index: int, one: Sealed, digest: _Digests) -> SignatureVerdict:
         checks = [passed("FORMAT", f"seal {index + 1} of {len(self._sealed)}"), self._coverage(index, one), self._certification(one)]
         if one.terms is None:
-            return judged(one.name, (*checks, *_time_stamp()), level="TIMESTAMP")
+            judgement = self._stamps[index]
+            checks += (_padded(one), judgement.check)
+            return judged(one.name, checks, signing_time=judgement.proven, level="TIMESTAMP")
         if one.terms.profile is Profile.GM:
             return self._stamp_alone(index, one, digest, checks)
         try:
@@ -124,22 +139,40 @@ class _Judge:
         except UNREADABLE as error:
             return judged(one.name, (*checks, failed("CMS_FORM", f"not a SignedData of ours: {type(error).__name__}")))
         evidence = self._evidence_for(index, (*stated.certificates, *_certificates_in(stated.ses)))
-        time = one.terms.signing_time
+        time, behind = one.terms.signing_time, self._proven_behind(index)
+        own = judge_own(stated.token, stated.signature, self._evidence_for(index, certificates_in(stated.token or b"")), behind)
+        proven = earliest([behind, own.proven if own else None])
+        then = as_of(evidence, not_before_claimed(proven, time))
         checks += _integrity(one, stated, digest, self._known(index))
-        checks += signer_checks(stated.signer, stated.certificates, evidence, time)
-        checks.append(notice("TIMESTAMP", "no trusted time stamp: the time is the signer's claim"))
-        stamp = judge_stamp(stated.ses, evidence, Covered(digest.sm3, one.place.byte_range, time, digest.sha256))
+        checks += signer_checks(stated.signer, stated.certificates, then, time)
+        checks += time_checks(stated.signer, evidence, time, own, proven)
+        stamp = judge_stamp(stated.ses, then, Covered(digest.sm3, one.place.byte_range, time, digest.sha256, proven))
         checks += (*stamp.checks, *_declared(one, stamp.seal.code if stamp.seal else None))
-        return judged(one.name, checks, signer=stated.signer.name, signing_time=time, level=LEVELS[Profile.PADES], seal=stamp.seal)
+        level = LTA if self._stamps and index < max(self._stamps) else LEVELS[Profile.PADES] if own is None else "PAdES-B-T"
+        return judged(one.name, checks, signer=stated.signer.name, signing_time=time, level=level, seal=stamp.seal)
+
+    @cached_property
+    def _stamps(self) -> dict[int, TokenJudgement]:
+        """The document time stamps by their place among the revisions, the outermost judged first."""
+        found: dict[int, TokenJudgement] = {}
+        for index in reversed(range(len(self._sealed))):
+            one = self._sealed[index]
+            if one.terms is None:
+                evidence = self._evidence_for(index, certificates_in(token_in(one.place)))
+                proven = earliest([judgement.proven for judgement in found.values()])
+                found[index] = judge_document_stamp(self._data, one.place, one.end, evidence, proven)
+        return found
+
+    def _proven_behind(self, index: int) -> dt.datetime | None:
+        return earliest([judgement.proven for at, judgement in self._stamps.items() if at > index])
 
     def _stamp_alone(self, index: int, one: Sealed, digest: _Digests, checks: list[Check]) -> SignatureVerdict:
-        octets = bytes.fromhex(one.place.contents.decode("ascii"))
-        ses = first_value(octets)
-        padded = ses + bytes(len(octets) - len(ses)) == octets and one.place.contents.islower()
-        checks.append(passed("CMS_FORM", "one DER value") if padded else failed("CMS_FORM", "Contents is not one DER value and zeros"))
+        ses = token_in(one.place)
+        checks.append(_padded(one))
         time = one.terms.signing_time if one.terms else None
-        evidence = self._evidence_for(index, _certificates_in(ses))
-        stamp = judge_stamp(ses, evidence, Covered(digest.sm3, one.place.byte_range, time, digest.sha256))
+        proven = self._proven_behind(index)
+        evidence = as_of(self._evidence_for(index, _certificates_in(ses)), proven)
+        stamp = judge_stamp(ses, evidence, Covered(digest.sm3, one.place.byte_range, time, digest.sha256, proven))
         checks += (*stamp.checks, *_declared(one, stamp.seal.code if stamp.seal else None))
         return judged(one.name, checks, signer=stamp.signer, signing_time=time, level=LEVELS[Profile.GM], seal=stamp.seal)
 
@@ -227,8 +260,13 @@ def _declared(one: Sealed, code: str | None) -> Iterator[Check]:
         yield failed("SIGNER_NOT_AUTHORISED", "the place was declared for another seal", "FORMAT_FAILURE")
 
 
-def _time_stamp() -> Iterator[Check]:
-    yield notice("TIMESTAMP", "a document time stamp")
+def _padded(one: Sealed) -> Check:
+    """One DER value and zeros; digits of the lower case are all that :mod:`seal.joint_dictionary` recognises."""
+    octets = bytes.fromhex(one.place.contents.decode("ascii"))
+    message = first_value(octets)
+    if octets[len(message) :].strip(b"\0") or len(message) > len(octets):
+        return failed("CMS_FORM", "Contents is not one DER value followed by zeros")
+    return passed("CMS_FORM", "one DER value")
 
 
 def _around(data: bytes, sealed: Sequence[Sealed]) -> Iterator[_Digests]:
