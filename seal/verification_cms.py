@@ -142,8 +142,10 @@ def _attributes(element: Element) -> dict[str, bytes]:
     for attribute in der_values.children(element):
         kind, values = _exactly(der.members(attribute), 2)
         (value,) = der_values.children(values)
-        if found.setdefault(der_values.dotted(kind), value.encoded) is not value.encoded:
+        name = der_values.dotted(kind)
+        if name in found:
             raise NotDer("an attribute twice")
+        found[name] = value.encoded
     return found
 
 
