@@ -99,10 +99,11 @@ def _placing(x: float, y: float, middle: float, centre: float, across: float, up
 def _sunk(text: str, width: float, height: float) -> Layer:
     """The ground, and in it the outlines of the characters as they would print."""
     blank = Drawing(characters(text, width, height, _SUNK), width, height)
-    per_mm = _TRACE_DPI / 25.4
     path = list(rounded_rectangle(width, height, CORNER))
-    for contour in contours(coverage(blank, _TRACE_DPI)):
-        points = [(x / per_mm - width / 2, height / 2 - y / per_mm) for x, y in contour]
+    picture = coverage(blank, _TRACE_DPI)
+    across, down = width / picture.width, height / picture.height
+    for contour in contours(picture):
+        points = [(x * across - width / 2, height / 2 - y * down) for x, y in contour]
         first, *rest = simplified(points, _TOLERANCE_MM)
         path += [("M", (first,)), *(("L", (point,)) for point in rest), ("Z", ())]
     return Layer(tuple(path), fill=True, stroke=0, even_odd=True)
