@@ -8,17 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asn1crypto import crl, x509
+from pyhanko.pdf_utils.content import RawContent
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.pdf_utils.layout import BoxConstraints
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.fields import SigSeedSubFilter
+from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError
+from pyhanko.stamp import StaticStampStyle
 from pyhanko_certvalidator import ValidationContext
 
 from benchmarks.peers.credentials import PASSPHRASE
 
+_SEAL = 119
 _RESERVED = 8192
 """Hexadecimal digits, told beforehand: without it pyHanko signs twice to find out."""
 
@@ -30,6 +34,20 @@ def signing(p12: Path) -> Callable[[bytes], bytes]:
         metadata = PdfSignatureMetadata(field_name="Signature", subfilter=SigSeedSubFilter.PADES, md_algorithm="sha256")
         out = PdfSigner(metadata, signer).sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), bytes_reserved=_RESERVED)
         return bytes(out.getbuffer())
+
+    return sign
+
+
+def drawing(p12: Path, content: bytes) -> Callable[[bytes], bytes]:
+    """A visible signature whose appearance is ``content``, PDF operators; everything else as pyHanko has it by default."""
+    signer = SimpleSigner.load_pkcs12(str(p12), passphrase=PASSPHRASE.encode())
+    style = StaticStampStyle(background=RawContent(content, box=BoxConstraints(width=_SEAL, height=_SEAL)), border_width=0)
+
+    def sign(pdf: bytes) -> bytes:
+        metadata = PdfSignatureMetadata(field_name="Signature", subfilter=SigSeedSubFilter.PADES, certify=True)
+        field = SigFieldSpec("Signature", on_page=0, box=(360, 100, 360 + _SEAL, 100 + _SEAL))
+        writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
+        return bytes(PdfSigner(metadata, signer, stamp_style=style, new_field_spec=field).sign_pdf(writer).getbuffer())
 
     return sign
 

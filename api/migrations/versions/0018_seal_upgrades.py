@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("enrolled_at", TIME, nullable=False),
         sa.Column("due_at", TIME, nullable=False),
         sa.Column("next_attempt_at", TIME, nullable=False),
-        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sealed_files")),
         sa.UniqueConstraint("subject", name=op.f("uq_sealed_files_subject")),
