@@ -25,7 +25,7 @@ _WRITTEN = re.compile(
     + rb")?(?:"
     + re.escape(_FIELD_MDP).replace(b"%b", rb"((?:\(Seal[0-9_-]{1,40}\)){1,1000})")
     + rb")?\])?/ByteRange(\[0 (\d{1,10}) (\d{1,10}) (\d{1,10})\]) *"
-    rb"/Contents<((?:[0-9a-f]{2})+)>>>\nendobj\n"
+    rb"/Contents<([0-9a-f]+)>>>\nendobj\n"
 )
 
 
@@ -69,7 +69,7 @@ def _reference(certification: Certification, locked: Sequence[bytes]) -> bytes:
 def recognise(data: bytes, offset: int) -> tuple[Written, Terms] | None:
     """The dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _WRITTEN.match(data, offset)
-    if found is None:
+    if found is None or len(found[10]) % 2:
         return None
     try:
         signing_time = dt.datetime.strptime(found[2].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)

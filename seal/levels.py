@@ -22,10 +22,11 @@ from keys.base.errors import FujieError
 from seal.cms import signature_of, token_of, with_token
 from seal.extraction import first_value
 from seal.increment import Increment, stream
+from seal.joint_dictionary import recognise
 from seal.pdf_reading import UNREADABLE, Foreign, Node, Plain, Reading
 from seal.pdf_syntax import Entries, NotPlain, dictionary, members, spelled
 from seal.revision import Hollow, announced, finished
-from seal.signature_dictionary import Place, blank_timestamp, recognise, recognise_timestamp
+from seal.signature_dictionary import Place, blank_timestamp, recognise_timestamp
 
 LTA = "PAdES-B-LTA"
 TOKEN_ROOM = 8192
@@ -158,13 +159,18 @@ def _reading(pdf: bytes, work: Callable[[Reading], T]) -> T:
 
 
 def _found(pdf: bytes, reading: Reading) -> Found:
-    places = [place for field in _fields(reading) if (place := _place(pdf, reading, field)) is not None]
-    signatures = tuple(place for place, is_timestamp in places if not is_timestamp)
-    timestamps = tuple(sorted((place for place, is_timestamp in places if is_timestamp), key=lambda one: one.start))
-    if not signatures:
-        raise ValueError("no signature of ours")
+    signatures, timestamps = _places(pdf, reading)
     tokens = [token for place in signatures if (token := token_of(_message(place))) is not None]
     return Found(signatures, timestamps, (*tokens, *map(_message, timestamps)), _store(reading))
+
+
+def _places(pdf: bytes, reading: Reading) -> tuple[tuple[Place, ...], tuple[Place, ...]]:
+    """Signatures in the order of the form, document time stamps from the oldest."""
+    places = [place for field in _fields(reading) if (place := _place(pdf, reading, field)) is not None]
+    signatures = tuple(place for place, is_timestamp in places if not is_timestamp)
+    if not signatures:
+        raise ValueError("no signature of ours")
+    return signatures, tuple(sorted((place for place, is_timestamp in places if is_timestamp), key=lambda one: one.start))
 
 
 def _fields(reading: Reading) -> list[Node]:
@@ -186,7 +192,7 @@ def _place(pdf: bytes, reading: Reading, field: Node) -> tuple[Place, bool] | No
     offset = reading.offset(field.entries[b"/V"])
     timestamp = recognise_timestamp(pdf, offset)
     signature = None if timestamp else recognise(pdf, offset)
-    place = timestamp or signature
+    place = timestamp or (signature[0] if signature else None)
     if place is None or place.covered[:2] != (place.start, place.end):
         raise ValueError("a signature that is not spelled as ours are")
     return place, timestamp is not None
@@ -198,15 +204,16 @@ def _message(place: Place) -> bytes:
 
 
 def _last_signature(pdf: bytes, reading: Reading) -> Place:
-    found = _found(pdf, reading)
-    if found.last not in found.signatures:
+    signatures, timestamps = _places(pdf, reading)
+    if timestamps:
         raise ValueError("the last signature is a document time stamp")
-    _require_last(pdf, found)
-    return found.last
+    last = max(signatures, key=lambda one: one.start)
+    _require_last(pdf, last)
+    return last
 
 
-def _require_last(pdf: bytes, found: Found) -> None:
-    if found.last.end + found.last.covered[2] != len(pdf):
+def _require_last(pdf: bytes, last: Place) -> None:
+    if last.end + last.covered[2] != len(pdf):
         raise ValueError("something stands behind the last signature")
 
 
@@ -224,7 +231,7 @@ def _listed(reading: Reading, store: Entries, kind: bytes) -> tuple[bytes, ...]:
 
 def _append(pdf: bytes, reading: Reading, store: Store, room: int) -> Hollow:
     found = _found(pdf, reading)
-    _require_last(pdf, found)
+    _require_last(pdf, found.last)
     increment = Increment(pdf, reading)
     security_store = increment.add(_grown(increment, reading, found.store, store))
     field, stamp = increment.number(), increment.number()

@@ -22,7 +22,7 @@ _WRITTEN = re.compile(
     + rb"(?:%b)?" % re.escape(_CERTIFIED).replace(b"%d", rb"(?P<permission>[12])", 1)
     + (
         _REST := rb"/ByteRange(?P<range>\[0 (?P<start>\d{1,10}) (?P<end>\d{1,10}) (?P<rest>\d{1,10})\]) *"
-        rb"/Contents<(?P<contents>(?:[0-9a-f]{2})+)>>>\nendobj\n"
+        rb"/Contents<(?P<contents>[0-9a-f]+)>>>\nendobj\n"
     )
 )
 _TIME_STAMPED = re.compile(rb"\d{1,10} \d{1,5} obj\n" + re.escape(_STAMPED.removesuffix(b"/ByteRange")) + _REST)
@@ -93,7 +93,7 @@ def byte_range(start: int, end: int, size: int) -> bytes:
 def recognise(data: bytes, offset: int) -> Written | None:
     """The signature dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _WRITTEN.match(data, offset)
-    if found is None:
+    if found is None or len(found["contents"]) % 2:
         return None
     try:
         signing_time = dt.datetime.strptime(found["time"].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
@@ -114,7 +114,7 @@ def recognise(data: bytes, offset: int) -> Written | None:
 def recognise_timestamp(data: bytes, offset: int) -> Place | None:
     """The document time stamp of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _TIME_STAMPED.match(data, offset)
-    return _place(found) if found else None
+    return _place(found) if found and not len(found["contents"]) % 2 else None
 
 
 def _place(found: re.Match[bytes]) -> Place:
