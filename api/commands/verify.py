@@ -1,4 +1,4 @@
-"""``fujie verify``: judge files without any running service. ``fujie seal extract``: take the GM/T 0031 stamp out of a PDF."""
+"""``fujie verify``: judge files without any running service. ``fujie seal extract``: take the GM/T 0031 stamp out of a PDF or an OFD."""
 
 import datetime as dt
 import os
@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.text import Text
 
 from api.commands.run import settings
+from api.files import require_new
 from api.masking import masked_metadata
 from api.settings import language
 from api.verdict_words import INDICATIONS, OUTCOMES, check_words, meaning, words
 from api.verdict_words import reason as reason_of
 from keys.base.clock import CHINA_STANDARD_TIME, SystemClock
-from seal.extraction import extract_stamp
+from seal.extraction import extract_seal, extract_stamp
 from seal.sandbox import CORE, FileTooLarge, verify_file
 from seal.trust import Trust
 from seal.trust_files import read_trust
@@ -69,13 +70,21 @@ def verify(
 
 
 def extract(
-    pdf: Annotated[Path, typer.Argument(metavar="PDF", exists=True, dir_okay=False)],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="where the DER SES_Signature goes")],
+    document: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="PDF, OFD or bare stamp")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="a new file: where the DER SES_Signature goes")],
+    field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="signature field, identifier in the OFD's list, or 1 for the first; default the last"),
+    ] = None,
+    seal: Annotated[bool, typer.Option("--seal", help="the seal within (DER SESeal) instead")] = False,
 ) -> None:
-    """Take the GM/T 0031 stamp (DER SES_Signature) out of a stamped PDF. It is not judged: use ``fujie verify``."""
-    if pdf.stat().st_size > _MAX_FILE:
+    """Take the GM/T 0031 stamp (DER SES_Signature) out of a stamped document. It is not judged: use ``fujie verify``."""
+    require_new(output)
+    if document.stat().st_size > _MAX_FILE:
         raise FileTooLarge
-    output.write_bytes(extract_stamp(pdf.read_bytes()))
+    taken = (extract_seal if seal else extract_stamp)(document.read_bytes(), field)
+    with output.open("xb") as file:
+        file.write(taken)
 
 
 def judge_path(path: Path, trust: Trust, at: dt.datetime) -> Verdict:

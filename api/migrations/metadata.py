@@ -12,6 +12,7 @@ import keys.time.models
 import keys.trust.models
 import seal.authority_models
 import seal.document_models
+import seal.foreign_rules_models
 import seal.impression_models
 import seal.life_models
 import seal.models
@@ -26,6 +27,7 @@ MORE_TABLES = (
     keys.trust.models,
     keys.installation_models,
     identity.oidc_models,
+    seal.foreign_rules_models,
     seal.life_models,
     seal.authority_models,
     seal.document_models,

@@ -21,6 +21,7 @@ from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
 from keys.pki.reads import get_authorities
 from keys.trust.reads import external_answers, external_crls, trusted_authorities
+from seal.foreign_rules_list import rules_in_force
 from seal.foreign_http import HttpStatus
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
@@ -72,8 +73,8 @@ async def _trust(house: House) -> Trust:
         names = await get_authorities(session)
         lists = await current_crls(session, house.keystore, house.clock.now(), names)
         authorities, others = await trusted_authorities(session), await external_crls(session)
-        answers = await external_answers(session)
-    return Trust(roots.certificates, (*lists.values(), *others, *roots.crls), authorities, answers)
+        answers, rules = await external_answers(session), await rules_in_force(session)
+    return Trust(roots.certificates, (*lists.values(), *others, *roots.crls), authorities, answers, rules)
 
 
 @contextlib.asynccontextmanager
