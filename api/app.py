@@ -16,7 +16,24 @@ from api.metrics import Measured
 from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
-from api.routes import audit, authorities, certificates, est, health, identity, log, ocsp, oidc, pki, trust, tsa, verify_file
+from api.routes import (
+    audit,
+    authorities,
+    certificates,
+    est,
+    foreign_rules,
+    health,
+    identity,
+    log,
+    ocsp,
+    oidc,
+    pki,
+    seal_status,
+    seals,
+    trust,
+    tsa,
+    verify_file,
+)
 from api.wiring import House
 
 STREAMED = frozenset({"/api/v1/verify", "/verify"})
@@ -32,6 +49,7 @@ LEAN: tuple[Iterable[BaseRoute], ...] = (
     log.routes,
     health.routes,
     verify_file.routes,
+    seal_status.routes,
 )
 
 
@@ -81,6 +99,9 @@ def create_app(house: House) -> FastAPI:
     app.include_router(identity.router)
     app.include_router(audit.router)
     app.include_router(authorities.router)
+    app.include_router(foreign_rules.router)
+    app.include_router(seal_status.router)
+    app.include_router(seals.router)
     app.router.routes.extend(page_routes)
     if house.settings.demo:
         app.router.routes.extend(portal_routes)

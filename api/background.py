@@ -18,6 +18,7 @@ from keys.pki.ocsp import OcspService
 from keys.rotation import tend
 from keys.time.queue import obtain
 from keys.trust.answers import refresh_all
+from seal.changes import expire_seals
 from seal.upgrades import keep_up
 
 log = structlog.get_logger("fujie.background")
@@ -30,6 +31,7 @@ REWRAP_SECONDS = 5.0
 FINISH_SECONDS = 60.0
 PRESIGN_SECONDS = 300.0
 OTHERS_SECONDS = 60.0
+EXPIRE_SECONDS = 30.0
 ARCHIVE_SECONDS = 60.0
 
 
@@ -68,6 +70,7 @@ async def background(house: House) -> AsyncIterator[None]:
         "rewrap": (REWRAP_SECONDS, Rewrapping(house.database, house.personal, house.clock, SEALED).step),
         "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
         "sealed files": (ARCHIVE_SECONDS, lambda: keep_up(upgrading)),
+        "seals' ends": (EXPIRE_SECONDS, lambda: expire_seals(house.database, house.clock)),
         "others' lists": (OTHERS_SECONDS, lambda: refresh_all(house.database, house.clock)),
     }
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]

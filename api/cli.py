@@ -7,7 +7,7 @@ from collections.abc import Callable
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("api.commands.serving:serve", "start everything and serve until Ctrl-C"),
     "verify": ("api.commands.verify:verify", "verify files: PDF, seal, QR picture"),
-    "seal": ("api.commands.seals:app", "seals: list, show, suspend, resume, extract"),
+    "seal": ("api.commands.seals:app", "seals: apply, review, make, file, activate, suspend, cancel, status, feed …"),
     "certs": ("api.commands.certs:app", "certificates: show, suspend, resume, revoke, cancel"),
     "import": ("api.commands.importing:import_file", "take legacy certificates from CSV or JSON lines"),
     "audit": ("api.commands.audit:app", "the audit log: verify, checkpoint, export, prove, search, witness"),

@@ -9,7 +9,11 @@ def covers(division: str | None, other: str) -> bool:
     """Whether ``other`` lies in ``division``: 990100 covers 990100 and 990102, 990000 both; nothing covers without a code."""
     if division is None or not is_division(division) or not is_division(other):
         return False
-    significant = division
-    while significant.endswith("00"):
-        significant = significant[:-2]
-    return other.startswith(significant) if significant else True
+    return other.startswith(significant(division))
+
+
+def significant(division: str) -> str:
+    """The digits that codes of the division and of those below it begin with; none for the whole country."""
+    while division.endswith("00"):
+        division = division[:-2]
+    return division

@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 
 from keys.base.db import AsyncSession
 from keys.base.errors import NotFound
-from seal.divisions import covers
+from seal.divisions import covers, significant
 from seal.kinds import SealKind
 from seal.lifecycle import IN_USE, MOVES, WAITING, Move, Status, Succession
 from seal.models import MadeSealRow, SealRow, StatusChangeRow, UseRow
@@ -133,6 +133,38 @@ async def list_seals(session: AsyncSession, *, organisation: str | None = None, 
     if organisation is not None:
         query = query.where(SealRow.organisation == organisation)
     return [seal_view(row) for row in await session.scalars(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which seals are looked for; None: whatever it is. ``within``: the division and those below it."""
+
+    organisation: str | None = None
+    within: str | None = None
+    status: Status | None = None
+    kind: SealKind | None = None
+
+
+async def find_seals(session: AsyncSession, wanted: Wanted, *, before: uuid.UUID | None = None, limit: int = 50) -> list[Seal]:
+    """Seals and applications, the latest application first, from the one before ``before`` on. Identifiers grow with time."""
+    query = select(SealRow).order_by(SealRow.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(SealRow.id < before)
+    for column, value in ((SealRow.organisation, wanted.organisation), (SealRow.status, wanted.status), (SealRow.kind, wanted.kind)):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.within is not None:
+        query = query.where(SealRow.division.startswith(significant(wanted.within), autoescape=True))
+    return [seal_view(row) for row in await session.scalars(query)]
+
+
+async def resolve(session: AsyncSession, reference: str) -> Seal:
+    """The seal of a code, or of the identifier of its application. Raises :class:`SealNotFound`."""
+    try:
+        identifier = uuid.UUID(reference)
+    except ValueError:
+        return await get_seal(session, reference)
+    return await get_application(session, identifier)
 
 
 async def list_applications(session: AsyncSession, *, division: str) -> list[Seal]:

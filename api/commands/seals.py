@@ -2,38 +2,18 @@
 
 from typing import Annotated
 
-import orjson
 import typer
 
-from api.commands import seal_upgrades
+from api.commands import seal_rules, seal_upgrades
 from api.commands.house import with_house
+from api.commands.seal_life import LIFE, say
+from api.commands.seal_register import REGISTER, feed, registry
 from api.commands.verify import extract
+from api.seal_views import change_json, seal_json
 from api.wiring import House
-from keys.base.actor import SYSTEM
-from seal.changes import cancel_seal, report_seal_lost, resume_seal, suspend_seal
-from seal.lifecycle import STATUS_NAMES
 from seal.reads import Seal, get_seal, history, list_seals, uses_of
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Seals.", pretty_exceptions_enable=False)
-
-Reason = Annotated[str, typer.Option(help="why; kept in the seal's history")]
-
-
-def _summary(seal: Seal) -> dict[str, str]:
-    return {
-        "code": seal.code,
-        "name": seal.name,
-        "kind": seal.kind,
-        "organisation": seal.organisation,
-        "division": seal.division,
-        "status": seal.status,
-        "status_zh": STATUS_NAMES[seal.status][0],
-        "valid_to": seal.valid_to.isoformat(),
-    }
-
-
-def _print(value: object) -> None:
-    print(orjson.dumps(value).decode())
 
 
 @app.command("list")
@@ -48,7 +28,7 @@ def list_all(organisation: Annotated[str | None, typer.Option(help="USCC; all wi
         return found
 
     for seal in with_house(journey):
-        _print(_summary(seal))
+        say(seal_json(seal))
 
 
 @app.command()
@@ -59,36 +39,17 @@ def show(code: str) -> None:
         async with house.database.session() as session:
             seal = await get_seal(session, code)
             moves, uses = await history(session, code), await uses_of(session, code)
-        told = [{"move": one.move, "to": one.new, "at": one.at, "by": one.actor_id, "reason": one.reason} for one in moves]
+        told = [change_json(one) for one in moves]
         used = [{"at": one.at, "by": one.actor_id, "matter": one.matter_code, "document": one.document_hash.hex()} for one in uses]
-        return {**_summary(seal), "history": told, "uses": used}
+        return {**seal_json(seal), "history": told, "uses": used}
 
-    _print(with_house(journey))
-
-
-@app.command()
-def suspend(code: str, reason: Reason) -> None:
-    """Stop a seal for now: from this instant it stamps nothing."""
-    _print(_summary(with_house(lambda house: suspend_seal(house.database, house.clock, SYSTEM, code, reason))))
+    say(with_house(journey))
 
 
-@app.command()
-def resume(code: str, reason: Reason) -> None:
-    """Let a suspended seal be used again."""
-    _print(_summary(with_house(lambda house: resume_seal(house.database, house.clock, SYSTEM, code, reason))))
-
-
-@app.command("report-lost")
-def report_lost(code: str, reason: Reason) -> None:
-    """Control over the seal was lost: stop it for good and revoke its certificates."""
-    _print(_summary(with_house(lambda house: report_seal_lost(house.database, house.clock, SYSTEM, code, reason))))
-
-
-@app.command()
-def cancel(code: str, reason: Reason) -> None:
-    """End a seal; its code is never given again."""
-    _print(_summary(with_house(lambda house: cancel_seal(house.database, house.clock, SYSTEM, code, reason))))
-
-
+for _name, _command in (LIFE | REGISTER).items():
+    app.command(_name)(_command)
+app.add_typer(feed, name="feed")
+app.add_typer(registry, name="registry")
 app.command("extract")(extract)
+app.add_typer(seal_rules.app, name="rules")
 app.add_typer(seal_upgrades.app, name="upgrades")

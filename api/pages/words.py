@@ -131,6 +131,8 @@ SCOPES = {
     "offline_access": (mark("Access while you are away"), mark("The portal may ask again later, until you withdraw it.")),
     "pki:enrol": (mark("A sign-in certificate"), mark("Having a key of yours certified, with your name, for logging in.")),
     "trust:manage": (mark("The trust list"), mark("Deciding in your name which authorities are trusted here.")),
+    "seals:manage": (mark("Electronic seals"), mark("Applying for seals, reviewing and managing them in your name.")),
+    "seals:read": (mark("The register of seals"), mark("Seals of your organisation, their history and the feed.")),
     "certificates:read": (mark("Your certificates"), mark("The list of certificates in your name.")),
     "certificates:issue": (mark("Issuing certificates"), mark("Sending approvals in your name.")),
     "identity:check": (mark("Real-name checks"), mark("Asking whether a name and a number belong together.")),

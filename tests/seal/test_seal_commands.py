@@ -7,7 +7,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from api.commands import seals
+from api.commands import seal_life, seal_register, seals
 from seal import permits
 
 
@@ -15,7 +15,8 @@ from seal import permits
 async def fujie_seal(city, monkeypatch):
     loop = asyncio.get_running_loop()
     house = SimpleNamespace(database=city.database, clock=city.clock)
-    monkeypatch.setattr(seals, "with_house", lambda journey: asyncio.run_coroutine_threadsafe(journey(house), loop).result(20))
+    for module in (seals, seal_life, seal_register):
+        monkeypatch.setattr(module, "with_house", lambda journey: asyncio.run_coroutine_threadsafe(journey(house), loop).result(20))
 
     async def run(*arguments):
         return await asyncio.to_thread(CliRunner().invoke, seals.app, list(arguments))
