@@ -260,7 +260,7 @@ async def test_departments_seal_one_after_another(house: House) -> None:
     city, health, matter = house.city, "11990100MB0000051T", "990100900777"
     keeper = city.person("health keeper", Role.SEAL_KEEPER, organisation=health)
     order = city.order(organisation=health, organisation_name="示范市卫生健康委员会", name="示范市卫生健康委员会行政审批专用章")
-    from_health = await make_seal(city.database, city.keystore, city.clock, keeper, order, reviewer=city.admin)
+    from_health = await make_seal(city.database, city.keystore, city.clock, keeper, order, reviewers=(city.reviewer, city.admin))
     doctor = city.person("doctor", Role.APPROVER, organisation=health)
     async with city.database.begin() as session:
         await put_matter(session, city.clock.now(), city.admin, Matter(matter, "联合审批", True, health))
