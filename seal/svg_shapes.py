@@ -140,6 +140,8 @@ def _segments(recorded: list[tuple[str, tuple[Point, ...]]]) -> SegmentPath:
     for operator, points in recorded:
         if not all(math.isfinite(part) and abs(part) <= LARGEST for point in points for part in point):
             raise SvgMalformed("a point out of bounds")
+        if operator == "endPath":  # an open line: nothing is drawn back to its start
+            continue
         path.append(_segment(operator, points, at))
         at = points[-1] if points else at
     return tuple(path)

@@ -366,7 +366,7 @@ def test_a_drawing_survives_being_kept():
     again = Drawing.from_bytes(drawing.to_bytes())
     assert Drawing.from_bytes(again.to_bytes()) == again
     difference = ImageChops.difference(coverage(again, 200), coverage(drawing, 200))
-    assert difference.getextrema()[1] <= 3
+    assert difference.getextrema()[1] <= 24  # a rounded hundredth of a point
 
 
 # Tracing
