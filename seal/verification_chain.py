@@ -8,7 +8,7 @@ CMS are checked by :mod:`keys.custody.verifying`.
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from asn1crypto import algos, cms, x509
@@ -35,6 +35,7 @@ _USES = frozenset({"digital_signature", "non_repudiation"})
 SIGNER = Rules(limits=_LIMITS, key_usage=_USES)
 TIME_STAMPER = Rules(limits=_LIMITS, key_usage=_USES, extended_key_usage=_TIME_STAMPING, extended_required=True)
 
+_MOST_LATER = 8
 _NULL = b"\x05\x00"
 # CMS names the key's algorithm alone and the digest beside it (RFC 3370 §3.2, RFC 5753 §2.1).
 _WITH_DIGEST = {
@@ -88,11 +89,15 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Certificates and revocation data of the file and of the asker."""
+    """Certificates and revocation data of the file and of the asker.
+
+    ``at`` is the instant that is judged; where it lies in the past, ``known`` is until when it counts what has become known.
+    """
 
     material: Material
     at: dt.datetime
     recognised: tuple[Recognised, ...] = ()
+    known: dt.datetime | None = None
 
     @classmethod
     def of(cls, reader: PdfFileReader, trust: Trust, at: dt.datetime) -> "Evidence":
@@ -106,17 +111,35 @@ class Evidence:
         material = Material(anchors, candidates, (*asked, *offered.lists), offered.responses)
         return cls(material, at, recognised_from(trust.authorities))
 
+    def as_of(self, proven: dt.datetime) -> "Evidence":
+        """The same evidence for what is proven to have existed at an instant of the past."""
+        return replace(self, at=min(proven, self.at), known=self.known or self.at)
+
+    def of_now(self) -> "Evidence":
+        return replace(self, at=self.known or self.at, known=None)
+
     def chain(self, signed_data: cms.SignedData, rules: Rules, signed_at: dt.datetime | None = None) -> Chain:
         """Of the signer of a SignedData, by certificates it carries, the file's and the asker's. Raises ``SignatureValidationError``."""
         certificates = extract_certs_for_validation(signed_data)
         carried = tuple(party for party in (read_certificate(one.dump()) for one in certificates.other_certs) if party)
         material = self.material
         use = Use.TIMESTAMP if rules is TIME_STAMPER else Use.DOCUMENT_SIGNER
-        standpoint = Standpoint(material.anchors, self.recognised, (*carried, *material.candidates), self.at)
+        standpoint = Standpoint(material.anchors, self.recognised, (*carried, *material.candidates), self.known or self.at)
         whole = Material(standpoint.anchors(use, signed_at), (*carried, *material.candidates), material.lists, material.responses)
-        found = validate(certificates.signer_cert.dump(), whole, self.at, rules)
+        found = self._validated(certificates.signer_cert.dump(), whole, rules)
         bounds = tuple(bounds_checks(standpoint, found.path, use, signed_at)) if found.path and found.fault is None else ()
         return Chain(certificates.signer_cert, found, bounds)
+
+    def _validated(self, leaf: bytes, whole: Material, rules: Rules) -> Found:
+        """At ``at``; lists and answers that were made later and say "not revoked" while it was valid count too."""
+        found = validate(leaf, whole, self.at, rules)
+        known = self.known or self.at
+        if known <= self.at or found.fault is None or found.fault.reason is not Reason.REVOCATION_UNKNOWN:
+            return found
+        made = {crl.this_update for crl in whole.lists} | {one.this_update for each in whole.responses for one in each.answers}
+        instants = sorted(instant for instant in made if self.at < instant <= known)[:_MOST_LATER]
+        later = (validate(leaf, whole, instant, rules) for instant in instants)
+        return next((one for one in later if one.fault is None), found)
 
     def stamper(self, signer_info: cms.SignerInfo) -> Chain:
         """Of whoever stamped the time of a signature."""

@@ -10,6 +10,7 @@ the signatures themselves are judged by ours (:mod:`seal.verification_chain`). N
 import asyncio
 import datetime as dt
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESIndeterminate
@@ -17,15 +18,29 @@ from pyhanko.sign.fields import SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
-from pyhanko.sign.validation.status import DocumentTimestampStatus, PdfSignatureStatus, SignatureCoverageLevel
+from pyhanko.sign.validation.status import DocumentTimestampStatus, ModificationLevel, PdfSignatureStatus, SignatureCoverageLevel
 
 from keys.base import der
-from keys.pki.validation import Fault, Reason
+from keys.pki.validation import Fault, Reason, Rules
 from seal.extraction import first_value
 from seal.trust import Trust
-from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, open_question, passed, summed_up, unsigned
+from seal.verdict import (
+    Check,
+    Indication,
+    Kind,
+    SignatureVerdict,
+    Verdict,
+    failed,
+    judged,
+    notice,
+    open_question,
+    passed,
+    summed_up,
+    unsigned,
+)
 from seal.verification_chain import SIGNER, TIME_STAMPER, Chain, Evidence
 from seal.verification_gm import domestic, judge_domestic, revision_of
+from seal.verification_joint_mixed import with_stamps
 from seal.verification_path import MAX_CANDIDATES
 from seal.verification_pdf import (
     UNREADABLE,
@@ -56,13 +71,14 @@ def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
     known = {signature.field_name for signature in signatures}
     newest = max((revision_of(reader, field) for field in fields), default=0)
     evidence = Evidence.of(reader, trust, at)
-    verdicts = [_judge(data, signature, signature.signed_revision >= newest, evidence) for signature in signatures]
+    verdicts = _judge_all(data, signatures, newest, evidence)
     own = evidence_from(trust, security_store(reader), at)
     for field in fields:
         if kind := kinds.get(field.name):
             verdicts.append(judge_domestic(data, reader, field, kind, own, revision_of(reader, field) >= newest))
         elif field.name not in known:
             verdicts.append(_unjudged(field))
+    verdicts = with_stamps(data, reader, fields, verdicts, own)
     return summed_up(Kind.PDF, verdicts, attached_metadata(reader)) if verdicts else unsigned(Kind.PDF)
 
 
@@ -79,25 +95,81 @@ def _unjudged(field: SignatureField) -> SignatureVerdict:
     )
 
 
-def _judge(data: bytes, signature: EmbeddedPdfSignature, is_last: bool, evidence: Evidence) -> SignatureVerdict:
-    stamp = signature.sig_object_type == "/DocTimeStamp"
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Whether anything, and whether any signature that is no document time stamp, is younger; and the instant of judging."""
+
+    newest: bool
+    final: bool
+    now: dt.datetime
+
+
+def _judge_all(data: bytes, signatures: list[EmbeddedPdfSignature], newest: int, evidence: Evidence) -> list[SignatureVerdict]:
+    """In the order given; judged from the outermost inwards, each when those around it prove that it existed (EN 319 102-1 §5.6)."""
+    final = max((one.signed_revision for one in signatures if not _is_stamp(one)), default=0)
+    verdicts: dict[str, SignatureVerdict] = {}
+    now = evidence.at
+    for signature in sorted(signatures, key=lambda one: -one.signed_revision):
+        place = _Place(signature.signed_revision >= newest, signature.signed_revision >= final, now)
+        verdict, proven = _judge(data, signature, place, evidence)
+        verdicts[signature.field_name] = verdict
+        if _is_stamp(signature) and verdict.indication is Indication.TOTAL_PASSED and proven is not None:
+            evidence = evidence.as_of(proven)
+    return [verdicts[signature.field_name] for signature in signatures]
+
+
+def _is_stamp(signature: EmbeddedPdfSignature) -> bool:
+    return bool(signature.sig_object_type == "/DocTimeStamp")
+
+
+def _judge(data: bytes, signature: EmbeddedPdfSignature, place: _Place, evidence: Evidence) -> tuple[SignatureVerdict, dt.datetime | None]:
+    """The verdict, and the instant that a time stamp proves, its own or itself."""
+    stamp, proven = _is_stamp(signature), None
     checks = [passed("FORMAT", "PDF with a document time stamp" if stamp else "signed PDF"), *_form(data, signature)]
     try:
-        chain = evidence.chain(signature.signed_data, TIME_STAMPER if stamp else SIGNER, _claimed_time(signature))
-        stamper = evidence.stamper(signature.signer_info)
+        rules, claimed = TIME_STAMPER if stamp else SIGNER, _claimed_time(signature)
+        chain, stamper = evidence.chain(signature.signed_data, rules, claimed), evidence.stamper(signature.signer_info)
         status = asyncio.run(_validated(signature, stamp, chain, stamper, evidence))
+        proven = _proven(status, stamper)
+        if not stamp and proven is not None and proven < evidence.at:
+            evidence = evidence.as_of(proven)
+            chain = evidence.chain(signature.signed_data, rules, claimed)
+            status = asyncio.run(_validated(signature, stamp, chain, stamper, evidence))
     except SignatureValidationError as error:
         reason = error.ades_subindication.standard_name if error.ades_subindication else "FORMAT_FAILURE"
         checks.append((open_question if reason in _INDETERMINATE else failed)("SIGNATURE", _short(error.failure_message), reason))
     else:
-        checks += _findings(signature, status, is_last, chain, stamper)
-    return judged(
+        checks += _findings(signature, status, place, chain, stamper)
+        checks += _today(signature, evidence, rules, place.now)
+    verdict = judged(
         signature.field_name,
         checks,
         signer=_signer(signature),
         signing_time=_claimed_time(signature),
         level="TIMESTAMP" if stamp else _level(signature),
     )
+    return verdict, proven
+
+
+def _proven(status: Status, stamper: Chain) -> dt.datetime | None:
+    """When it existed, if a time stamp that holds says so."""
+    if isinstance(status, DocumentTimestampStatus):
+        return status.timestamp if status.valid and status.intact else None
+    token = status.timestamp_validity
+    holds = token is not None and token.valid and token.intact and token.trusted and stamper.found.fault is None
+    return token.timestamp if holds and token is not None else None
+
+
+def _today(signature: EmbeddedPdfSignature, evidence: Evidence, rules: Rules, now: dt.datetime) -> Iterator[Check]:
+    """What of a signature that was judged at a proven instant holds now too."""
+    if evidence.at >= now:
+        return
+    then = f"judged at {evidence.at:%Y-%m-%dT%H:%M:%SZ}, which a time stamp proves"
+    fault = evidence.of_now().chain(signature.signed_data, rules, _claimed_time(signature)).found.fault
+    if fault is None:
+        yield passed("STATUS_NOW", f"{then}; good at that time and now")
+    else:
+        yield notice("STATUS_NOW", f"{then}; now: {fault.detail}")
 
 
 async def _validated(signature: EmbeddedPdfSignature, stamp: bool, chain: Chain, stamper: Chain, evidence: Evidence) -> Status:
@@ -129,9 +201,9 @@ def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
         yield passed("CMS_FORM", "one DER value")
 
 
-def _findings(signature: EmbeddedPdfSignature, status: Status, is_last: bool, chain: Chain, stamper: Chain) -> Iterator[Check]:
-    yield _coverage(status, is_last)
-    yield _certification(signature, status)
+def _findings(signature: EmbeddedPdfSignature, status: Status, place: _Place, chain: Chain, stamper: Chain) -> Iterator[Check]:
+    yield _coverage(status, place.newest)
+    yield _certification(signature, status, place.final)
     yield passed("DATA_HASH") if status.intact else failed("DATA_HASH", "the file was changed after signing")
     mechanism = str(status.pkcs7_signature_mechanism)
     yield passed("SIGNATURE", mechanism) if status.valid else failed("SIGNATURE", "the signature does not hold")
@@ -151,7 +223,12 @@ def _coverage(status: Status, is_last: bool) -> Check:
     return failed("COVERAGE", "parts of the signed revision are not covered")
 
 
-def _certification(signature: EmbeddedPdfSignature, status: Status) -> Check:
+def _certification(signature: EmbeddedPdfSignature, status: Status, final: bool) -> Check:
+    if isinstance(status, DocumentTimestampStatus):
+        return notice("DOCMDP", "a document time stamp by itself rules no change out")
+    if final and status.coverage is not SignatureCoverageLevel.ENTIRE_FILE and status.modification_level != ModificationLevel.LTA_UPDATES:
+        # Anybody can have a document time stamp made: behind the last signature nothing but validation data and time stamps.
+        return failed("DOCMDP", "changed after the last signature")
     if not status.docmdp_ok:
         return failed("DOCMDP", "changed after signing in a way that is not permitted")
     level = signature.docmdp_level
