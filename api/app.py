@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from api.demo.portals import routes as portal_routes
-from api.limits import BodyLimit
+from api.limits import MEGABYTE, BodyLimit
 from api.metrics import Measured
 from api.openapi import document
 from api.pages import error_page
@@ -28,6 +28,7 @@ from api.routes import (
     ocsp,
     oidc,
     pki,
+    seal_pictures,
     seal_status,
     seals,
     trust,
@@ -38,6 +39,8 @@ from api.wiring import House
 
 STREAMED = frozenset({"/api/v1/verify", "/verify"})
 """Uploads: their routes count the octets themselves."""
+PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
+"""Orders and previews may carry an uploaded impression of 5 MB, base64."""
 
 LEAN: tuple[Iterable[BaseRoute], ...] = (
     oidc.routes,
@@ -89,7 +92,7 @@ def create_app(house: House) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,
-        middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED), Middleware(ExactPaths, routes=lean)],
+        middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED, larger=PICTURES), Middleware(ExactPaths, routes=lean)],
     )
     app.state.house = house
     app.router.routes.append(Route("/api/openapi.json", lambda request: JSONResponse(document(app, house.base_url))))
@@ -102,6 +105,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(foreign_rules.router)
     app.include_router(seal_status.router)
     app.include_router(seals.router)
+    app.include_router(seal_pictures.router)
     app.router.routes.extend(page_routes)
     if house.settings.demo:
         app.router.routes.extend(portal_routes)

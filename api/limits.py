@@ -1,5 +1,8 @@
 """Limits at the door: the size of a body, the rate of an address."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,24 +23,26 @@ class TooLarge(FujieError):
 class BodyLimit:
     """Refuses a body past ``limit`` octets as it arrives, whatever its Content-Length says.
 
-    Paths in ``own`` count for themselves (uploads that are streamed and judged by their route).
+    Paths in ``own`` count for themselves (uploads that are streamed and judged by their route); ``larger`` says which take more.
     """
 
-    def __init__(self, app: ASGIApp, limit: int = MEGABYTE, own: frozenset[str] = frozenset()) -> None:
-        self._app, self._limit, self._own = app, limit, own
+    def __init__(
+        self, app: ASGIApp, limit: int = MEGABYTE, own: frozenset[str] = frozenset(), larger: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        self._app, self._limit, self._own, self._larger = app, limit, own, larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._own:
             await self._app(scope, receive, send)
             return
-        received = 0
+        received, limit = 0, self._larger.get(scope["path"], self._limit)
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit:
-                raise TooLarge("body", limit=self._limit)
+            if received > limit:
+                raise TooLarge("body", limit=limit)
             return message
 
         await self._app(scope, counted, send)

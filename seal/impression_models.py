@@ -17,6 +17,7 @@ class ImpressionRow(Base):
     seal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("seals.id"), primary_key=True)
     source: Mapped[bytes]
     media_type: Mapped[str]
+    shape: Mapped[str]
     sha256: Mapped[bytes]
     drawing: Mapped[bytes]
     width_mm: Mapped[float]

@@ -34,12 +34,28 @@ class SealLook:
 
     @classmethod
     def from_json(cls, members: dict[str, Any]) -> Self:
-        """Raises ``SealShapeUnsuitable`` for a word that is none of ours, TypeError for a member nobody knows."""
+        """Raises ``SealShapeUnsuitable`` for a word that is none of ours, TypeError for a member nobody knows or of another type."""
+        wrong = [name for name, value in members.items() if name not in _TYPES or not (value is None or _is_a(value, _TYPES[name]))]
+        if wrong:
+            raise TypeError(f"{len(wrong)} members of a look")
         try:
-            read: dict[str, Any] = {name: _WORDS[name](value) if name in _WORDS else value for name, value in members.items()}
+            read: dict[str, Any] = {
+                name: _WORDS[name](value) if name in _WORDS else value for name, value in members.items() if value is not None
+            }
         except ValueError as error:
             raise SealShapeUnsuitable("a shape, colour, style or relief that does not exist") from error
         return cls(**read)
+
+
+_TYPES: dict[str, type] = {
+    "upper": str, "middle": str, "shape": str, "width_mm": float, "height_mm": float, "star": bool, "code": bool, "colour": str,
+    "lower_style": str, "relief": str,
+}  # fmt: skip
+
+
+def _is_a(value: object, wanted: type) -> bool:
+    """A whole number is a length as well; a truth is no number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) if wanted is float else isinstance(value, wanted)
 
 
 _WORDS = {"shape": Shape, "colour": Colour, "lower_style": LowerStyle, "relief": Relief}

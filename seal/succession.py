@@ -22,6 +22,7 @@ from keys.base.db import Database
 from keys.base.errors import Conflict, InvalidInput
 from seal.asn1_build import SignerList
 from seal.changes import check_mover, refusals_audited
+from seal.designs import Shape
 from seal.impression_models import ImpressionRow
 from seal.impressions import MediaType, Upload
 from seal.lifecycle import SUCCEEDED, Move, Status, Succession
@@ -106,7 +107,9 @@ async def _old(database: Database, code: str) -> tuple[SealRow, Upload | None]:
         impression = await session.get(ImpressionRow, row.id)
     if impression is None:
         return row, None
-    return row, Upload(impression.source, MediaType(impression.media_type), impression.width_mm, impression.height_mm)
+    return row, Upload(
+        impression.source, MediaType(impression.media_type), impression.width_mm, impression.height_mm, Shape(impression.shape)
+    )
 
 
 def _order_again(row: SealRow, impression: Upload | None) -> SealOrder:

@@ -29,6 +29,7 @@ from seal.access import require_two_factors, seen
 from seal.activation import activate_seal
 from seal.asn1_build import DEFAULT_VERSION, SignerList
 from seal.changes import move_seal
+from seal.designs import Shape
 from seal.impressions import MediaType, Upload
 from seal.kinds import SealKind
 from seal.lifecycle import Move, Status, Succession
@@ -73,19 +74,20 @@ class WhyBody(_Body):
 
 
 class ImpressionBody(_Body):
-    """An uploaded picture of an impression, base64, and its real size in millimetres."""
+    """An uploaded picture of an impression, base64, and its real size in millimetres; what lies outside of ``shape`` is cut off."""
 
-    content: Annotated[str, StringConstraints(max_length=1 << 20)]
+    content: Annotated[str, StringConstraints(max_length=8 << 20)]
     media_type: MediaType
     width_mm: float
     height_mm: float
+    shape: Shape = Shape.ROUND
 
     def upload(self) -> Upload:
         try:
             content = base64.b64decode(self.content, validate=True)
         except binascii.Error as error:
             raise InvalidInput("no base64", errors=[{"field": "impression.content", "message": "no base64"}]) from error
-        return Upload(content, self.media_type, self.width_mm, self.height_mm)
+        return Upload(content, self.media_type, self.width_mm, self.height_mm, self.shape)
 
 
 class OrderBody(WhyBody):
@@ -111,7 +113,7 @@ class OrderBody(WhyBody):
         members: dict[str, Any] = self.model_dump(include=_ORDERED)
         members |= {"organisation": organisation, "organisation_name": organisation_name, "division": division}
         if self.look is not None:
-            members["look"] = _look(self.look)
+            members["look"] = look_of(self.look)
         return SealOrder(**members, impression=self.impression.upload() if self.impression else None)
 
 
@@ -120,7 +122,7 @@ _ORDERED = {
 }  # fmt: skip
 
 
-def _look(members: dict[str, Any]) -> SealLook:
+def look_of(members: dict[str, Any]) -> SealLook:
     try:
         return SealLook.from_json(members)
     except TypeError as error:

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("seal_id", sa.Uuid(), nullable=False),
         sa.Column("source", sa.LargeBinary(), nullable=False),
         sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("shape", sa.Text(), nullable=False),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
         sa.Column("drawing", sa.LargeBinary(), nullable=False),
         sa.Column("width_mm", sa.Float(), nullable=False),
