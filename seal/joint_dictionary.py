@@ -85,4 +85,5 @@ def recognise(data: bytes, offset: int) -> tuple[Written, Terms] | None:
         reserved=(end - start - 2) // 2,
     )
     covered = int(found[7]), int(found[8]), int(found[9])
-    return Written(start, end, found[10], found[6].decode(), covered, signing_time), terms
+    permission = int(terms.certification) or None
+    return Written(start, end, found[10], found[6].decode(), covered, signing_time, permission), terms

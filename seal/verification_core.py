@@ -26,6 +26,7 @@ from seal.verdict import (
     unsigned,
 )
 from seal.verification_joint import judge_joint
+from seal.verification_joint_mixed import is_mixed
 from seal.verification_ofd import judge_ofd
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, evidence_from, open_pdf, signature_fields
 from seal.verification_profile import claims_profile, judge_profile, out_of_form
@@ -93,6 +94,8 @@ def _judge_signed(data: bytes, reader: PdfFileReader, fields: list[SignatureFiel
         return judge_profile(data, pdf, pdf.fields[0], ours[0][1], trust, at)
     if (joint := judge_joint(data, reader, fields, trust, at)) is not None:
         return joint
+    if is_mixed(data, reader, fields):
+        return None
     if ours or any(claims_profile(field) for field in fields):
         return out_of_form(fields[-1].name, "more than one signature" if ours else "the signature dictionary is spelled otherwise")
     return None

@@ -45,7 +45,7 @@ from seal.verification_joint_times import (
 )
 from seal.verification_path import Party, RevocationList, read_certificate, read_crl, signature_holds
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, attached_metadata, evidence_from
-from seal.verification_signed_data import Stated, canonical, read_stated
+from seal.verification_signed_data import Stated, canonical, plain_token, read_stated
 from seal.verification_signer import signer_checks
 from seal.verification_stamp import judge_stamp
 from seal.verification_stamp_time import TokenJudgement
@@ -130,7 +130,7 @@ class _Judge:
         checks = [passed("FORMAT", f"seal {index + 1} of {len(self._sealed)}"), self._coverage(index, one), self._certification(one)]
         if one.terms is None:
             judgement = self._stamps[index]
-            checks += (_padded(one), judgement.check)
+            checks += (_padded_token(one), judgement.check)
             return judged(one.name, checks, signing_time=judgement.proven, level="TIMESTAMP")
         if one.terms.profile is Profile.GM:
             return self._stamp_alone(index, one, digest, checks)
@@ -267,6 +267,12 @@ def _padded(one: Sealed) -> Check:
     if octets[len(message) :].strip(b"\0") or len(message) > len(octets):
         return failed("CMS_FORM", "Contents is not one DER value followed by zeros")
     return passed("CMS_FORM", "one DER value")
+
+
+def _padded_token(one: Sealed) -> Check:
+    if not plain_token(token_in(one.place)):
+        return failed("CMS_FORM", "Contents is not one canonical token followed by zeros")
+    return _padded(one)
 
 
 def _around(data: bytes, sealed: Sequence[Sealed]) -> Iterator[_Digests]:

@@ -13,7 +13,7 @@ from keys.pki.material import ValidationMaterial
 from seal.document_stamping import stamp_document
 from seal.material import SealMaterial
 from seal.placing import LaterSeal, StampPlan
-from stamped import NOW, World
+from tests.stamped import NOW, World
 
 DEPARTMENTS = ("发展和改革委员会", "自然资源局", "生态环境局", "住房和城乡建设局", "交通运输局", "水利局", "应急管理局", "市场监督管理局")
 
