@@ -381,3 +381,30 @@ def test_a_plain_certificate_is_still_judged_by_its_own_judge(town: Town) -> Non
     verdict = judged(town, town.world.stamped())
     assert verdict.indication is PASSED
     assert verdict.certificate is not None
+
+
+def test_time_stamps_behind_and_between_seals(town: Town, sealed: list[bytes]) -> None:
+    """A level is raised, another department seals, the level is raised again: everything holds, long after the certificates."""
+    archived = town.world.archived(sealed[2], NOW + dt.timedelta(minutes=4))
+    verdict = judged(town, archived)
+    assert verdict.indication is PASSED, verdict.to_json()
+    assert [one.level for one in verdict.signatures] == ["PAdES-B-LTA"] * 3 + ["TIMESTAMP"]
+    fourth = town.stamp(archived, StampPlan(), 4, NOW + dt.timedelta(minutes=5))
+    assert judged(town, fourth).indication is PASSED
+    finished = town.world.archived(fourth, NOW + dt.timedelta(minutes=6))
+    for at in (LATER, NOW + dt.timedelta(days=80)):
+        verdict = verify(finished, town.world.trust, at)
+        assert verdict.indication is PASSED, verdict.to_json()
+    assert len(verdict.signatures) == 6
+    times = [check.outcome for one in verdict.signatures for check in one.checks if check.name == "TIMESTAMP"]
+    assert times == ["PASSED"] * 6
+    assert judged(town, extra_revision(finished)).indication is FAILED
+
+
+def test_a_time_stamp_over_something_else(town: Town, sealed: list[bytes]) -> None:
+    validation = town.world.time_validation()
+    hollow = prepare(sealed[2], Store(validation.certificates, validation.crls))[0]
+    forged = stamped(hollow, town.world.token(bytes(32), NOW + dt.timedelta(minutes=4)))
+    verdict = judged(town, forged)
+    assert verdict.indication is not PASSED
+    assert verdict.signatures[-1].indication is not PASSED
