@@ -86,16 +86,17 @@ def read_signed_data(message: bytes) -> SignedData:
         raise NotDer("no SignedData")
     version, algorithms, encapsulated, *rest = der.members(der_values.inner(content))
     der_values.integer(version)
+    announced = [der_values.dotted(der.members(one)[0]) for one in _set(algorithms)]
     certificates = der_values.children(rest.pop(0)) if rest and rest[0].tag == _CONTEXT_0 else []
     if rest and rest[0].tag == _CONTEXT_1:
         rest.pop(0)  # revocation lists: whoever asks has lists of their own
     (signers,) = rest
-    (signer,) = der_values.children(signers)
+    (signer,) = _set(signers)
     if len(certificates) > MAX_CANDIDATES:
         raise NotDer(f"more than {MAX_CANDIDATES} certificates")
     type_of_content, *inside = der.members(encapsulated)
     read = _signer(der.members(signer))
-    if read.digest not in [der_values.dotted(der.members(one)[0]) for one in der_values.children(algorithms)]:
+    if read.digest not in announced:
         raise NotDer("the signer's digest algorithm is not announced")
     return replace(
         read,
@@ -141,12 +142,18 @@ def _attributes(element: Element) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for attribute in der_values.children(element):
         kind, values = _exactly(der.members(attribute), 2)
-        (value,) = der_values.children(values)
+        (value,) = _set(values)
         name = der_values.dotted(kind)
         if name in found:
             raise NotDer("an attribute twice")
         found[name] = value.encoded
     return found
+
+
+def _set(element: Element) -> list[Element]:
+    if element.tag != der_values.SET:
+        raise NotDer("no SET")
+    return der_values.children(element)
 
 
 def _exactly(elements: list[Element], count: int) -> list[Element]:

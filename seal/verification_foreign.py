@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESIndeterminate
+from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.fields import SigSeedSubFilter, enumerate_sig_fields
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
-from pyhanko.sign.validation.status import DocumentTimestampStatus, ModificationLevel, PdfSignatureStatus, SignatureCoverageLevel
+from pyhanko.sign.validation.status import DocumentTimestampStatus, PdfSignatureStatus, SignatureCoverageLevel
 
 from keys.base import der
 from keys.pki.validation import Fault, Reason, Rules
@@ -70,8 +71,9 @@ def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
     # pyHanko passes over kinds it does not know: nobody may take them for absent.
     known = {signature.field_name for signature in signatures}
     newest = max((revision_of(reader, field) for field in fields), default=0)
+    final = max((revision_of(reader, field) for field in fields if field.name in kinds), default=0)
     evidence = Evidence.of(reader, trust, at)
-    verdicts = _judge_all(data, signatures, newest, evidence)
+    verdicts = _judge_all(data, signatures, newest, final, evidence)
     own = evidence_from(trust, security_store(reader), at)
     for field in fields:
         if kind := kinds.get(field.name):
@@ -104,9 +106,12 @@ class _Place:
     now: dt.datetime
 
 
-def _judge_all(data: bytes, signatures: list[EmbeddedPdfSignature], newest: int, evidence: Evidence) -> list[SignatureVerdict]:
-    """In the order given; judged from the outermost inwards, each when those around it prove that it existed (EN 319 102-1 §5.6)."""
-    final = max((one.signed_revision for one in signatures if not _is_stamp(one)), default=0)
+def _judge_all(data: bytes, signatures: list[EmbeddedPdfSignature], newest: int, final: int, evidence: Evidence) -> list[SignatureVerdict]:
+    """In the order given; ``final``: the revision of the last domestic signature.
+
+    Judged from the outermost inwards, each when those around it prove that it existed (EN 319 102-1 §5.6).
+    """
+    final = max([final, *(one.signed_revision for one in signatures if not _is_stamp(one))])
     verdicts: dict[str, SignatureVerdict] = {}
     now = evidence.at
     for signature in sorted(signatures, key=lambda one: -one.signed_revision):

@@ -14,6 +14,7 @@ what came later is permitted. So those questions are its own (:class:`DomesticSi
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 
 from cryptography.hazmat.primitives import hashes
@@ -71,13 +72,15 @@ def revision_of(reader: PdfFileReader, field: SignatureField) -> int:
 
 def domestic(field: SignatureField) -> Domestic | None:
     """Whether a field is for this module, and how; None: it is for pyHanko. Never raises."""
+    stated = False
     try:
+        stated = entry(field.dictionary, "/SubFilter") == SUB_FILTER
         contents = first_value(entry(field.dictionary, "/Contents").original_bytes)
-        if entry(field.dictionary, "/SubFilter") == SUB_FILTER:
-            return Domestic.CMS if _begins_with_type(contents) else Domestic.STAMP
-        return Domestic.CMS if _begins_with_type(contents) and _is_sm(contents) else None
+        if _begins_with_type(contents) and (stated or _is_sm(contents)):
+            return Domestic.CMS
     except UNREADABLE:
-        return None
+        pass  # whatever it holds is not what it should be
+    return Domestic.STAMP if stated else None
 
 
 def _begins_with_type(contents: bytes) -> bool:
@@ -98,9 +101,10 @@ def judge_domestic(
         signature = DomesticSignature(reader, field)
         signature.compute_integrity_info(DEFAULT_DIFF_POLICY)
         checks = [passed("FORMAT", "PDF with a domestic signature"), *_findings(data, signature, last)]
+        contents = first_value(signature.pkcs7_content)
     except (*UNREADABLE, SignatureValidationError) as error:
         return judged(field.name, (failed("FORMAT", f"a signature that cannot be read: {str(error)[:120] or type(error).__name__}"),))
-    contents = first_value(signature.pkcs7_content)
+    evidence = replace(evidence, covered=())  # what the file holds now need not have been there when it was signed
     covered = _ranges(data, signature)
     if kind is Domestic.STAMP:
         stated = Covered(_sm3(covered), _property(signature), None, hashlib.sha256(b"".join(covered)).digest())
