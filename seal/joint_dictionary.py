@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seal.placing import Certification, Profile
-from seal.signature_dictionary import Blank, Written
+from seal.signature_dictionary import Blank, Written, digits
 
 _RANGE_WIDTH = 44
 _SUB_FILTERS = {Profile.PADES: b"ETSI.CAdES.detached", Profile.GM: b"GM.sm2seal"}
@@ -25,7 +25,7 @@ _WRITTEN = re.compile(
     + rb")?(?:"
     + re.escape(_FIELD_MDP).replace(b"%b", rb"((?:\(Seal[0-9_-]{1,40}\)){1,1000})")
     + rb")?\])?/ByteRange(\[0 (\d{1,10}) (\d{1,10}) (\d{1,10})\]) *"
-    rb"/Contents<([0-9a-f]+)>>>\nendobj\n"
+    rb"/Contents(?=<)"
 )
 
 
@@ -69,13 +69,15 @@ def _reference(certification: Certification, locked: Sequence[bytes]) -> bytes:
 def recognise(data: bytes, offset: int) -> tuple[Written, Terms] | None:
     """The dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _WRITTEN.match(data, offset)
-    if found is None or len(found[10]) % 2:
+    contents = digits(data, found.end()) if found else None
+    if found is None or contents is None:
         return None
     try:
         signing_time = dt.datetime.strptime(found[2].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
     except ValueError:
         return None
-    start, end = found.start(10) - 1, found.end(10) + 1
+    start = found.end()
+    end = start + len(contents) + 2
     terms = Terms(
         signing_time=signing_time,
         organisation=found[3],
@@ -86,4 +88,4 @@ def recognise(data: bytes, offset: int) -> tuple[Written, Terms] | None:
     )
     covered = int(found[7]), int(found[8]), int(found[9])
     permission = int(terms.certification) or None
-    return Written(start, end, found[10], found[6].decode(), covered, signing_time, permission), terms
+    return Written(start, end, contents, found[6].decode(), covered, signing_time, permission), terms

@@ -14,6 +14,7 @@ _HEAD = b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/M(D:%bZ
 # ISO 32000-1 table 254: P 1 = no change to the document shall be permitted; P 2 = filling in forms and signing.
 _CERTIFIED = b"/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/V/1.2/P %d>>>>]"
 _STAMPED = b"<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange"
+_OBJECT_END, _DIGITS = b">>>\nendobj\n", b"0123456789abcdef"
 NO_CHANGES, FILLING_IN = 1, 2
 
 _WRITTEN = re.compile(
@@ -22,7 +23,7 @@ _WRITTEN = re.compile(
     + rb"(?:%b)?" % re.escape(_CERTIFIED).replace(b"%d", rb"(?P<permission>[12])", 1)
     + (
         _REST := rb"/ByteRange(?P<range>\[0 (?P<start>\d{1,10}) (?P<end>\d{1,10}) (?P<rest>\d{1,10})\]) *"
-        rb"/Contents<(?P<contents>[0-9a-f]+)>>>\nendobj\n"
+        rb"/Contents(?=<)"
     )
 )
 _TIME_STAMPED = re.compile(rb"\d{1,10} \d{1,5} obj\n" + re.escape(_STAMPED.removesuffix(b"/ByteRange")) + _REST)
@@ -93,13 +94,14 @@ def byte_range(start: int, end: int, size: int) -> bytes:
 def recognise(data: bytes, offset: int) -> Written | None:
     """The signature dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _WRITTEN.match(data, offset)
-    if found is None or len(found["contents"]) % 2:
+    contents = digits(data, found.end()) if found else None
+    if found is None or contents is None:
         return None
     try:
         signing_time = dt.datetime.strptime(found["time"].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
     except ValueError:
         return None
-    place, permission = _place(found), found["permission"]
+    place, permission = _place(found, contents), found["permission"]
     return Written(
         place.start,
         place.end,
@@ -114,14 +116,25 @@ def recognise(data: bytes, offset: int) -> Written | None:
 def recognise_timestamp(data: bytes, offset: int) -> Place | None:
     """The document time stamp of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _TIME_STAMPED.match(data, offset)
-    return _place(found) if found and not len(found["contents"]) % 2 else None
+    contents = digits(data, found.end()) if found else None
+    return _place(found, contents) if found and contents is not None else None
 
 
-def _place(found: re.Match[bytes]) -> Place:
+def digits(data: bytes, at: int) -> bytes | None:
+    """What stands between the ``<`` at ``at`` and the ``>>>`` that ends the object: whole octets in lower-case hexadecimal, else None.
+
+    Without a regular expression, which would look at a hundred thousand digits one by one.
+    """
+    end = data.find(b">", at)
+    contents = data[at + 1 : end] if end > 0 and data.startswith(_OBJECT_END, end) else b""
+    return contents if contents and not len(contents) % 2 and not contents.translate(None, _DIGITS) else None
+
+
+def _place(found: re.Match[bytes], contents: bytes) -> Place:
     return Place(
-        start=found.start("contents") - 1,
-        end=found.end("contents") + 1,
-        contents=found["contents"],
+        start=found.end(),
+        end=found.end() + len(contents) + 2,
+        contents=contents,
         byte_range=found["range"].decode(),
         covered=(int(found["start"]), int(found["end"]), int(found["rest"])),
     )

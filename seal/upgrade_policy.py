@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MARGIN = dt.timedelta(days=180)
+LEAST = dt.timedelta(days=1)
 
 Sunsets = Mapping[str, dt.datetime | None]
 SUNSETS: Sunsets = {"sha1": dt.datetime(2017, 1, 1, tzinfo=dt.UTC), "sha256": None, "sha384": None, "sha512": None, "sm3": None}
@@ -29,11 +30,14 @@ class Renewal:
         return next((name for name in _PREFERRED if _outlasts(self.sunsets.get(name), now + self.margin)), _PREFERRED[-1])
 
     def due(self, stamped: "Stamping") -> dt.datetime:
-        """When the next time stamp is due: the margin before the first end, but not in the first half of what there is."""
+        """When the next time stamp is due: the margin before the first end, but not in the first half of what there is.
+
+        Never within a day: where everything has ended already, another stamp at once would be no better.
+        """
         sunset = self.sunsets.get(stamped.algorithm)
         end = stamped.ends if sunset is None else min(stamped.ends, sunset)
         half = stamped.instant + max(end - stamped.instant, dt.timedelta()) / 2
-        return max(end - self.margin, half)
+        return max(end - self.margin, half, stamped.instant + LEAST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,8 +196,8 @@ YEAR = dt.timedelta(days=365)
         (NOW + 3 * YEAR, "", NOW + 3 * YEAR - dt.timedelta(days=180)),
         (NOW + dt.timedelta(days=100), "", NOW + dt.timedelta(days=50)),
         (NOW + 3 * YEAR, "sha256=2027-11-21", NOW + YEAR - dt.timedelta(days=180)),
-        (NOW + 3 * YEAR, "sha256=2020-01-01", NOW),
-        (NOW - YEAR, "", NOW),
+        (NOW + 3 * YEAR, "sha256=2020-01-01", NOW + dt.timedelta(days=1)),
+        (NOW - YEAR, "", NOW + dt.timedelta(days=1)),
     ],
 )
 def test_when_the_next_time_stamp_is_due(ends: dt.datetime, sunsets: str, due: dt.datetime) -> None:
