@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs migration format campaign kill-campaign test-on-token tamper-campaign race-campaign clean
+.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ race-campaign: .venv/.dev  ## 10,000 races of stamping against suspending, revok
 
 frames: .venv/.dev  ## draw the certificates' frames anew
 	@$(PYTHON) -m certs.guilloche
+
+seal-pictures: .venv/.dev  ## draw every shape of seal on one sheet (docs/pictures/seals.png)
+	@$(PYTHON) docs/seal_pictures.py
 
 lock: $(UV)  ## resolve the lock files anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra install -o $(LOCK)

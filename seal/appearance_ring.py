@@ -249,13 +249,17 @@ def _box(size: Size) -> list[Point]:
     return [(across * size.width, up * size.height) for across in (-0.5, -0.25, 0, 0.25, 0.5) for up in (-0.5, -0.25, 0, 0.5)]
 
 
+_AIRY = {5: 1.12, 6: 1.06}
+"""How much farther apart the characters of a short lower text stand."""
+
+
 def _lower_size(design: SealDesign, plan: Plan) -> tuple[Size, float]:
     """The lower text's characters and their pitch: smaller under a long name, so that they stay the lesser of the two."""
     count = max(len(design.lower), 1)
     usual = plan.lower_size
     factor = min(1.0, plan.lower_span / (count * plan.lower_pitch), 1.0 - 0.01 * (len(design.upper) - 16))
     factor = min(factor, 0.92) if design.lower_style is LowerStyle.ARC else factor
-    airy = 1.2 if count <= 4 else 1.0
+    airy = _AIRY.get(count, 1.0 if count > 4 else 1.2)
     return Size(usual.height * factor, usual.width * factor), plan.lower_pitch * factor * airy
 
 
@@ -282,7 +286,7 @@ def _lower(design: SealDesign, plan: Plan) -> tuple[Layer, ...]:
 
 def _lower_track(design: SealDesign, plan: Plan, size: Size) -> Track:
     """Along the foot of the ring, or above the code."""
-    feet = plan.foot + plan.code_height + 0.75 if design.code else plan.heads
+    feet = plan.foot + plan.code_height + 1.15 if design.code else plan.heads
     return Track(plan.a, plan.b, feet + size.height / 2)
 
 
