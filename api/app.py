@@ -28,6 +28,9 @@ from api.routes import (
     ocsp,
     oidc,
     pki,
+    seal_authority,
+    seal_batches,
+    seal_documents,
     seal_pictures,
     seal_status,
     seals,
@@ -37,7 +40,7 @@ from api.routes import (
 )
 from api.wiring import House
 
-STREAMED = frozenset({"/api/v1/verify", "/verify"})
+STREAMED = frozenset({"/api/v1/verify", "/verify", "/api/v1/seal-documents"})
 """Uploads: their routes count the octets themselves."""
 PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
 """Orders and previews may carry an uploaded impression of 5 MB, base64."""
@@ -104,6 +107,9 @@ def create_app(house: House) -> FastAPI:
     app.include_router(authorities.router)
     app.include_router(foreign_rules.router)
     app.include_router(seal_status.router)
+    app.include_router(seal_authority.router)
+    app.include_router(seal_documents.router)
+    app.include_router(seal_batches.router)
     app.include_router(seals.router)
     app.include_router(seal_pictures.router)
     app.router.routes.extend(page_routes)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 
 from api.evidence import Evidence
+from api.sealing import sealing_of
 from api.wiring import House
 from certs.rewrapping import SEALED
 from certs.sweeping import sweep
@@ -18,7 +19,10 @@ from keys.pki.ocsp import OcspService
 from keys.rotation import tend
 from keys.time.queue import obtain
 from keys.trust.answers import refresh_all
+from seal.alerts import watch_uses
+from seal.batch_work import work_until_done
 from seal.changes import expire_seals
+from seal.document_carrying import sweep_requests
 from seal.upgrades import keep_up
 
 log = structlog.get_logger("fujie.background")
@@ -31,8 +35,11 @@ REWRAP_SECONDS = 5.0
 FINISH_SECONDS = 60.0
 PRESIGN_SECONDS = 300.0
 OTHERS_SECONDS = 60.0
+ALERT_SECONDS = 60.0
 EXPIRE_SECONDS = 30.0
 ARCHIVE_SECONDS = 60.0
+BATCH_SECONDS = 1.0
+BATCH_ROUND_SECONDS = 30.0
 
 
 async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]]) -> None:
@@ -59,10 +66,12 @@ async def _forget(house: House) -> None:
 async def background(house: House) -> AsyncIterator[None]:
     """Run the steps until leaving; then sequence what the last requests wrote."""
     evidence = Evidence(house)
-    upgrading = house.upgrading
+    upgrading, sealing = house.upgrading, sealing_of(house)
     steps: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {
         **evidence.steps(),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
+        "documents": (SWEEP_SECONDS, lambda: sweep_requests(sealing)),
+        "batches": (BATCH_SECONDS, lambda: work_until_done(sealing, seconds=BATCH_ROUND_SECONDS)),
         "time stamps": (STAMP_SECONDS, lambda: obtain(house.database, house.clock, house.timestamps)),
         "forget": (FORGET_SECONDS, lambda: _forget(house)),
         "token keys": (TEND_SECONDS, lambda: tend(house.database, house.keystore, house.clock, house.rotation)),
@@ -71,6 +80,7 @@ async def background(house: House) -> AsyncIterator[None]:
         "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
         "sealed files": (ARCHIVE_SECONDS, lambda: keep_up(upgrading)),
         "seals' ends": (EXPIRE_SECONDS, lambda: expire_seals(house.database, house.clock)),
+        "alerts": (ALERT_SECONDS, lambda: watch_uses(house.database, house.clock)),
         "others' lists": (OTHERS_SECONDS, lambda: refresh_all(house.database, house.clock)),
     }
     tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]

@@ -22,7 +22,7 @@ from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
 from seal.approvals import requirements_of
 from seal.changes import refusals_audited
-from seal.grants import Grant, GranteeKind, GrantInvalid, check_grant, get_grant, grant_values, locked_grant
+from seal.grants import Grant, GranteeKind, GrantInvalid, check_grant, get_grant, given_before, grant_values, locked_grant
 from seal.models import GrantRow
 from seal.policy_hours import minutes_of_week
 from seal.reads import Seal
@@ -72,8 +72,8 @@ class Delegation:
     further: int = 0
 
 
-async def delegate(database: Database, clock: Clock, actor: Actor, wanted: Delegation) -> uuid.UUID:
-    """Hand a grant on; the new grant's identifier.
+async def delegate(database: Database, clock: Clock, actor: Actor, wanted: Delegation, identifier: uuid.UUID | None = None) -> uuid.UUID:
+    """Hand a grant on; the new grant's identifier, the caller's own if given: the same again is handed on once.
 
     1. hold the grant above, read the clock
     2. it is the actor's own, as an approver logged in as the seal demands; it stands and may be handed on
@@ -94,7 +94,9 @@ async def delegate(database: Database, clock: Clock, actor: Actor, wanted: Deleg
         made = below(above, wanted)
         check_grant(made)
         require_within(made, above)
-        return await _write(session, now, actor, row, made)
+        if identifier is not None and await given_before(session, identifier, grant_values(identifier, row.seal_id, made)):
+            return identifier
+        return await _write(session, now, actor, row, made, identifier or new_id())
 
 
 def below(above: Grant, wanted: Delegation) -> Grant:
@@ -173,8 +175,7 @@ async def _check_colleague(session: AsyncSession, row: GrantRow, actor: Actor, w
         raise GrantInvalid("handed to oneself", errors=[{"field": "to", "message": "a colleague, not oneself"}])
 
 
-async def _write(session: AsyncSession, now: dt.datetime, actor: Actor, above: GrantRow, made: Grant) -> uuid.UUID:
-    identifier = new_id()
+async def _write(session: AsyncSession, now: dt.datetime, actor: Actor, above: GrantRow, made: Grant, identifier: uuid.UUID) -> uuid.UUID:
     values = grant_values(identifier, above.seal_id, made)
     session.add(GrantRow(**values, ancestors=[*above.ancestors, above.id], granted_at=now, granted_by=actor.id))
     await session.flush()

@@ -24,13 +24,14 @@ from seal.authority_access import GrantForbidden, check_grantor, may_grant
 from seal.authority_models import GrantCounterRow, WindowRow
 from seal.changes import refusals_audited
 from seal.models import GrantRow, MatterRow, SealRow
+from seal.once import SealRequestReused
 from seal.policy_facts import REVIEW_EVERY
 from seal.policy_hours import check_hours
 from seal.reads import Seal, get_application, get_seal
 
 __all__ = [
     "UNATTENDED_QUOTA", "Grant", "GrantAlreadyWithdrawn", "GrantForbidden", "GrantInvalid", "GrantNotFound", "GranteeKind", "StandingGrant",
-    "check_grant", "get_grant", "grant_use", "grant_values", "grants_of", "list_grants", "locked_grant", "withdraw_grant",
+    "check_grant", "get_grant", "given_before", "grant_use", "grant_values", "grants_of", "list_grants", "locked_grant", "withdraw_grant",
 ]  # fmt: skip
 
 UNATTENDED_QUOTA = 10_000
@@ -101,20 +102,30 @@ class StandingGrant:
     used_total: int
 
 
-async def grant_use(session: AsyncSession, now: dt.datetime, actor: Actor, grant: Grant) -> uuid.UUID:
-    """Grant a use; the grant's identifier.
+async def grant_use(session: AsyncSession, now: dt.datetime, actor: Actor, grant: Grant, identifier: uuid.UUID | None = None) -> uuid.UUID:
+    """Grant a use; the grant's identifier. With an ``identifier`` of the caller's the same grant again is given once.
 
-    Raises :class:`GrantInvalid`, :class:`GrantForbidden`, ``SealNotFound``.
+    Raises :class:`GrantInvalid`, :class:`GrantForbidden`, ``SealNotFound``, ``SealRequestReused``.
     """
     seal = await get_seal(session, grant.seal_code)
     check_grantor(actor, seal)
     check_grant(grant)
     await _check_names(session, grant, seal)
-    identifier = new_id()
+    if identifier is not None and await given_before(session, identifier, grant_values(identifier, seal.id, grant)):
+        return identifier
+    identifier = identifier or new_id()
     session.add(GrantRow(**grant_values(identifier, seal.id, grant), granted_at=now, granted_by=actor.id, ancestors=[]))
     await session.flush()
     await audit.record(session, now, Event("seal.grant", f"seal:{seal.id}", Outcome.DONE, actor, _details(identifier, grant)))
     return identifier
+
+
+async def given_before(session: AsyncSession, identifier: uuid.UUID, values: dict[str, object]) -> bool:
+    """Whether this very grant exists; another one under its identifier raises ``SealRequestReused``."""
+    row = await session.get(GrantRow, identifier)
+    if row is not None and any(getattr(row, name) != value for name, value in values.items()):
+        raise SealRequestReused(str(identifier))
+    return row is not None
 
 
 async def withdraw_grant(database: Database, clock: Clock, actor: Actor, grant_id: uuid.UUID) -> None:

@@ -6,12 +6,28 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from keys.base.actor import Actor
-from keys.base.db import AsyncSession
+from keys.base.actor import Actor, ActorKind, Role
+from keys.base.clock import Clock
+from keys.base.db import AsyncSession, Database
+from keys.base.errors import Forbidden, InvalidInput
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
+from seal.authority_access import SURE, keeps
 from seal.authority_version import narrow_all
+from seal.changes import refusals_audited
 from seal.models import MatterRow, SealRow
+
+_LONGEST = 200
+
+
+class MatterForbidden(Forbidden):
+    code = "MATTER_FORBIDDEN"
+    public = ("您没有权限更改此事项。", "You may not change this matter.")
+
+
+class MatterInvalid(InvalidInput):
+    code = "MATTER_INVALID"
+    public = ("事项的内容不正确。", "The matter is not well-formed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +64,20 @@ async def list_matters(session: AsyncSession, *, organisation: str) -> list[Matt
 
 def _view(row: MatterRow) -> Matter:
     return Matter(row.code, row.name, row.is_approval, row.organisation)
+
+
+async def check_matter_keeper(database: Database, clock: Clock, actor: Actor, matter: Matter) -> None:
+    """Who says what an organisation acts in: its keeper, or a security administrator of the division; both hold for a change of hands.
+
+    Raises :class:`MatterForbidden`, audited, and :class:`MatterInvalid`.
+    """
+    async with refusals_audited(database, clock, "seal.matter.put", f"matter:{matter.code[:40]}", actor), database.session() as session:
+        texts = (matter.code, matter.name, matter.organisation)
+        if not all(0 < len(one.strip()) <= _LONGEST and one.isprintable() for one in texts):
+            raise MatterInvalid(matter.code[:40])
+        old = await get_matter(session, matter.code)
+        wide = Role.SECURITY_ADMIN in actor.roles and actor.authenticator >= SURE
+        if actor.kind is ActorKind.SYSTEM or wide:
+            return
+        if not keeps(actor, matter.organisation) or (old is not None and not keeps(actor, old.organisation)):
+            raise MatterForbidden(matter.code[:40])

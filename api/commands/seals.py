@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import seal_rules, seal_upgrades
+from api.commands import seal_authority, seal_conditions, seal_rules, seal_upgrades
 from api.commands.house import with_house
 from api.commands.seal_life import LIFE, say
 from api.commands.seal_register import REGISTER, feed, registry
@@ -53,3 +53,13 @@ app.add_typer(registry, name="registry")
 app.command("extract")(extract)
 app.add_typer(seal_rules.app, name="rules")
 app.add_typer(seal_upgrades.app, name="upgrades")
+app.add_typer(seal_authority.grants, name="grant")
+app.add_typer(seal_authority.windows, name="window")
+app.command("delegate")(seal_authority.delegate_grant)
+app.command("why")(seal_authority.why_command)
+app.command("uses")(seal_authority.uses)
+app.command("require")(seal_authority.requirements)
+app.add_typer(seal_conditions.documents, name="approval")
+app.add_typer(seal_conditions.bases, name="legal-basis")
+app.add_typer(seal_conditions.matters, name="matter")
+app.add_typer(seal_conditions.alerts, name="alert")
