@@ -47,6 +47,10 @@ class Settings(BaseSettings):
     token_key_days: float = Field(default=90, gt=0, le=3660)
     jwks_seconds: int = Field(default=300, ge=1, le=86_400)
 
+    document_megabytes: int = Field(default=50, ge=1, le=500)
+    document_pages: int = Field(default=1000, ge=1, le=10_000)
+    document_seconds: float = Field(default=60, ge=1, le=600)
+
     time_source: str = ""
     tsa_url: str = ""
     tsa_anchors: Path | None = None

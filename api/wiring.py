@@ -40,7 +40,7 @@ from keys.time.source import TimestampSource
 from seal.levels_obtaining import Obtaining
 from seal.upgrades import Upgrading
 
-WORK = ("certs.rendering", "certs.pictures", "seal.stamping")
+WORK = ("certs.rendering", "certs.pictures", "seal.stamping", "seal.document_stamping", "seal.hash_stamping")
 """What the worker processes do: loaded when they start."""
 
 

@@ -132,6 +132,8 @@ SCOPES = {
     "pki:enrol": (mark("A sign-in certificate"), mark("Having a key of yours certified, with your name, for logging in.")),
     "trust:manage": (mark("The trust list"), mark("Deciding in your name which authorities are trusted here.")),
     "seals:manage": (mark("Electronic seals"), mark("Applying for seals, reviewing and managing them in your name.")),
+    "documents:seal": (mark("Documents to be sealed"), mark("Uploading documents, asking for seals and approving in your name.")),
+    "seals:hash": (mark("Stamps by digest"), mark("Stamping documents that are never sent here.")),
     "seals:read": (mark("The register of seals"), mark("Seals of your organisation, their history and the feed.")),
     "certificates:read": (mark("Your certificates"), mark("The list of certificates in your name.")),
     "certificates:issue": (mark("Issuing certificates"), mark("Sending approvals in your name.")),
