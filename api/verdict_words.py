@@ -55,6 +55,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "SEAL_SUSPENDED": ("用印时印章未停用", "The seal was not suspended when it stamped"),
     "SEAL_CANCELLED": ("用印时印章未注销", "The seal was not cancelled when it stamped"),
     "STAMP_TIMESTAMP": ("签章时间戳", "The stamp's time stamp"),
+    "TOLERATED": ("按互认规则容许的差异", "A departure that was agreed to be put up with"),
     "OUT_OF_SCOPE": ("在互认范围内", "Within the scope of recognition"),
     "LEGAL_EFFECT": ("演示用途，无法律效力", "A demonstration, without legal effect"),
 }
@@ -78,7 +79,8 @@ FAILURES: dict[str, tuple[str, str]] = {
     "MAKER_REVOKED": ("制章者证书已被吊销", "The seal maker's certificate was revoked"),
     "SEAL_NOT_YET_VALID": ("用印时印章尚未生效", "The seal was not yet valid when it stamped"),
     "SEAL_EXPIRED": ("用印时印章已过有效期", "The seal had expired when it stamped"),
-    "SEAL_TIME_ORDER": ("用印时间早于制章时间", "The stamp is older than the seal it was made with"),
+    "SEAL_TIMESTAMP": ("印章上的时间戳不成立", "The seal's time stamp does not hold"),
+    "SEAL_TIME_ORDER": ("制章、加盖时间戳与用印的先后次序不对", "The seal was not made, time-stamped and used in that order"),
     "STAMP_FORMAT": ("电子签章的数据不合规范", "The electronic stamp is not in its proper form"),
     "STAMP_SIGNATURE": ("签章签名不成立，可能是伪造的", "The stamp's signature does not hold: it may be forged"),
     "SIGNATURE_ENCODING": ("签名值的编码不合规范", "The signature value is not encoded as it must be"),
@@ -86,6 +88,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     "SIGNER_KEY_USAGE": ("签章者证书不得用于签名", "The stamp signer's certificate is not one for signatures"),
     "STAMP_TIME_INVALID": ("签章时间不在有效期内", "The time of stamping is outside the validity"),
     "SIGNER_REVOKED": ("签章者证书已被吊销", "The stamp signer's certificate was revoked"),
+    "STAMP_TIMESTAMP": ("签章上的时间戳不成立，或缺少应有的时间戳", "The stamp's time stamp does not hold, or one that must be there is not"),
     "SEAL_SUSPENDED": ("用印时印章处于停用状态", "The seal was not in use when it stamped"),
     "SEAL_CANCELLED": ("用印时印章已经注销", "The seal had been cancelled when it stamped"),
     "OUT_OF_SCOPE": ("签发该证书的机构受信任，但不用于此范围", "The authority behind it is trusted, but not for this"),
@@ -104,6 +107,10 @@ OPEN_QUESTIONS: dict[str, tuple[str, str]] = {
     "MAKER_REVOKED": ("无法确认制章者证书是否已被吊销", "Whether the seal maker's certificate was revoked cannot be told"),
     "SIGNER_CHAIN": ("无法确认签章者", "Who stamped cannot be confirmed"),
     "SIGNER_REVOKED": ("无法确认签章者证书是否已被吊销", "Whether the stamp signer's certificate was revoked cannot be told"),
+    "STAMP_TIME_INVALID": ("签章者证书现已过期，不能证明签章在先",
+                           "The stamp signer's certificate has expired since, and nothing proves that the stamp came first"),
+    "SEAL_TIMESTAMP": ("印章上的时间戳不能确认", "The seal's time stamp cannot be confirmed"),
+    "STAMP_TIMESTAMP": ("签章上的时间戳不能确认", "The stamp's time stamp cannot be confirmed"),
 }  # fmt: skip
 
 # What a sub-indication means (ETSI EN 319 102-1 table 6), where no check says it more plainly.
