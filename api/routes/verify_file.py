@@ -4,6 +4,7 @@ The body goes to an unlinked temporary file as it arrives, never into memory, an
 """
 
 import contextlib
+import datetime as dt
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import IO
@@ -21,14 +22,16 @@ from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
 from keys.pki.reads import get_authorities
 from keys.trust.reads import external_answers, external_crls, trusted_authorities
-from seal.foreign_rules_list import rules_in_force
 from seal.foreign_http import HttpStatus
+from seal.foreign_rules_list import rules_in_force
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
+from seal.verdict_memory import VerdictMemory, digest_of
 from seal.verification_registry import ask_registries
 
 GATE = Gate()
+REMEMBERED = VerdictMemory()
 _FORM_ROOM = 64 * 1024  # what multipart adds around the file
 _MAX_NAME = 200
 
@@ -58,8 +61,20 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
     async with _upload(request) as (name, file):
         descriptor = file.fileno()
         file.flush()  # after fileno: that is what moves a small form file out of memory
-        verdict = await GATE.verify_file(descriptor, await _trust(house), house.clock.now())
+        verdict = await _judged(descriptor, await _trust(house), house.clock.now())
     return name, await ask_registries(house.database, house.clock, HttpStatus(), verdict)
+
+
+async def _judged(file: int, trust: Trust, now: dt.datetime) -> Verdict:
+    """A file that was judged in this minute, by the same trust, is not judged again. Raises VerificationBusy."""
+    digest = digest_of(file)
+    known = REMEMBERED.recall(digest, trust, now) if digest else None
+    if known is not None:
+        return known
+    verdict = await GATE.verify_file(file, trust, now)
+    if digest:
+        REMEMBERED.keep(digest, trust, now, verdict)
+    return verdict
 
 
 async def _trust(house: House) -> Trust:
