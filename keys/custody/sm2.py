@@ -19,6 +19,7 @@ SM3 = "1.2.156.10197.1.401"
 # SubjectPublicKeyInfo of an uncompressed point: AlgorithmIdentifier{id-ecPublicKey, SM2 curve}, BIT STRING
 _SPKI_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d034200")
 _POINT_OCTETS = 65
+_LONG, _LONGEST, _OWN = 8192, 131_072, 256  # messages of which the beginning is kept, and how many octets at the end are their own
 _CURVE = b"".join(value.to_bytes(32, "big") for value in (sm2_math.A, sm2_math.B, sm2_math.GX, sm2_math.GY))
 
 
@@ -58,8 +59,25 @@ def z_value(point: bytes, user_id: bytes = SIGNER_ID) -> bytes:
 
 
 def message_digest(point: bytes, message: bytes, user_id: bytes = SIGNER_ID) -> bytes:
-    """e = SM3(Z ‖ message), what SM2 signs."""
-    return sm3(z_value(point, user_id) + message)
+    """e = SM3(Z ‖ message), what SM2 signs.
+
+    Stamps of one seal begin with the same octets, the seal, which are hashed once: what is kept is the state behind them.
+    """
+    z = z_value(point, user_id)
+    if not _LONG <= len(message) <= _LONGEST:
+        return sm3(z + message)
+    digest = _begun(z, message[:-_OWN]).copy()
+    digest.update(message[-_OWN:])
+    return digest.finalize()
+
+
+@functools.lru_cache(maxsize=64)
+def _begun(z: bytes, beginning: bytes) -> hashes.Hash:
+    """SM3 after these octets; to be copied, never to be gone on with."""
+    digest = hashes.Hash(hashes.SM3())
+    digest.update(z)
+    digest.update(beginning)
+    return digest
 
 
 def encode_signature(r: int, s: int) -> bytes:

@@ -26,6 +26,7 @@ from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from certs.pictures import picture
+from keys.custody import sm2
 from keys.custody.store import Purpose
 from keys.pki.material import ValidationMaterial
 from seal import stamping_press
@@ -421,6 +422,16 @@ def test_a_revocation_that_begins_within_the_minute_counts_at_once(world: World)
     world.stamped(material=material, at=since - dt.timedelta(seconds=1))
     with pytest.raises(SealUnfit):
         world.stamped(material=material, at=since)
+
+
+@pytest.mark.parametrize("length", [0, 255, 8191, 8192, 8193, 40_000, 131_072, 131_073])
+def test_a_beginning_that_was_hashed_before_changes_no_digest(world: World, length: int) -> None:
+    point = sm2.public_point(world["signer-sm"].key.public)
+    for end in (b"a", b"b", b"a"):
+        message = bytes(max(length - 1, 0)) + end
+        assert sm2.message_digest(point, message) == sm2.sm3(sm2.z_value(point) + message)
+    other = b"\1" + bytes(length)
+    assert sm2.message_digest(point, other) == sm2.sm3(sm2.z_value(point) + other)
 
 
 def test_an_unfit_seal_stays_unfit(world: World) -> None:
