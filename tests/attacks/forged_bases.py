@@ -241,14 +241,18 @@ def _ours(world: World, documents: dict[str, bytes]) -> dict[str, bytes]:
 
 def _pyhanko(studio: Studio, name: str, document: bytes) -> dict[str, bytes]:
     sign = studio.pyhanko
-    return {
+    made = {
         f"pyhanko {name} approval": sign(document),
-        f"pyhanko {name} cms visible": sign(document, subfilter=ADOBE, box=True),
         f"pyhanko {name} P1": sign(document, certify=True, docmdp_permissions=NO_CHANGES),
+        f"pyhanko {name} B-T": sign(document, stamp=True),
+        f"pyhanko {name} two": sign(sign(document), "Second", box=True),
+    }
+    if name in ("typst", "linear"):
+        return made
+    return made | {
+        f"pyhanko {name} cms visible": sign(document, subfilter=ADOBE, box=True),
         f"pyhanko {name} P2": sign(document, certify=True, docmdp_permissions=FILL),
         f"pyhanko {name} P3": sign(document, certify=True, docmdp_permissions=ANNOTATE),
-        f"pyhanko {name} B-T": sign(document, stamp=True),
         f"pyhanko {name} B-LTA": sign(document, lta=True),
-        f"pyhanko {name} two": sign(sign(document), "Second", box=True),
         f"pyhanko {name} certified, then signed": sign(sign(prepared(document), certify=True, docmdp_permissions=FILL), "Second"),
     }
