@@ -170,14 +170,15 @@ def read_line(octets: bytes) -> FeedLine | str:
 
 
 def _fault(document: JSON) -> str | None:
-    position, code = document.get("position"), document.get("sealCode")
+    position, code, status = document.get("position"), document.get("sealCode"), document.get("status")
+    known = isinstance(status, str) and status in _STATUSES
     checks = (
         (isinstance(position, int) and not isinstance(position, bool) and 0 < position < 1 << 62, "POSITION_MALFORMED"),
         (isinstance(code, str) and is_code(code), "CODE_MALFORMED"),
         (all(_is_text(document.get(name), longest) for name, longest in _TEXT.items()), "TEXT_MALFORMED"),
         (_ORG.fullmatch(str(document.get("orgCode"))) is not None, "ORGANISATION_MALFORMED"),
-        (document.get("status") in _STATUSES, "STATUS_UNKNOWN"),
-        ("invalidType" in document and _end_fits(document["status"], document["invalidType"]), "INVALID_TYPE_UNSUITABLE"),
+        (known, "STATUS_UNKNOWN"),
+        (known and "invalidType" in document and _end_fits(str(status), document["invalidType"]), "INVALID_TYPE_UNSUITABLE"),
     )
     return next((fault for right, fault in checks if not right), None)
 

@@ -54,7 +54,9 @@ async def certificates(city, code):
     """The standing of the seal's two certificates."""
     async with city.database.begin() as session:
         rows = await session.execute(
-            text("SELECT signer_certificate, sm_certificate FROM seal.made_seals m JOIN seal.seals s ON s.id = m.seal_id WHERE code = :code"),
+            text(
+                "SELECT signer_certificate, sm_certificate FROM seal.made_seals m JOIN seal.seals s ON s.id = m.seal_id WHERE code = :code"
+            ),
             {"code": code},
         )
         now = city.clock.now()
@@ -64,7 +66,8 @@ async def certificates(city, code):
 
 async def refused(city, action):
     query = text(
-        "SELECT convert_from(body, 'UTF8')::jsonb->>'code' FROM keys.audit_events WHERE action = :action AND outcome = 'refused' ORDER BY id"
+        "SELECT convert_from(body, 'UTF8')::jsonb->>'code' FROM keys.audit_events "
+        "WHERE action = :action AND outcome = 'refused' ORDER BY id"
     )
     async with city.database.session() as session:
         return list(await session.scalars(query, {"action": action}))

