@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 MARGIN = dt.timedelta(days=180)
 LEAST = dt.timedelta(days=1)
+"""Nothing is stamped again within it."""
 
 Sunsets = Mapping[str, dt.datetime | None]
 SUNSETS: Sunsets = {"sha1": dt.datetime(2017, 1, 1, tzinfo=dt.UTC), "sha256": None, "sha384": None, "sha512": None, "sm3": None}

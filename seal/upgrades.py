@@ -27,7 +27,7 @@ from keys.evidence import audit
 from keys.evidence.audit import Event
 from seal.levels_obtaining import Obtaining, Upgraded, add_document_timestamp
 from seal.upgrade_models import SealedFileRow, SealedVersionRow
-from seal.upgrade_policy import Renewal, Stamping
+from seal.upgrade_policy import LEAST, Renewal, Stamping
 
 log = structlog.get_logger("fujie.seal.upgrades")
 
@@ -118,6 +118,7 @@ async def backlog(session: AsyncSession, now: dt.datetime) -> Backlog:
 async def keep_up(upgrading: Upgrading) -> int:
     """Upgrade and renew what is due until nothing is left or the first failure; how many new versions were made."""
     count = 0
+    await _announce(upgrading)
     while taken := await _take(upgrading):
         for number, file in enumerate(taken):
             if not await _renew(upgrading, file):
@@ -125,6 +126,21 @@ async def keep_up(upgrading: Upgrading) -> int:
                 return count
             count += 1
     return count
+
+
+async def _announce(upgrading: Upgrading) -> None:
+    """An end of a digest that was announced since makes what was stamped over it due earlier: :meth:`Renewal.due` in SQL."""
+    version, zero = SealedVersionRow, dt.timedelta()
+    async with upgrading.database.begin() as session:
+        for algorithm, sunset in upgrading.renewal.sunsets.items():
+            if sunset is None:
+                continue
+            end = func.least(version.ends_at, sunset)
+            half = version.stamped_at + func.greatest(end - version.stamped_at, zero) / 2
+            due = func.greatest(end - upgrading.renewal.margin, half, version.stamped_at + LEAST)
+            newest = (version.document_hash == SealedFileRow.current_hash, version.algorithm == algorithm)
+            sooner = update(SealedFileRow).where(*newest, SealedFileRow.due_at > due).values(due_at=due, next_attempt_at=due)
+            await session.execute(sooner, execution_options={"synchronize_session": False})
 
 
 async def _take(upgrading: Upgrading) -> Sequence[SealedFileRow]:

@@ -12,7 +12,7 @@ from keys.base.blobs import FolderBlobStore
 from keys.pki.ocsp import OcspService
 from keys.time.errors import TimestampUnavailable
 from keys.time.source import LocalTimestampSource, TimestampSource
-from seal import levels, upgrades
+from seal import levels, levels_obtaining, upgrades
 from seal.levels_obtaining import Obtaining, add_signature_timestamp, time_room
 from seal.material import load_material
 from seal.permits import request_permit
@@ -117,6 +117,49 @@ async def test_a_digest_that_ages_makes_the_next_one_due(city, approval_seal, up
     assert upgrading.obtaining.source.asked[-1] == "sha512"
     place = levels.look(await upgrading.blobs.get(await newest(upgrading, first))).last
     assert place.covered[0] > 0
+
+
+async def test_an_end_announced_later_makes_older_stamps_due(city, approval_seal, upgrading):
+    first = await enrolled(city, approval_seal, upgrading)
+    assert await keep_up(upgrading) == 1
+    second = await newest(upgrading, first)
+    city.clock.advance(days=2)
+    sunset = city.clock.now() + dt.timedelta(days=1)
+    warned = replace(upgrading, renewal=Renewal(read_sunsets(f"sha256={sunset:%Y-%m-%d}")))
+    assert await keep_up(upgrading) == 0
+    assert await keep_up(warned) == 1
+    assert await newest(upgrading, first) != second
+    assert upgrading.obtaining.source.asked[-1] == "sha384"
+    assert await keep_up(warned) == 0
+
+
+async def test_where_every_digest_has_ended_nothing_is_stamped_again_and_again(city, approval_seal, upgrading):
+    await enrolled(city, approval_seal, upgrading)
+    ended = replace(upgrading, renewal=Renewal(read_sunsets("sha256=2020-01-01,sha384=2020-01-01,sha512=2020-01-01")))
+    assert await keep_up(ended) == 1
+    assert await keep_up(ended) == 0
+
+
+async def test_a_token_larger_than_its_room_is_asked_for_again(city, approval_seal, upgrading, monkeypatch):
+    monkeypatch.setattr(levels_obtaining, "TOKEN_ROOM", 64)
+    made = await levels_obtaining.add_document_timestamp(upgrading.obtaining, await sealed(city, approval_seal))
+    assert levels.look(made.pdf).level == made.level == "PAdES-B-LTA"
+    assert len(upgrading.obtaining.source.asked) == 3, "who signs, too little room, enough"
+
+
+async def test_a_new_signer_is_noticed_in_its_first_token(city, approval_seal, upgrading):
+    """Its chain and lists must stand in the DSS that it stamps, and the one who stamped a minute ago is remembered."""
+    pdf = await sealed(city, approval_seal)
+    before = await levels_obtaining.add_document_timestamp(upgrading.obtaining, pdf)
+    rest = (city.clock.now() + (before.ends_at - city.clock.now()) / 2) - city.clock.now()
+    upgrading.obtaining.source.inner = LocalTimestampSource(city.database, city.keystore, city.clock)
+    known = levels_obtaining._stampers[upgrading.obtaining.source]
+    city.clock.instant += rest + dt.timedelta(days=1)
+    levels_obtaining._stampers[upgrading.obtaining.source] = replace(known, seen_at=city.clock.now())
+    after = await levels_obtaining.add_document_timestamp(upgrading.obtaining, pdf)
+    assert after.ends_at > before.ends_at
+    certificates = levels.look(after.pdf).store.certificates
+    assert levels_obtaining._stampers[upgrading.obtaining.source].certificate in certificates
 
 
 async def test_an_authority_that_is_away_leaves_everything_due(city, approval_seal, upgrading):
