@@ -29,7 +29,7 @@ from seal.material import SealMaterial
 from seal.pdf_reading import UNREADABLE, Foreign, Plain, Reading
 from seal.pdf_syntax import NotPlain
 from seal.permits import Permit, PermitExpired, PermitMismatch
-from seal.placing import Certification, LaterSeal, Profile, StampPlan
+from seal.placing import MAX_TOTAL, Certification, LaterSeal, Profile, StampPlan
 from seal.placing_errors import FieldNotPrepared, FieldUnfit, OnePlaceOnly, PlanContradictory
 from seal.placing_geometry import PageViews
 from seal.revision import Hollow, NotStampable
@@ -158,6 +158,8 @@ def _first(task: _Task) -> Hollow:
     pictures = pictures_of(task.document, views, plan.placements, task.size)
     seal = Prepared(names(1, None, len(pictures)), material.name, pictures)
     later = [_declared(task.document, views, ordinal, one) for ordinal, one in enumerate(plan.later, 2)]
+    if len(pictures) + sum(len(one.pictures) for one in later) > MAX_TOTAL:
+        raise PlanContradictory(f"more than {MAX_TOTAL} pictures of seals")
     own = material.validation
     terms = task.terms(plan.certification, seal.names[1:])
     return open_with(task.increment(), seal, later, task.ink, (own.certificates, own.crls), terms)

@@ -14,9 +14,9 @@ from seal.increment import stream, text
 from seal.joint_pictures import Picture
 from seal.pdf_reading import Node, Reading
 from seal.pdf_syntax import REFERENCE, Entries, dictionary, members, spelled
+from seal.placing import MAX_TOTAL
 
 FIRST = "Seal"
-MAX_FIELDS = 16_384
 
 _NAME = re.compile(r"Seal(?P<ordinal>[1-9]\d{0,3})?(?:-(?P<code>\d{13,14}))?(?:_(?P<picture>[1-9]\d{0,3}))?")
 _HEX = re.compile(rb"<((?:[0-9a-f]{2})*)>")
@@ -77,7 +77,7 @@ def fields_of(reading: Reading) -> list[Field]:
     """The fields at the root of the form. Raises ValueError or KeyError."""
     value = form_of(reading).get(b"/Fields", b"[]")
     references = members(reading.array(value) if REFERENCE.fullmatch(value) else value)
-    if len(references) > MAX_FIELDS:
+    if len(references) > MAX_TOTAL:
         raise ValueError("a form of too many fields")
     return [field_from(reading.node(reference)) for reference in references]
 

@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 MAX_PICTURES = 1000
 """Pictures of one seal in one document; a form of more fields makes readers slow."""
+MAX_TOTAL = 4096
+"""Pictures of all seals of a document."""
 
 
 class Profile(StrEnum):

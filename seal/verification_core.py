@@ -25,7 +25,7 @@ from seal.verdict import (
     unreadable,
     unsigned,
 )
-from seal.verification_joint import judge_joint
+from seal.verification_joint import judge_joint, judge_joint_plainly
 from seal.verification_joint_mixed import is_mixed
 from seal.verification_ofd import judge_ofd
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, evidence_from, open_pdf, signature_fields
@@ -55,7 +55,7 @@ def judge(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
 def _judge_pdf(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
     if b"startxref" not in data[-_END_WITHIN:]:
         return unreadable(Kind.PDF, "not a complete PDF: its end is missing")
-    return _judge_plain(data, trust, at) or _judge_any(data, trust, at)
+    return _judge_plain(data, trust, at) or judge_joint_plainly(data, trust, at) or _judge_any(data, trust, at)
 
 
 def _judge_plain(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:

@@ -23,6 +23,7 @@ UNREADABLE = (PdfError, ValueError, TypeError, KeyError, IndexError, AttributeEr
 METADATA = "metadata.json"
 
 _MAX_FIELDS = 512
+_MAX_WIDTH = 4096  # a document of ours has that many pictures of seals at most (seal.placing)
 _MAX_DEPTH = 8
 _MAX_LISTS = 64
 _MAX_METADATA = 1 << 20
@@ -90,7 +91,7 @@ def signature_fields(reader: PdfFileReader) -> list[SignatureField]:
 
 
 def _leaves(fields: Any, prefix: str, inherited: str | None, depth: int) -> Iterator[SignatureField]:
-    if depth > _MAX_DEPTH or len(fields) > _MAX_FIELDS:
+    if depth > _MAX_DEPTH or len(fields) > _MAX_WIDTH:
         raise ValueError("the form is too deep or too wide")
     for field in fields:
         field = field.get_object()
