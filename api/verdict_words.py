@@ -5,6 +5,7 @@ What a check found out in detail is one English sentence for those who look clos
 
 from collections.abc import Iterable
 
+from seal.comparison import Comparison
 from seal.verdict import Check, Indication, Outcome, Verdict
 
 INDICATIONS: dict[Indication, tuple[str, str]] = {
@@ -32,6 +33,7 @@ CHECKS: dict[str, tuple[str, str]] = {
     "CHAIN": ("签名证书可信", "The signer's certificate is trusted"),
     "REVOCATION": ("签名证书未被吊销", "The signer's certificate is not revoked"),
     "TIMESTAMP": ("可信时间", "Trusted time"),
+    "STATUS_NOW": ("签名当时与现在", "Then and now"),
     "RECORD": ("签发机关的记录", "The issuer's record"),
     "SEAL_FORMAT": ("电子印章格式", "Form of the electronic seal"),
     "SEAL_SIGNATURE": ("制章签名有效", "The seal maker's signature holds"),
@@ -68,6 +70,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     "DOCMDP": ("文件没有锁定，或用印后被改动", "The document was not locked, or was changed after it was sealed"),
     "CMS_FORM": ("签名数据的形式不合规范，可能被人动过", "The signature data are not in their proper form and may have been tampered with"),
     "DATA_HASH": ("文件在用印后被改动", "This document was changed after it was sealed"),
+    "TIMESTAMP": ("时间戳不成立，或早于所称的用印时间", "The time stamp does not hold, or is older than the time of sealing stated"),
     "SIGNATURE": ("数字签名不成立，可能是伪造的", "The digital signature does not hold: it may be forged"),
     "CHAIN": ("签名证书不符合要求", "The signer's certificate is not fit for this"),
     "REVOCATION": ("签名证书已被吊销", "The signer's certificate was revoked"),
@@ -88,7 +91,10 @@ FAILURES: dict[str, tuple[str, str]] = {
     "SIGNER_KEY_USAGE": ("签章者证书不得用于签名", "The stamp signer's certificate is not one for signatures"),
     "STAMP_TIME_INVALID": ("签章时间不在有效期内", "The time of stamping is outside the validity"),
     "SIGNER_REVOKED": ("签章者证书已被吊销", "The stamp signer's certificate was revoked"),
-    "STAMP_TIMESTAMP": ("签章上的时间戳不成立，或缺少应有的时间戳", "The stamp's time stamp does not hold, or one that must be there is not"),
+    "STAMP_TIMESTAMP": (
+        "签章上的时间戳不成立，或缺少应有的时间戳",
+        "The stamp's time stamp does not hold, or one that must be there is not",
+    ),
     "SEAL_SUSPENDED": ("用印时印章处于停用状态", "The seal was not in use when it stamped"),
     "SEAL_CANCELLED": ("用印时印章已经注销", "The seal had been cancelled when it stamped"),
     "OUT_OF_SCOPE": ("签发该证书的机构受信任，但不用于此范围", "The authority behind it is trusted, but not for this"),
@@ -128,9 +134,14 @@ REASONS: dict[str, tuple[str, str]] = {
     "OUT_OF_BOUNDS_NO_POE": ("签名所用的证书已过有效期", "A certificate behind the signature is out of its validity"),
     "TRY_LATER": ("暂时无法确认证书是否已被吊销", "Whether a certificate was revoked cannot be told at present"),
     "NO_POE": OPEN_QUESTIONS["TIMESTAMP"],
+    "TIMESTAMP_ORDER_FAILURE": ("时间戳早于所称的用印时间", "The time stamp is older than the time of sealing stated"),
     "GENERIC": OPEN_QUESTIONS["FORMAT"],
     "SIGNED_DATA_NOT_FOUND": ("只有声明，没有可供核验的原文", "It is a claim only: what was signed is not at hand"),
 }  # fmt: skip
+
+_MOST_NAMED = 12
+ADDED_UNSEEN = ("用印之后有人在文件中添加了内容，但各页看上去没有变化",
+                "Something was added to this document after it was sealed, though its pages look the same")  # fmt: skip
 
 _MEANINGS = {Outcome.FAILED: FAILURES, Outcome.INDETERMINATE: OPEN_QUESTIONS}
 
@@ -156,12 +167,26 @@ def reason(verdict: Verdict, language: str) -> str:
     """
     if verdict.sub_indication is None or verdict.indication in (Indication.TOTAL_PASSED, Indication.UNREADABLE):
         return ""
+    if verdict.comparison is not None:
+        return changed(verdict.comparison, language)
     listed = [check for signature in verdict.signatures for check in signature.checks if signature.indication == verdict.indication]
     for check in _likeliest([*verdict.checks, *listed], verdict.sub_indication):
         if said := meaning(check, language):
             return said
     pair = REASONS.get(verdict.sub_indication)
     return words(pair, language) if pair else ""
+
+
+def changed(comparison: Comparison, language: str) -> str:
+    """Which pages look different from the sealed revision."""
+    if not comparison.pages:
+        return words(ADDED_UNSEEN, language)
+    shown = comparison.pages[:_MOST_NAMED]
+    more = len(comparison.pages) > len(shown)
+    if language == "zh":
+        return f"文件在用印后被改动：第 {'、'.join(map(str, shown))} 页{'等' if more else ''}"
+    kind = "page" if len(comparison.pages) == 1 else "pages"
+    return f"This document was changed after it was sealed: {kind} {', '.join(map(str, shown))}{' and more' if more else ''}"
 
 
 def _likeliest(checks: Iterable[Check], sub_indication: str) -> list[Check]:

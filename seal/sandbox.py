@@ -18,11 +18,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from keys.base.errors import FujieError
+from seal.comparison import Comparison
 from seal.trust import Trust
-from seal.verdict import Kind, Verdict, from_json, unreadable
+from seal.verdict import Indication, Kind, Verdict, from_json, unreadable
 
 MAX_FILE = 200 * 1024 * 1024
 TIME_LIMIT = 7.5
@@ -66,7 +68,12 @@ class Room:
             self._started()
 
     def judge(self, file: int, trust: Trust, at: dt.datetime, seconds: float) -> Verdict | None:
-        """What the child says about the open file; None: not for this room. Raises :class:`_Silent`."""
+        """The verdict of the child on the open file; None: not for this room. Raises :class:`_Silent`."""
+        answer = self.answer(file, trust, at, seconds)
+        return from_json(answer) if answer is not None else None
+
+    def answer(self, file: int, trust: Trust, at: dt.datetime, seconds: float) -> Any:
+        """What the child says about the open file, as JSON. Raises :class:`_Silent`."""
         deadline = time.monotonic() + seconds
         terms = _memory_file(_terms(trust, at, seconds))
         inside, outside = -1, -1
@@ -75,14 +82,13 @@ class Room:
             self._order([file, terms, inside])
             os.close(inside)
             inside = -1
-            answer = json.loads(_read(outside, deadline + _GRACE))
+            return json.loads(_read(outside, deadline + _GRACE))
         except ValueError as error:
             raise _Silent("stopped at a limit of time or memory") from error
         finally:
             for descriptor in (terms, inside, outside):
                 if descriptor >= 0:
                     os.close(descriptor)
-        return from_json(answer) if answer is not None else None
 
     def close(self) -> None:
         """End the room; the next file starts another."""
@@ -126,6 +132,9 @@ class Room:
 
 CORE = Room("seal.sandbox_core")
 FOREIGN = Room("seal.sandbox_foreign")
+PAGES = Room("seal.sandbox_pages")
+_NO_TIME = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)  # pages look the same at any time
+_CHANGED = frozenset({"FORMAT_FAILURE", "HASH_FAILURE"})
 
 
 def verify_file(file: int, trust: Trust, at: dt.datetime) -> Verdict:
@@ -152,6 +161,17 @@ def verify_guarded(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
         os.close(file)
 
 
+def with_comparison(file: int, verdict: Verdict, seconds: float = TIME_LIMIT) -> Verdict:
+    """The verdict on a PDF that was changed, with the pages that look different from the sealed revision; any other as it is."""
+    if verdict.kind is not Kind.PDF or verdict.indication is not Indication.TOTAL_FAILED or verdict.sub_indication not in _CHANGED:
+        return verdict
+    with contextlib.suppress(_Silent, KeyError, TypeError, ValueError):
+        answer = PAGES.answer(file, Trust(), _NO_TIME, seconds)
+        if answer is not None:
+            return replace(verdict, comparison=Comparison.from_json(answer))
+    return verdict
+
+
 class Gate:
     """For a server: at most ``running`` files at once and ``waiting`` more in line; whoever comes then is turned away."""
 
@@ -173,7 +193,7 @@ class Gate:
 
 def _verify_and_close(file: int, trust: Trust, at: dt.datetime) -> Verdict:
     try:
-        return verify_file(file, trust, at)
+        return with_comparison(file, verify_file(file, trust, at))
     finally:
         os.close(file)
 

@@ -15,12 +15,19 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from seal.trust import Trust
-from seal.verdict import Kind, Verdict, unreadable
+from seal.verdict import Kind, unreadable
 
-Judge = Callable[[bytes, Trust, dt.datetime], Verdict | None]
+
+class Answer(Protocol):
+    """What a room may say of a file."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+Judge = Callable[[bytes, Trust, dt.datetime], Answer | None]
 
 MAX_FILE = 200 * 1024 * 1024
 MEMORY = 512 * 1024 * 1024
@@ -66,10 +73,10 @@ def _work(judge: Judge, file: int, terms: int, result: int) -> None:
 
 def _answer(judge: Judge, file: int, conditions: dict[str, Any]) -> dict[str, Any] | None:
     try:
-        verdict = judge(_whole(file), Trust.from_json(conditions["trust"]), dt.datetime.fromisoformat(conditions["at"]))
+        answer = judge(_whole(file), Trust.from_json(conditions["trust"]), dt.datetime.fromisoformat(conditions["at"]))
     except Exception as error:  # parsers of hostile input fail in ways nobody lists; each of them means the same
-        verdict = unreadable(Kind.PDF, f"not readable: {type(error).__name__}")
-    return verdict.to_json() if verdict else None
+        answer = unreadable(Kind.PDF, f"not readable: {type(error).__name__}")
+    return answer.to_json() if answer else None
 
 
 def _whole(file: int) -> bytes:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from seal.comparison import Comparison
+
 JSON = dict[str, Any]
 
 
@@ -209,6 +211,7 @@ class Verdict:
 
     ``certificate``  the metadata of the certificate (GB/T 36903 short names) as attached to the file, **unmasked**: whoever
                      shows it masks the numbers of people first. Only of a file whose signatures all passed.
+    ``comparison``   of a changed PDF: which pages look different from the sealed revision. Pictures never go into the JSON.
     """
 
     kind: Kind
@@ -217,6 +220,7 @@ class Verdict:
     signatures: tuple[SignatureVerdict, ...] = ()
     certificate: Mapping[str, Any] | None = None
     checks: tuple[Check, ...] = field(default=())
+    comparison: Comparison | None = None
 
     def to_json(self, file: str = "") -> JSON:
         """CONTRACT.md's object; ``checks`` (of the file itself) is there when a file could not be judged at all."""
@@ -228,6 +232,8 @@ class Verdict:
             "signatures": [signature.to_json() for signature in self.signatures],
             "certificate": dict(self.certificate) if self.certificate is not None else None,
         }
+        if self.comparison is not None:
+            document["changed_pages"] = list(self.comparison.pages)
         if self.checks:
             document["checks"] = [check.to_json() for check in self.checks]
         return document

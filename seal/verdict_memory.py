@@ -29,8 +29,8 @@ class VerdictMemory:
         return self._kept.get(_key(digest, trust, at))
 
     def keep(self, digest: bytes, trust: Trust, at: dt.datetime, verdict: Verdict) -> None:
-        """Not what could not be read: that may be for want of time or memory."""
-        if verdict.indication is Indication.UNREADABLE:
+        """Not what could not be read, which may be for want of time or memory; never pictures of somebody's file."""
+        if verdict.indication is Indication.UNREADABLE or verdict.comparison is not None:
             return
         self._kept[_key(digest, trust, at)] = verdict
         while len(self._kept) > self._size or next(iter(self._kept))[2] < _minute(at):

@@ -57,7 +57,7 @@ async def ask_registry(session: AsyncSession, verdict: Verdict, now: dt.datetime
     if not any(signature.seal for signature in verdict.signatures):
         return verdict
     asked = [await _ask(session, signature, now) for signature in verdict.signatures]
-    return replace(summed_up(verdict.kind, asked, verdict.certificate), checks=verdict.checks)
+    return replace(summed_up(verdict.kind, asked, verdict.certificate), checks=verdict.checks, comparison=verdict.comparison)
 
 
 async def _ask(session: AsyncSession, signature: SignatureVerdict, now: dt.datetime | None) -> SignatureVerdict:

@@ -61,15 +61,17 @@ def _environment(locale: str) -> Environment:
 ENVIRONMENTS = {locale: _environment(locale) for locale in i18n.CATALOGUES}
 
 
-def policy(form_targets: Sequence[str] = ()) -> str:
-    """The content security policy. ``form_targets``: origins a form's redirects may end at.
+def policy(form_targets: Sequence[str] = (), *, pictures_within: bool = False) -> str:
+    """The content security policy. ``form_targets``: origins a form's redirects may end at; ``pictures_within``: the page holds pictures
+    itself, of what must not be kept anywhere else.
 
     Chromium checks ``form-action`` against every redirect that follows a form post, so a form after which the
     browser goes back to a client must name that client's origin.
     """
     forms = " ".join(["'self'", *form_targets])
+    images = "'self' data:" if pictures_within else "'self'"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; font-src 'self'; "
         f"form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
     )
 

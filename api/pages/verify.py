@@ -15,7 +15,7 @@ from api.pages.forms import Trouble, shown_again, trouble_of
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import locale_of, mark, moment, translate
 from api.pages.previews import DPI, public_job, redrawn
-from api.pages.rendering import protect, render
+from api.pages.rendering import policy, protect, render
 from api.pages.views import file_view, record_view
 from api.routes.verify_file import judge_upload
 from certs.library import Library, file_of, read
@@ -72,7 +72,10 @@ async def submit_file(request: Request) -> Response:
     now = house.clock.now()
     record = await _record_in(request, verdict)
     asked = normalise_code(request.query_params.get("code", "")[:64])
-    return render(request, "report.html", view=file_view(name, verdict, moment(now, locale), locale, record, asked=asked))
+    response = render(request, "report.html", view=file_view(name, verdict, moment(now, locale), locale, record, asked=asked))
+    if verdict.comparison is not None:
+        response.headers["Content-Security-Policy"] = policy(pictures_within=True)
+    return response
 
 
 async def _record_in(request: Request, verdict: Verdict) -> RecordReport | None:

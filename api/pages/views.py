@@ -20,6 +20,7 @@ from api.pages.words import (
 from api.verdict_words import check_words, meaning, reason
 from certs.lifecycle import Standing
 from certs.verification import RecordReport, ShownHolder
+from seal.comparison import PagePair
 from seal.verdict import Check, Indication, SignatureVerdict, Verdict
 
 
@@ -88,6 +89,7 @@ class FileView:
     status: str = ""
     signatures: tuple[SignatureView, ...] = ()
     checks: tuple[CheckView, ...] = field(default=())
+    pairs: tuple[PagePair, ...] = ()
 
 
 def record_answer(report: RecordReport) -> Answer:
@@ -154,6 +156,7 @@ def file_view(
         checked_at=checked_at,
         signatures=tuple(_signature(one, locale) for one in verdict.signatures),
         checks=_checks(verdict.checks, locale),
+        pairs=verdict.comparison.pairs if verdict.comparison else (),
     )
     return view if verdict.indication is not Indication.TOTAL_PASSED else _with_record(view, record, locale, asked)
 
