@@ -11,7 +11,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import floors, instance, issue, log, machine, ocsp, parts, sign_in, sm2, stamp, timestamps, verify
+from benchmarks import floors, instance, issue, joint, log, machine, ocsp, parts, sign_in, sm2, stamp, timestamps, verify
 from benchmarks.bench import Bench
 from benchmarks.measure import pace
 from benchmarks.peers.credentials import make_credentials
@@ -28,6 +28,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "parts": parts.figure,
     "stamp": stamp.figure,
     "verify": verify.figure,
+    "joint": joint.figure,
     "sign_in": sign_in.figure,
     "ocsp": ocsp.figure,
     "timestamps": timestamps.figure,
