@@ -30,7 +30,7 @@ from seal.levels import Store, prepare, stamped
 from seal.pdf_reading import Foreign
 from seal.pdf_syntax import spelled
 from seal.placing import AtPoint, Certification, CrossPage, Profile, StampPlan
-from seal.placing_errors import OnePlaceOnly
+from seal.placing_errors import DocumentFinal, FieldNotPrepared, OnePlaceOnly
 from seal.revision import Hollow, NotStampable
 from seal.trust import Trust
 from seal.verdict import Indication, Verdict
@@ -351,7 +351,27 @@ def test_a_strangers_signature_on_our_certified_document_fails(town: Town, seale
     assert judged(town, signed_by_others(town, alone)).indication is FAILED
 
 
-def signed_by_others(town: Town, document: bytes) -> bytes:
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"certify": True, "docmdp_permissions": fields.MDPPerm.NO_CHANGES}, DocumentFinal),
+        ({"certify": True, "docmdp_permissions": fields.MDPPerm.FILL_FORMS}, FieldNotPrepared),
+        ({"certify": True, "docmdp_permissions": fields.MDPPerm.ANNOTATE}, FieldNotPrepared),
+    ],
+)
+def test_what_others_certified(town: Town, options: dict[str, object], error: type[NotStampable]) -> None:
+    with pytest.raises(error):
+        town.stamp(signed_by_others(town, approval(), **options), StampPlan((AtPoint(1, 100, 100),)))
+
+
+def test_what_others_locked(town: Town) -> None:
+    everything = fields.FieldMDPSpec(fields.FieldMDPAction.ALL)
+    spec = fields.SigFieldSpec("Theirs", field_mdp_spec=everything)
+    with pytest.raises(DocumentFinal):
+        town.stamp(signed_by_others(town, approval(), spec), StampPlan((AtPoint(1, 100, 100),)))
+
+
+def signed_by_others(town: Town, document: bytes, spec: fields.SigFieldSpec | None = None, **options: object) -> bytes:
     """With a key of the attacker's or partner's own, certified by the same authority; made by pyHanko."""
     world = town.world
     if "partner" not in world.parties:
@@ -368,9 +388,9 @@ def signed_by_others(town: Town, document: bytes) -> bytes:
         cert_registry=store,
         signature_mechanism=algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
     )
-    meta = signers.PdfSignatureMetadata(field_name="Theirs", md_algorithm="sha256", subfilter=fields.SigSeedSubFilter.PADES)
+    meta = signers.PdfSignatureMetadata(field_name="Theirs", md_algorithm="sha256", subfilter=fields.SigSeedSubFilter.PADES, **options)
     writer = IncrementalPdfFileWriter(io.BytesIO(document), strict=False)
-    signed = signers.PdfSigner(meta, signer=signer).sign_pdf(writer, existing_fields_only=False)
+    signed = signers.PdfSigner(meta, signer=signer, new_field_spec=spec).sign_pdf(writer, existing_fields_only=False)
     return bytes(signed.getvalue())
 
 
