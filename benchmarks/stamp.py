@@ -144,9 +144,11 @@ class _Ours:
     def both(self) -> Work:
         """The floor of a stamp in two worlds."""
         sealed, floor = self.whole(0), self.floor()
+        place = levels.look(sealed).last
+        covered = sealed[: place.start] + sealed[place.end :]
 
         def once(number: int) -> object:
-            return sm3(sealed), self.raw(number), floor(number)
+            return sm3(covered), self.raw(number), floor(number)
 
         return once
 
