@@ -7,6 +7,7 @@ default and 4 on request. Reading never re-encodes: ``signed`` is the slice of t
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from asn1crypto import cms, core, tsp
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_LARGEST_REMEMBERED = 1 << 18
 
 
 class SealFormat(FujieError):
@@ -135,7 +137,7 @@ def parse_seal(encoded: bytes, *, loose: bool = False) -> ParsedSeal:
     ``loose`` reads what departs from the standard in a way that rules for a system can put up with, and names it in ``departures``:
     whether it is put up with is for the caller to decide.
     """
-    return _guarded(_read_seal, encoded, SealFormat, loose)
+    return _guarded(_known_seal if len(encoded) <= _LARGEST_REMEMBERED else _read_seal, encoded, SealFormat, loose)
 
 
 def parse_ses_signature(encoded: bytes, *, loose: bool = False) -> ParsedStamp:
@@ -166,6 +168,12 @@ def seal_version(encoded: bytes) -> int:
     if len(parts) != 4 or version not in (4, 5):
         raise ValueError(f"unknown version {version} of a seal of {len(parts)} members")
     return version
+
+
+@lru_cache(maxsize=64)
+def _known_seal(encoded: bytes, loose: bool) -> ParsedSeal:
+    """The same few seals are in every stamp."""
+    return _read_seal(encoded, loose)
 
 
 def _read_seal(encoded: bytes, loose: bool) -> ParsedSeal:
