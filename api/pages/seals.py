@@ -114,7 +114,12 @@ async def show_seals(request: Request) -> Response:
         found = await find_seals(session, wanted, limit=SHOWN)
         told = await notices_of(session, actor, unread=True, limit=SHOWN) if keeper else []
     notices = [
-        {"text": f"{one.zh if locale == CHINESE else one.en}", "seal": one.seal_name, "at": moment(one.at, locale), "id": str(one.seal_id)}
+        {
+            "text": _begun(one.zh if locale == CHINESE else one.en),
+            "seal": one.seal_name,
+            "at": moment(one.at, locale),
+            "id": str(one.seal_id),
+        }
         for one in told
     ]
     done = translate(locale, APPLIED) if request.query_params.get("done") == "applied" else ""
@@ -136,6 +141,11 @@ async def read_notices(request: Request) -> Response:
     return redirect("/seals")
 
 
+def _begun(words: str) -> str:
+    """With a capital, where there are any."""
+    return words[:1].upper() + words[1:]
+
+
 def _item(seal: Seal, locale: str) -> dict[str, str]:
     kind = KINDS[seal.kind]
     return {
@@ -144,8 +154,8 @@ def _item(seal: Seal, locale: str) -> dict[str, str]:
         "organisation": seal.organisation_name,
         "kind": kind.zh if locale == CHINESE else kind.en,
         "code": seal.code,
-        "status": STATUS_NAMES[seal.status][locale != CHINESE],
-        "tone": TONES.get(seal.status, "mute"),
+        "status": _begun(STATUS_NAMES[seal.status][locale != CHINESE]),
+        "tone": TONES.get(seal.status, "none"),
         "since": moment(seal.status_since, locale),
     }
 
@@ -188,10 +198,10 @@ def _step(change: StatusChange, locale: str) -> dict[str, object]:
     rule = MOVES[Move(change.move)]
     named = [(DOCUMENT_KIND_NAMES[DocumentKind(one["kind"])][locale != CHINESE], one["name"], one["sha256"]) for one in change.documents]
     return {
-        "title": STATUS_NAMES[rule.target][locale != CHINESE],
-        "tone": TONES.get(rule.target, "mute"),
+        "title": _begun(STATUS_NAMES[rule.target][locale != CHINESE]),
+        "tone": TONES.get(rule.target, "none"),
         "at": moment(change.at, locale),
-        "reason": sentence(change.reason_code)[locale != CHINESE],
+        "reason": _begun(sentence(change.reason_code)[locale != CHINESE]),
         "text": change.reason,
         "by": change.actor_id,
         "documents": named,
@@ -218,10 +228,10 @@ def _is_mover(seal: Seal, actor: Actor, move: Move) -> bool:
 
 
 def _offer(move: Move, locale: str) -> Offer:
-    reasons = [(code, one.zh if locale == CHINESE else one.en) for code, one in REASON_TABLE.items() if move in one.moves]
+    reasons = [(code, _begun(one.zh if locale == CHINESE else one.en)) for code, one in REASON_TABLE.items() if move in one.moves]
     meaning = MOVES[move].zh if locale == CHINESE else MOVES[move].en
     grave = move in (Move.REJECT, Move.SUSPEND, Move.REPORT_LOST, Move.CANCEL)
-    return Offer(move.value, translate(locale, LABELS[move]), meaning, sorted(reasons, key=lambda one: one[0] == OTHER), grave)
+    return Offer(move.value, translate(locale, LABELS[move]), _begun(meaning), sorted(reasons, key=lambda one: one[0] == OTHER), grave)
 
 
 @page
