@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign clean
+.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign batch-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ test-on-token: .venv/.dev  ## the story and every outsider again, with the city'
 
 tamper-campaign: .venv/.dev  ## 1,000 tamperings with an export of 100,000 entries, each through the command line (about an hour)
 	@$(PYTHON) -m tests.keys.campaign_tampering
+
+batch-campaign: .venv/.dev  ## seal 10,000 documents in one batch by processes that are killed (kill -9) one after another (some minutes)
+	@$(PYTHON) -m tests.seal.campaign_batches
 
 race-campaign: .venv/.dev  ## 10,000 races of stamping against suspending, revoking and withdrawing (some minutes)
 	@$(PYTHON) -m tests.seal.campaign_races

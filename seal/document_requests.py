@@ -193,7 +193,9 @@ async def _write(
         "requester": actor.id, "requester_name": actor.name, "unattended": order.unattended, "idempotency_key": key,
         "order_digest": digest, "position": 0, "status": request_target(None, RequestMove.SUBMIT), "status_since": now, "created_at": now,
     }  # fmt: skip
-    taken: SealRequestRow | None = await session.scalar(insert(SealRequestRow).values(row).on_conflict_do_nothing().returning(SealRequestRow))
+    taken: SealRequestRow | None = await session.scalar(
+        insert(SealRequestRow).values(row).on_conflict_do_nothing().returning(SealRequestRow)
+    )
     if taken is None:
         return None
     for position, (line, plan) in enumerate(zip(order.seals, plans, strict=True)):

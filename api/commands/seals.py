@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import seal_authority, seal_conditions, seal_rules, seal_upgrades
+from api.commands import seal_authority, seal_conditions, seal_documents, seal_rules, seal_upgrades
 from api.commands.house import with_house
 from api.commands.seal_life import LIFE, say
 from api.commands.seal_register import REGISTER, feed, registry
@@ -52,6 +52,7 @@ app.add_typer(feed, name="feed")
 app.add_typer(registry, name="registry")
 app.command("extract")(extract)
 app.add_typer(seal_rules.app, name="rules")
+app.add_typer(seal_documents.app, name="document")
 app.add_typer(seal_upgrades.app, name="upgrades")
 app.add_typer(seal_authority.grants, name="grant")
 app.add_typer(seal_authority.windows, name="window")

@@ -2,7 +2,7 @@
 
 from starlette.routing import BaseRoute
 
-from api.pages import account, approve, audit, consent, home, login, rendering, seals, verify
+from api.pages import account, approve, audit, consent, documents, home, login, rendering, seals, verify
 from api.pages.errors import error_page
 
 routes: list[BaseRoute] = [
@@ -12,6 +12,7 @@ routes: list[BaseRoute] = [
     *consent.routes,
     *account.routes,
     *approve.routes,
+    *documents.routes,
     *seals.routes,
     *audit.routes,
     *verify.routes,

@@ -29,15 +29,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyhanko.pdf_utils import generic
-from pyhanko.pdf_utils.content import RawContent
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
-from pyhanko.pdf_utils.layout import BoxConstraints
-from pyhanko.sign.fields import MDPPerm, SigFieldSpec, SigSeedSubFilter
-from pyhanko.sign.signers.cms_embedder import PdfCMSEmbedder, SigAppearanceSetup, SigIOSetup, SigMDPSetup, SigObjSetup
-from pyhanko.sign.signers.pdf_byterange import PreparedByteRangeDigest, SignatureObject
-from pyhanko.stamp import StaticStampStyle
 
 POINTS_PER_MM = 72 / 25.4
+RANGE_WIDTH = 44
+SIGNATURE = (
+    "<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/M(D:%sZ)/Name<%s>"
+    "/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/V/1.2/P 1>>>>]/ByteRange"
+)
 Ask = Callable[[str, str, dict[str, Any] | None, dict[str, str]], dict[str, Any]]
 
 
@@ -73,59 +72,91 @@ class Service:
             raise Refused(problem.get("code", str(error.code)), problem.get("title", "")) from error
 
 
-@dataclass
+@dataclass(frozen=True)
 class Hole:
-    """A PDF that waits for its signature: everything but the hole is final. Keep it until the stamp has come."""
+    """A PDF that waits for its signature: everything but the hole is final. Keep it until the stamp has come.
 
-    file: io.BytesIO
-    prepared: PreparedByteRangeDigest
+    The hole runs from ``start`` (its ``<``) to ``end`` (behind its ``>``).
+    """
+
+    octets: bytes
+    start: int
+    end: int
     signing_time: dt.datetime
 
     @property
     def byte_range(self) -> str:
         """As GM/T 0031 spells it: ``[0 a b c]``."""
-        start, end = self.prepared.reserved_region_start, self.prepared.reserved_region_end
-        return f"[0 {start} {end} {len(self.file.getbuffer()) - end}]"
+        return f"[0 {self.start} {self.end} {len(self.octets) - self.end}]"
 
     def digest(self, algorithm: str) -> str:
         """Of the octets around the hole, hexadecimal. ``sm3`` takes an OpenSSL that knows it (1.1.1 and later)."""
-        whole, made = self.file.getbuffer(), hashlib.new(algorithm)
-        made.update(whole[: self.prepared.reserved_region_start])
-        made.update(whole[self.prepared.reserved_region_end :])
+        whole, made = memoryview(self.octets), hashlib.new(algorithm)
+        made.update(whole[: self.start])
+        made.update(whole[self.end :])
         return made.hexdigest()
 
     def filled(self, cms: bytes) -> bytes:
-        """The finished file."""
-        self.prepared.fill_with_cms(self.file, cms)
-        return self.file.getvalue()
+        """The finished file; the rest of the hole stays zero, as readers expect."""
+        room = self.end - self.start - 2
+        if 2 * len(cms) > room:
+            raise ValueError("the hole is too small for this stamp")
+        return b"".join((self.octets[: self.start], b"<", cms.hex().encode().ljust(room, b"0"), b">", self.octets[self.end :]))
+
+
+class _AsIs(generic.PdfObject):
+    """A dictionary whose octets matter: verifiers of Fujie know this signature by its spelling."""
+
+    def __init__(self, octets: bytes) -> None:
+        super().__init__()
+        self.octets = octets
+
+    def write_to_stream(self, stream: Any, handler: Any = None, container_ref: Any = None) -> None:
+        stream.write(self.octets)
 
 
 def make_hole(pdf: bytes, material: dict[str, Any], page: int, x_mm: float, y_mm: float) -> Hole:
     """Append the revision. The seal's middle stands ``x_mm`` and ``y_mm`` from the top left corner of ``page`` (counted from 0)."""
-    writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-    signing_time = dt.datetime.fromisoformat(material["now"])
-    _add_validation_material(writer, material)
+    writer, signing_time = IncrementalPdfFileWriter(io.BytesIO(pdf)), dt.datetime.fromisoformat(material["now"])
+    if any(name in writer.root for name in ("/AcroForm", "/Perms")) or writer.prev.encrypted:
+        raise ValueError("a form, signed, certified or encrypted: not taken")
+    signature = writer.add_object(_AsIs(_dictionary(signing_time, material)))
+    reference = writer.prev.find_page_for_modification(page)[0]
+    node = reference.get_object()
     width, height = (material[side] * POINTS_PER_MM for side in ("width_mm", "height_mm"))
-    left, _, _, top = _box(writer, page)
+    left, top = _corner(node)
     x, y = left + x_mm * POINTS_PER_MM - width / 2, top - y_mm * POINTS_PER_MM - height / 2
-    field = SigFieldSpec("Seal", on_page=page, box=tuple(round(side) for side in (x, y, x + width, y + height)))
-    steps = PdfCMSEmbedder(new_field_spec=field).write_cms("Seal", writer)
-    next(steps)
-    steps.send(
-        SigObjSetup(
-            sig_placeholder=SignatureObject(
-                bytes_reserved=2 * material["reserved"], subfilter=SigSeedSubFilter.PADES, timestamp=signing_time,
-                name=material["organisation_name"],
-            ),
-            mdp_setup=SigMDPSetup(md_algorithm="sha256", certify=True, docmdp_perms=MDPPerm.NO_CHANGES),
-            appearance_setup=SigAppearanceSetup(
-                style=_style(base64.b64decode(material["pdf_content"]), width, height), timestamp=signing_time, name="",
-            ),
+    field = writer.add_object(
+        _dict(
+            Type="/Annot", Subtype="/Widget", FT="/Sig", T=generic.TextStringObject("Seal"), F=132, P=reference, V=signature,
+            Rect=[x, y, x + width, y + height], AP=_dict(N=_appearance(writer, material, width, height)),
         )
     )  # fmt: skip
+    node["/Annots"] = generic.ArrayObject([*node.get("/Annots", ()), field])
+    writer.mark_update(reference)
+    writer.root["/AcroForm"] = _dict(Fields=[field], SigFlags=3)
+    writer.root["/Perms"] = _dict(DocMDP=signature)
+    writer.root["/DSS"] = _validation_material(writer, material)
+    writer.update_root()
     output = io.BytesIO()
-    prepared, _ = steps.send(SigIOSetup(md_algorithm="sha256", output=output))
-    return Hole(output, prepared, signing_time)
+    writer.write(output)
+    return _measured(bytearray(output.getvalue()), len(pdf), signing_time)
+
+
+def _dictionary(signing_time: dt.datetime, material: dict[str, Any]) -> bytes:
+    """The signature dictionary (ISO 32000-1 table 252), certifying with P 1, in the one spelling of Fujie's profile."""
+    time = signing_time.astimezone(dt.UTC).strftime("%Y%m%d%H%M%S")
+    name = "feff" + material["organisation_name"].encode("utf-16-be").hex()
+    return (SIGNATURE % (time, name)).encode() + b" " * RANGE_WIDTH + b"/Contents<" + b"0" * (2 * material["reserved"]) + b">>>"
+
+
+def _measured(octets: bytearray, base: int, signing_time: dt.datetime) -> Hole:
+    """Find the hole in what was appended and write where it is."""
+    contents = octets.index(b"/Contents<000000", base)
+    start, end = contents + len(b"/Contents"), octets.index(b">", contents) + 1
+    written = f"[0 {start} {end} {len(octets) - end}]".ljust(RANGE_WIDTH).encode()
+    octets[contents - RANGE_WIDTH : contents] = written
+    return Hole(bytes(octets), start, end, signing_time)
 
 
 def seal_pdf(
@@ -148,24 +179,37 @@ def request_stamp(
     return base64.b64decode(service.call("POST", "/api/v1/seal-hashes", body, **{"Idempotency-Key": key})["cms"])
 
 
-def _add_validation_material(writer: IncrementalPdfFileWriter, material: dict[str, Any]) -> None:
+def _dict(**members: Any) -> generic.DictionaryObject:
+    return generic.DictionaryObject({generic.NameObject(f"/{name}"): _pdf(value) for name, value in members.items()})
+
+
+def _pdf(value: Any) -> Any:
+    """Names, numbers and arrays as PDF objects; everything else is one already."""
+    if isinstance(value, list):
+        return generic.ArrayObject([_pdf(item) for item in value])
+    if isinstance(value, str) and value.startswith("/"):
+        return generic.NameObject(value)
+    if isinstance(value, float):
+        return generic.FloatObject(f"{value:.3f}")
+    return generic.NumberObject(value) if isinstance(value, int) else value
+
+
+def _validation_material(writer: IncrementalPdfFileWriter, material: dict[str, Any]) -> Any:
     """The DSS (EN 319 142-1 §5.4), in the signature's own revision: the document verifies without a network."""
-    store = generic.DictionaryObject({generic.NameObject("/Type"): generic.NameObject("/DSS")})
-    for name, kind in (("/Certs", "certificates"), ("/CRLs", "crls")):
-        streams = [writer.add_object(generic.StreamObject(stream_data=base64.b64decode(one))) for one in material[kind]]
-        store[generic.NameObject(name)] = generic.ArrayObject(streams)
-    writer.root[generic.NameObject("/DSS")] = writer.add_object(store)
-    writer.update_root()
+    streams = {
+        name: [writer.add_object(generic.StreamObject(stream_data=base64.b64decode(one))) for one in material[kind]]
+        for name, kind in (("Certs", "certificates"), ("CRLs", "crls"))
+    }
+    return writer.add_object(_dict(Type="/DSS", **streams))
 
 
-def _box(writer: IncrementalPdfFileWriter, page: int) -> list[float]:
-    reference, _ = writer.prev.find_page_for_modification(page)
-    node = reference.get_object()
+def _appearance(writer: IncrementalPdfFileWriter, material: dict[str, Any], width: float, height: float) -> Any:
+    members = _dict(Type="/XObject", Subtype="/Form", BBox=[0, 0, width, height], Resources=_dict())
+    return writer.add_object(generic.StreamObject(members, stream_data=base64.b64decode(material["pdf_content"])))
+
+
+def _corner(node: Any) -> tuple[float, float]:
+    """The page's top left corner in its own space; for a page that is cropped or turned, make the hole with your own tool."""
     while "/MediaBox" not in node:
         node = node["/Parent"]
-    return [float(value) for value in node["/MediaBox"]]
-
-
-def _style(operators: bytes, width: float, height: float) -> StaticStampStyle:
-    content = RawContent(operators, box=BoxConstraints(width=width, height=height))
-    return StaticStampStyle(background=content, border_width=0, background_opacity=1)
+    return float(node["/MediaBox"][0]), float(node["/MediaBox"][3])
