@@ -16,6 +16,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -44,7 +45,7 @@ class Domestic(StrEnum):
     CMS = "CMS"
 
 
-class DomesticSignature(EmbeddedPdfSignature):  # type: ignore[misc]
+class DomesticSignature(EmbeddedPdfSignature):
     """What pyHanko asks of a signature but its CMS, which is not one that it reads. May raise one of :data:`UNREADABLE`."""
 
     def __init__(self, reader: PdfFileReader, field: SignatureField) -> None:
@@ -115,7 +116,7 @@ def judge_domestic(
 
 
 def _findings(data: bytes, signature: DomesticSignature, last: bool) -> Iterator[Check]:
-    coverage = signature.coverage
+    coverage: Any = signature.coverage
     whole = coverage is SignatureCoverageLevel.ENTIRE_FILE
     if whole or (coverage is SignatureCoverageLevel.ENTIRE_REVISION and not last):
         yield passed("COVERAGE", "the entire file" if whole else "its revision; a later signature covers the entire file")

@@ -14,6 +14,7 @@ from asn1crypto import pem
 
 from keys.trust.certificates import fingerprint
 from keys.trust.documents import verify_list
+from seal.trust_files import read_trust
 from tests.forked import Terminal, terminal
 from tests.licensed import Licensed, served
 from tests.running import ROOT, City, environment
@@ -107,6 +108,21 @@ def test_a_certificate_is_bought(
 ) -> None:
     assert entry["status"] == "active"
     bought(at, people[2], licensed, tmp_path)
+
+
+def test_rules_for_its_seals(at: Terminal, people: list[Administrator], entry: dict[str, object], tmp_path: Path) -> None:
+    """Agreed by two, written to a file that a verifier without the service takes."""
+    words = ("seal", "rules", "propose", str(entry["sha256"]), "--tolerate", "utc-time", "--tolerate", "property-info", *REASON)
+    proposed = people[5].told(*words)
+    assert (proposed["status"], proposed["authority"]) == ("proposed", entry["sha256"])
+    assert people[4].told("seal", "rules", "approve", str(proposed["id"]), *REASON)["status"] == "active"
+    (listed,) = (json.loads(line) for line in at.run("seal", "rules", "list", "--status", "active").stdout.splitlines())
+    assert listed["rules"]["tolerances"] == ["property-info", "utc-time"]
+    written = tmp_path / "rules.json"
+    assert at.run("seal", "rules", "export", "-o", str(written)).returncode == 0
+    assert "OUTPUT_EXISTS" in at.run("seal", "rules", "export", "-o", str(written)).stderr
+    (rules,) = read_trust([written.read_bytes()]).rules
+    assert rules.authority.hex() == entry["sha256"]
 
 
 def test_suspended_resumed_withdrawn_and_taken_from_a_list(

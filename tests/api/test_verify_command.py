@@ -143,6 +143,11 @@ def test_the_stamp_is_extracted(files: Path, tmp_path: Path) -> None:
     done = fujie(files, "seal", "extract", "good.pdf", "-o", str(tmp_path / "stamp.der"))
     assert done.returncode == 0, done.stderr
     assert parse_ses_signature((tmp_path / "stamp.der").read_bytes()).time == NOW
+    done = fujie(files, "seal", "extract", "good.pdf", "-o", str(tmp_path / "seal.esl"), "--seal", "--field", "1")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "seal.esl").read_bytes() == parse_ses_signature((tmp_path / "stamp.der").read_bytes()).seal.encoded
+    again = fujie(files, "seal", "extract", "good.pdf", "-o", str(tmp_path / "stamp.der"))
+    assert (again.returncode, "OUTPUT_EXISTS" in again.stderr) == (1, True)
     refused = fujie(files, "seal", "extract", "unsigned.pdf", "-o", str(tmp_path / "none.der"))
     assert refused.returncode == 1
     assert "NO_STAMP" in refused.stderr
