@@ -54,7 +54,7 @@ from seal.verification_stamp_time import TokenJudgement
 
 LEVELS = {Profile.PADES: "PAdES-B-B", Profile.GM: "GM.sm2seal"}
 _ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
-_UPPERMOST = 32  # revisions' certificates in one chain's neighbourhood
+_MAX_NEIGHBOURS = 32  # certificates looked at for the chains of one seal
 
 
 def judge_joint_plainly(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
@@ -239,7 +239,7 @@ def _neighbourhood(own: Sequence[Party], pool: Sequence[Party]) -> tuple[Party, 
     """The seal's own certificates, and from the pool whoever may have issued them."""
     found = dict.fromkeys(own)
     queue = list(own)
-    while queue and len(found) < _UPPERMOST:
+    while queue and len(found) < _MAX_NEIGHBOURS:
         issuer = queue.pop(0).issuer
         above = [party for party in pool if party.subject == issuer and party not in found]
         found.update(dict.fromkeys(above))

@@ -158,17 +158,16 @@ def _require_locked(fields: Sequence[Field], sealed: Sealed) -> None:
 
 def advance(data: bytes, history: History, sealed: Sealed, start: int, digest: bytes) -> None:
     """One more revision, from ``start`` to the end of its seal; ``digest``: SHA-256 of the octets before it. Raises :class:`NotOurs`."""
-    scanned = _scan(data, start, sealed.end)
     if sealed.terms is None:
-        _advance_stamped(data, history, sealed, start, scanned)
+        _advance_stamped(data, history, sealed, start)
     else:
-        _advance_sealed(data, history, sealed, start, scanned, digest)
+        _advance_sealed(data, history, sealed, start, _scan(data, start, sealed.end), digest)
 
 
 def _advance_sealed(data: bytes, history: History, sealed: Sealed, start: int, scanned: "_Scanned", digest: bytes) -> None:
     own = pictures_of_field(history.fields, sealed.name)
     terms = sealed.terms
-    if not own or own[0].filled or terms is None or not history.certified != Certification.P1:
+    if not own or own[0].filled or terms is None or history.certified is Certification.P1:
         raise NotOurs("a seal in a field that was not prepared for it")
     heads = [history.heads[one.name or ""] for one in own]
     width, height = extent(heads)
@@ -192,7 +191,7 @@ def _advance_sealed(data: bytes, history: History, sealed: Sealed, start: int, s
     history.crls.append(tuple(added[1]))
 
 
-def _advance_stamped(data: bytes, history: History, sealed: Sealed, start: int, scanned: "_Scanned") -> None:
+def _advance_stamped(data: bytes, history: History, sealed: Sealed, start: int) -> None:
     """A document time stamp and the DSS before it, as :mod:`seal.levels` writes them."""
     digits = sealed.place.end - sealed.place.start - 2
     base = data[:start]
@@ -206,8 +205,6 @@ def _advance_stamped(data: bytes, history: History, sealed: Sealed, start: int, 
     history.store = Store.read(after)
     history.certificates.append(tuple(one for one in material.certificates if one not in had.certificates))
     history.crls.append(tuple(one for one in material.crls if one not in had.crls))
-    if scanned.objects < 1:
-        raise NotOurs("an empty revision")
 
 
 def _material_of(reading: Foreign) -> Material:
@@ -254,7 +251,6 @@ class _Scanned:
     streams: list[bytes] = field(default_factory=list)
     others: dict[int, bytes] = field(default_factory=dict)
     signature: int = 0
-    objects: int = 0
     store: Entries | None = None
 
     def added(self, store: Store | None) -> tuple[list[bytes], list[bytes]]:
@@ -270,7 +266,6 @@ class _Scanned:
 def _scan(data: bytes, start: int, end: int) -> _Scanned:
     scanned, at = _Scanned(), start
     while (head := _HEAD.match(data, at, end)) is not None:
-        scanned.objects += 1
         number = int(head[1])
         if (stream := _STREAM.match(data, head.end(), end)) is not None:
             content = data[stream.end() : stream.end() + int(stream[2])]

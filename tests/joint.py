@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,9 @@ from pylopdf_fonts_zh_cn import __file__ as fonts
 
 from keys.pki.material import ValidationMaterial
 from seal.document_stamping import stamp_document
+from seal.increment import Increment
 from seal.material import SealMaterial
+from seal.pdf_reading import Foreign
 from seal.placing import LaterSeal, StampPlan
 from tests.stamped import NOW, World
 
@@ -73,3 +76,14 @@ class Town:
         permit = self.world.permit(document, seal_code=material.code, expires=at + dt.timedelta(minutes=5))
         assert permit.document_hash == hashlib.sha256(document).digest()
         return stamp_document(permit, document, material, plan, self.world.keystore, at).pdf
+
+
+def updated(pdf: bytes, change: Callable[[Increment], None]) -> bytes:
+    """The document with one more revision, well formed in every respect."""
+    increment = Increment(pdf, Foreign(pdf))
+    change(increment)
+    return bytes(increment.finish())
+
+
+def extra_revision(pdf: bytes) -> bytes:
+    return updated(pdf, lambda increment: increment.write(increment.number(), b"<</Some/Thing>>") and None)
