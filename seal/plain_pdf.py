@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +32,7 @@ _PLAIN_STREAM = re.compile(rb"<</Length (\d{1,10})>>stream\n")
 _STREAM = re.compile(rb"\s*stream\r?\n")
 _CLOSED = re.compile(rb"\s*endobj\s")
 _STREAM_CLOSED = re.compile(rb"\r?\n?endstream\s*endobj\s")
+_OBJECT_ENDS, _SMALL = b"endobj", 2048
 _MAX_SECTIONS = 512
 _ENTRY, _IN_USE = 20, 0x6E
 _MAX_ROWS, _PNG_UP = 1 << 20, 12
@@ -171,13 +173,21 @@ class PlainPdf:
         ref = Ref(int(head[1]), int(head[2]))
         if plain := _PLAIN_STREAM.match(self.data, head.end()):
             return ref, *self._stream({"/Length": int(plain[1])}, plain.end())
-        value, at = value_at(self.data, head.end(), 0)
+        value, at = self._value(head.end())
         if isinstance(value, dict) and (opened := _STREAM.match(self.data, at)):
             return ref, *self._stream(value, opened.end())
         closed = _CLOSED.match(self.data, at)
         if isinstance(value, Ref) or closed is None:
             raise NotPlain("no plain object")
         return ref, value, closed.end()
+
+    def _value(self, at: int) -> tuple[Any, int]:
+        """The value that begins there. Documents of one template share their small objects: those are parsed once."""
+        end = self.data.find(_OBJECT_ENDS, at, at + _SMALL)
+        if end < 0:
+            return value_at(self.data, at, 0)
+        value, length = _small_value(self.data[at : end + len(_OBJECT_ENDS)])
+        return value, at + length
 
     def _read(self, ref: Ref, offset: int) -> Any:
         found, value, _ = self.span(offset)
@@ -240,6 +250,12 @@ class PlainPdf:
         if (itself := rows.get(ref.number)) is not None and itself[0] != at:
             raise NotPlain("a cross-reference stream that stands elsewhere")
         return Section(at, end, value.dictionary, rows=rows)
+
+
+@lru_cache(maxsize=1024)
+def _small_value(octets: bytes) -> tuple[Any, int]:
+    """Never changed by whoever reads it."""
+    return value_at(octets, 0, 0)
 
 
 def _overlap(runs: list[tuple[int, int]]) -> bool:
