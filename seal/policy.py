@@ -249,7 +249,8 @@ def document_is_approved(use: Use) -> Said:
         return Answer.ABSTAIN, "DOCUMENT_APPROVED" if needed <= EVERY_SEAL.approvals else "DOCUMENT_APPROVED_BY_TWO"
     if needed > EVERY_SEAL.approvals:
         return Answer.DENY, "TWO_APPROVERS_NEEDED"
-    return Answer.DENY, "REQUESTER_IS_APPROVER" if use.requester == use.actor.id else "DOCUMENT_NOT_APPROVED"
+    own = use.requester == use.actor.id and Role.APPROVER in use.actor.roles
+    return Answer.DENY, "REQUESTER_IS_APPROVER" if own else "DOCUMENT_NOT_APPROVED"
 
 
 def _rule_of(question: Question) -> Judge:
@@ -294,6 +295,16 @@ RULES: tuple[Rule, ...] = (
     _rule(seal_is_active, "SEAL_ACTIVE", "SEAL_SUSPENDED", "SEAL_CANCELLED", "SEAL_LOST", "SEAL_NOT_ACTIVE"),
     _rule(seal_is_within_its_validity, "SEAL_VALID", "SEAL_NOT_YET_VALID", "SEAL_EXPIRED"),
     _rule(seal_certificates_stand, "SEAL_CERTIFICATES_STAND", "SEAL_CERTIFICATE_REVOKED"),
+    _rule(
+        seal_is_used_where_it_is_kept,
+        "SEAL_AT_ITS_WINDOW",
+        "SEAL_NOT_AT_WINDOWS",
+        "USE_WITHOUT_PLACE",
+        "SEAL_USED_ELSEWHERE",
+        "NOT_AT_THIS_WINDOW",
+        "WINDOW_CLOSED",
+        "WINDOW_OF_OTHER_DIVISION",
+    ),
     _rule(person_is_an_approver, "ACTOR_APPROVER", "ACTOR_WINDOW_CLERK", "ACTOR_NOT_APPROVER", _NOT_A_PERSON),
     _rule(
         actor_is_of_the_organisation,
@@ -313,16 +324,6 @@ RULES: tuple[Rule, ...] = (
         "APPROVAL_MATTER_NEEDS_APPROVAL_SEAL",
         "APPROVAL_SEAL_ONLY_FOR_APPROVAL_MATTERS",
         "MATTER_UNKNOWN",
-    ),
-    _rule(
-        seal_is_used_where_it_is_kept,
-        "SEAL_AT_ITS_WINDOW",
-        "SEAL_NOT_AT_WINDOWS",
-        "USE_WITHOUT_PLACE",
-        "SEAL_USED_ELSEWHERE",
-        "NOT_AT_THIS_WINDOW",
-        "WINDOW_CLOSED",
-        "WINDOW_OF_OTHER_DIVISION",
     ),
     _rule(document_is_named, "DOCUMENT_BOUND", "DOCUMENT_HASH_MISSING"),
     _rule(
