@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from hashlib import sha256
 from pathlib import Path
 
 from benchmarks.bench import Bench
@@ -20,6 +21,7 @@ from keys.base.clock import SystemClock
 from seal.sandbox import CORE, verify_guarded
 from seal.trust import Trust
 from seal.verdict import Indication
+from seal.verdict_memory import VerdictMemory
 from seal.verification import verify
 
 PDFBOX, PDFSIG = "PDFBox 2 + BouncyCastle", "pdfsig (poppler)"
@@ -43,6 +45,7 @@ def figure(bench: Bench) -> list[Row]:
     rows += [Row("verify, in process", judged, name, None, note=why) for name, why in missing.items()]
     return [
         *rows,
+        Row("verify, a file known by its hash", _remembered(sample.stamped, sample.trust, now, bench.rounds).total, "", None),
         Row("verify, in the sandbox", guarded.total, "", None, note=note),
         Row("verify, in the sandbox", guarded.wall, "", None, WALL_MS, "a fresh child with limits for each file"),
     ]
@@ -59,6 +62,17 @@ def judging(judge: Callable[..., object], pdf: bytes, trust: Trust, at: dt.datet
         assert verdict.indication is Indication.TOTAL_PASSED, verdict  # type: ignore[attr-defined]
 
     return once
+
+
+def _remembered(pdf: bytes, trust: Trust, at: dt.datetime, rounds: int) -> Cost:
+    """SHA-256 of the file and a look into the memory of this minute's verdicts."""
+    memory = VerdictMemory()
+    memory.keep(sha256(pdf).digest(), trust, at, verify(pdf, trust, at))
+
+    def once(_: int) -> None:
+        assert memory.recall(sha256(pdf).digest(), trust, at) is not None
+
+    return take_turns({"ours": Contender(once, count=500)}, rounds, warm_up=3)["ours"]
 
 
 def _guarded(pdf: bytes, trust: Trust, at: dt.datetime, rounds: int) -> tuple[Cost, str]:
