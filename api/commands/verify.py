@@ -1,6 +1,7 @@
 """``fujie verify``: judge files without any running service. ``fujie seal extract``: take the GM/T 0031 stamp out of a PDF or an OFD."""
 
 import datetime as dt
+import hashlib
 import os
 import stat
 import sys
@@ -16,6 +17,7 @@ from api.commands.run import settings
 from api.files import require_new
 from api.masking import masked_metadata
 from api.settings import language
+from api.verdict_report import ReportJob, report_pdf
 from api.verdict_words import INDICATIONS, OUTCOMES, check_words, meaning, words
 from api.verdict_words import reason as reason_of
 from keys.base.clock import CHINA_STANDARD_TIME, SystemClock
@@ -48,12 +50,17 @@ def verify(
     ] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="judge as of this time, ISO 8601 (UTC where no zone is given)")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="open no socket (this version never does)")] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE.pdf", help="of one file: the verdict as a PDF, into a new file")
+    ] = None,
     qr: Annotated[str | None, typer.Option("--qr", metavar="TEXT", help="what a QR code says")] = None,
 ) -> None:
     """Verify files. Exit 0: passed, 1: failed, 2: cannot be decided, 3: unreadable or not signed."""
     del offline  # nothing is ever fetched: see docs/verification.md
     if not files and qr is None:
         raise typer.BadParameter("a FILE or --qr TEXT")
+    if report is not None:
+        _require_one(files, report)
     if files:
         CORE.start()
     trusted, instant = _trust(trust), _instant(at)
@@ -65,8 +72,26 @@ def verify(
         verdict = judge_path(path, trusted, instant)
         _show(str(path), verdict, as_json)
         verdicts.append(verdict)
+        if report is not None:
+            _write_report(report, path, verdict, instant)
     worst = min((verdict.indication for verdict in verdicts), key=SEVERITY.index)
     raise SystemExit(EXIT_CODES[worst])
+
+
+def _require_one(files: list[Path] | None, report: Path) -> None:
+    if files is None or len(files) != 1:
+        raise typer.BadParameter("--report takes exactly one FILE")
+    require_new(report)
+
+
+def _write_report(report: Path, path: Path, verdict: Verdict, instant: dt.datetime) -> None:
+    digest = ""
+    if verdict.indication is not Indication.UNREADABLE or path.is_file():
+        with path.open("rb") as judged:
+            digest = hashlib.file_digest(judged, "sha256").hexdigest()
+    content = report_pdf(ReportJob(path.name, digest, instant, verdict, {}))
+    with report.open("xb") as file:
+        file.write(content)
 
 
 def extract(

@@ -17,7 +17,7 @@ from api.pages.i18n import locale_of, mark, moment, translate
 from api.pages.previews import DPI, public_job, redrawn
 from api.pages.rendering import policy, protect, render
 from api.pages.views import file_view, record_view
-from api.routes.verify_file import judge_upload
+from api.routes.verify_file import judge_upload, report
 from certs.library import Library, file_of, read
 from certs.pictures import picture
 from certs.present import record_by_identifier
@@ -63,8 +63,10 @@ def _form(request: Request, *, status: int = 200, code: str = "", errors: Errors
 
 @page
 async def submit_file(request: Request) -> Response:
-    """The full check. ``?code=`` names the record whose page the file was given to."""
+    """The full check. ``?code=`` names the record whose page the file was given to, ``?as=pdf`` asks for the report as a PDF."""
     try:
+        if request.query_params.get("as") == "pdf":
+            return protect(await report(request))
         name, verdict = await judge_upload(request)
     except FujieError as error:
         return _form(request, status=error.status, errors=Errors(file=trouble_of(request, error)))

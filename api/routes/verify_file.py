@@ -3,10 +3,14 @@
 The body goes to an unlinked temporary file as it arrives, never into memory, and is refused past 200 MB.
 """
 
+import asyncio
 import contextlib
 import datetime as dt
+import hashlib
+import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass
 from typing import IO
 
 from starlette.datastructures import UploadFile
@@ -16,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.masking import masked_metadata
+from api.verdict_report import ReportJob, report_pdf
 from api.wiring import House
 from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
@@ -24,6 +29,7 @@ from keys.pki.reads import get_authorities
 from keys.trust.reads import external_answers, external_crls, trusted_authorities
 from seal.foreign_http import HttpStatus
 from seal.foreign_rules_list import rules_in_force
+from seal.reads import SealNotFound, get_seal, pictures_of
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
@@ -34,6 +40,7 @@ GATE = Gate()
 REMEMBERED = VerdictMemory()
 _FORM_ROOM = 64 * 1024  # what multipart adds around the file
 _MAX_NAME = 200
+PDF = "application/pdf"
 
 
 class UploadMissing(InvalidInput):
@@ -46,8 +53,19 @@ class UploadBroken(InvalidInput):
     public = ("上传的表单不完整。", "The uploaded form is incomplete or malformed.")
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An uploaded file, judged. ``sha256``: lower-case hexadecimal, ``""`` where nobody asked for it."""
+
+    name: str
+    sha256: str
+    verdict: Verdict
+
+
 async def verify_file(request: Request) -> Response:
-    """The JSON of CONTRACT.md for one file; the people in its certificate are masked."""
+    """The JSON of CONTRACT.md for one file, or a report where a PDF is accepted; the people in its certificate are masked."""
+    if request.headers.get("accept", "").startswith(PDF):
+        return await report(request)
     name, verdict = await judge_upload(request)
     return JSONResponse(verdict.to_json(name) | {"certificate": masked_metadata(verdict.certificate)})
 
@@ -57,12 +75,48 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
 
     Raises FileTooLarge, UploadMissing, UploadBroken, VerificationBusy.
     """
+    judged = await _judge(request, hashed=False)
+    return judged.name, judged.verdict
+
+
+async def report(request: Request) -> Response:
+    """The verdict on the uploaded file as a PDF, with the pictures of seals of our own. Raises as :func:`judge_upload`."""
+    house: House = request.app.state.house
+    judged = await _judge(request, hashed=True)
+    pictures = await _pictures(house, judged.verdict)
+    job = ReportJob(judged.name, judged.sha256, house.clock.now(), judged.verdict, pictures)
+    content = await house.workers.run(report_pdf, job)
+    headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="verification-report.pdf"'}
+    return Response(content, media_type=PDF, headers=headers)
+
+
+async def _pictures(house: House, verdict: Verdict) -> dict[str, str]:
+    """SVG of the seals in the verdict that are in our register under the same code and name."""
+    found = {}
+    async with house.database.session() as session:
+        for code, name in {(one.seal.code, one.seal.name) for one in verdict.signatures if one.seal}:
+            with contextlib.suppress(SealNotFound):
+                if (await get_seal(session, code)).name == name:
+                    found[code] = (await pictures_of(session, code)).svg.decode()
+    return found
+
+
+def _sha256(file: int) -> str:
+    digest, offset = hashlib.sha256(), 0
+    while part := os.pread(file, 1 << 20, offset):
+        digest.update(part)
+        offset += len(part)
+    return digest.hexdigest()
+
+
+async def _judge(request: Request, *, hashed: bool) -> Judged:
     house: House = request.app.state.house
     async with _upload(request) as (name, file):
         descriptor = file.fileno()
         file.flush()  # after fileno: that is what moves a small form file out of memory
         verdict = await _judged(descriptor, await _trust(house), house.clock.now())
-    return name, await ask_registries(house.database, house.clock, HttpStatus(), verdict)
+        sha256 = await asyncio.to_thread(_sha256, descriptor) if hashed else ""
+    return Judged(name, sha256, await ask_registries(house.database, house.clock, HttpStatus(), verdict))
 
 
 async def _judged(file: int, trust: Trust, now: dt.datetime) -> Verdict:
