@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from keys.custody import sm2
+from keys.custody.store import Purpose
 from seal import asn1, making, reads
 from seal.appearance import check, draw
 from seal.asn1_build import SignerList
@@ -17,6 +18,7 @@ from seal.kinds import KINDS, SealKind, bears_emblem
 from seal.looks import AS_THE_KIND, SealLook, design_of
 from seal.material import load_material
 from seal.picturing import EmblemNeedsImpression, Subject, engraved, plate_for, preview
+from seal.verification_stamp import Evidence, judge_stamp
 from tests.conftest import require_command
 from tests.seal.test_impressions import png, svg
 from tests.seal.test_making import reviewed
@@ -165,6 +167,14 @@ async def test_an_invoice_seal_with_a_list_of_digests(city, tmp_path):
     read = subprocess.run([openssl, "asn1parse", "-inform", "DER", "-in", file], check=True, capture_output=True, timeout=30).stdout
     assert b"PRINTABLESTRING   :SM3" in read
     assert sm2.sm3(material.sm_certificate).hex().upper().encode() in read
+    now = city.clock.now()
+    tbs = asn1.build_tbs_sign(material.seal_der, now, b"\x5a" * 32, "[0 1 2 3]")
+    stamped = asn1.assemble_ses_signature(tbs, material.sm_certificate, city.keystore.sign(material.sm_key, tbs, Purpose.SEALS))
+    stranger = asn1.assemble_ses_signature(tbs, material.signer_certificate, city.keystore.sign(material.sm_key, tbs, Purpose.SEALS))
+    nothing = Evidence(anchors=(), candidates=(), crls=(), at=now)
+    for encoded, outcome in ((stamped, "PASSED"), (stranger, "FAILED")):
+        listed = [check for check in judge_stamp(encoded, nothing, None).checks if check.name == "SIGNER_NOT_AUTHORISED"]
+        assert [check.outcome for check in listed] == [outcome]
 
 
 @pytest.mark.parametrize("version", [4, 5])
