@@ -4,7 +4,7 @@ from seal.revision import NotStampable
 
 
 class DocumentEncrypted(NotStampable):
-    code = "DOCUMENT_ENCRYPTED"
+    code = "DOCUMENT_PASSWORD_PROTECTED"
     public = (
         "该文件已加密，不能加盖电子印章；请先取消密码保护。",
         "This file is encrypted and cannot be stamped. Remove the password protection first.",
