@@ -26,7 +26,16 @@ from keys.evidence.audit import Event, Outcome, record
 
 # Scopes about a person; the others are given to a client acting for itself as well.
 PERSON_SCOPES = ("openid", "profile", "real_name", "offline_access", "pki:enrol", "trust:manage", "seals:manage")
-SCOPES = (*PERSON_SCOPES, "certificates:issue", "certificates:read", "identity:check", "verify", "seals:read", "documents:seal", "seals:hash")
+SCOPES = (
+    *PERSON_SCOPES,
+    "certificates:issue",
+    "certificates:read",
+    "identity:check",
+    "verify",
+    "seals:read",
+    "documents:seal",
+    "seals:hash",
+)
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials")
 ID_TOKEN_ALGORITHMS = ("ES256", "RS256")
 # The OpenID Foundation's basic certification profile sends confidential clients without PKCE.

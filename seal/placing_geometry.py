@@ -100,6 +100,8 @@ class PageViews:
 def view_of(index: int, reference: generic.Reference) -> PageView:
     """How a person sees the page. Raises ValueError, KeyError, TypeError on boxes that are none."""
     page = reference.get_object()
+    if not isinstance(page, generic.DictionaryObject):
+        raise TypeError("a page that is no dictionary")
     media = _box(_inherited(page, "/MediaBox"))
     crop = _box(_inherited(page, "/CropBox"), media)
     box = max(media[0], crop[0]), max(media[1], crop[1]), min(media[2], crop[2]), min(media[3], crop[3])

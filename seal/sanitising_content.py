@@ -280,7 +280,12 @@ _HANDLERS: dict[str, Callable[[Cleaning, Any], None]] = {
 
 
 def _replaced(graphics: _Graphics, **changed: Any) -> _Graphics:
-    values = {"matrix": graphics.matrix, "invisible": graphics.invisible, "line_width": graphics.line_width, "size": graphics.size}
+    values: dict[str, Any] = {
+        "matrix": graphics.matrix,
+        "invisible": graphics.invisible,
+        "line_width": graphics.line_width,
+        "size": graphics.size,
+    }
     return _Graphics(**(values | changed))
 
 

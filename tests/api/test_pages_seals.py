@@ -126,4 +126,3 @@ async def test_an_application_that_is_wrong_is_shown_again(house: House, form: d
     keeper = await member(house, "keeper4", Role.SEAL_KEEPER, HOUSING)
     answer = await keeper.client.post("/seals/apply", data={"name": "章", "kind": "contract", "until": "2028-12-31"} | form)
     assert (answer.status_code, data_codes(answer.text)) == (422, ["SEAL_ORDER_INVALID"])
-
