@@ -57,7 +57,7 @@ async def permit(issuing: Issuing, rendered: Rendered, actor: Actor, *, unattend
     )
     given = await request_permit(issuing.database, issuing.gate, request)
     async with issuing.database.begin() as session:
-        material = await load_material(session, issuing.keystore, issuing.gate.now(), given.seal_code)
+        material = await load_material(session, issuing.keystore, issuing.gate.now(), given.seal_code, standing=given.standing)
     return Permitted(rendered, given, material, actor)
 
 

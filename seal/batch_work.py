@@ -160,7 +160,7 @@ async def _steps(sealing: Sealing, claim: _Claim) -> None:
     base = await sealing.blobs.get(claim.document_hash)
     permit = await _permitted(sealing, claim)
     async with sealing.database.begin() as session:
-        material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code)
+        material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code, standing=permit.standing)
     signing_time = sealing.gate.now().replace(microsecond=0)
     plan = plan_of(terms.plan, claim.pages)
     stamped = await sealing.workers.run(stamp_document, permit, base, material, plan, sealing.keystore, signing_time)

@@ -156,7 +156,7 @@ async def _steps(sealing: Sealing, task: _Task) -> uuid.UUID | None:
     base = await sealing.blobs.get(task.base_hash)
     permit = await request_permit(sealing.database, sealing.gate, task.use)
     async with sealing.database.begin() as session:
-        material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code)
+        material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code, standing=permit.standing)
     signing_time = sealing.gate.now().replace(microsecond=0)
     stamped = await sealing.workers.run(stamp_document, permit, base, material, task.plan, sealing.keystore, signing_time)
     sealed_hash = await sealing.blobs.put(stamped.pdf)

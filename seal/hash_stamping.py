@@ -168,7 +168,7 @@ async def _stamp(sealing: Sealing, actor: Actor, order: HashOrder, key: str) -> 
     use = UseRequest(order.seal_code, actor, order.matter_code, None, order.sha256, document_kind=order.document_kind)
     permit = await request_permit(sealing.database, sealing.gate, use)
     async with sealing.database.begin() as session:
-        material = await load_material(session, sealing.keystore, now, permit.seal_code)
+        material = await load_material(session, sealing.keystore, now, permit.seal_code, standing=permit.standing)
     cms, ses = await sealing.workers.run(sign_digests, permit, order, material, sealing.keystore)
     row = {
         "id": new_id(), "organisation": organisation, "seal_code": order.seal_code, "matter_code": order.matter_code,

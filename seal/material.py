@@ -4,14 +4,16 @@ import datetime as dt
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Text, bindparam, select
 
 from keys.base.db import AsyncSession
 from keys.custody.reads import load_key
 from keys.custody.store import KeyStore, StoredKey
 from keys.pki.material import ValidationMaterial, validation_material
+from keys.pki.standing_locks import standing_mark
 from seal.asn1 import parse_seal
 from seal.models import MadeSealRow, SealRow
+from seal.permit_facts import certificate_serials
 from seal.reads import SealNotFound
 
 
@@ -44,23 +46,48 @@ class SealMaterial:
 
 _FRESH = dt.timedelta(minutes=1)
 _CAPACITY = 256
-_loaded: WeakKeyDictionary[object, dict[str, tuple[dt.datetime, SealMaterial]]] = WeakKeyDictionary()
-"""By engine, then by code. What was made never changes; a revocation list may be a minute old, as its readers' copies are."""
 
 
-async def load_material(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal_code: str) -> SealMaterial:
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    at: dt.datetime
+    standing: str
+    material: SealMaterial
+
+    def serves(self, now: dt.datetime, standing: str) -> bool:
+        return self.standing == standing and dt.timedelta(0) <= now - self.at < _FRESH
+
+
+_loaded: WeakKeyDictionary[object, dict[str, _Loaded]] = WeakKeyDictionary()
+"""By engine, then by code. What was made never changes. A revocation list may be a minute old, as its readers' copies are, unless
+it is about the seal itself: a hold on its certificates that began or ended makes what was loaded before useless."""
+
+
+async def load_material(
+    session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal_code: str, *, standing: str | None = None
+) -> SealMaterial:
     """The material of a made seal, whatever its status: permission is asked elsewhere.
 
-    The session must be one that commits, because a revocation list may be renewed. Raises ``SealNotFound``.
+    ``standing``: how its certificates stand, of the permit just given; read here without one. The session must be one that commits,
+    because a revocation list may be renewed. Raises ``SealNotFound``.
     """
     loaded = _loaded.setdefault(session.get_bind().engine, {})
-    if seal_code in loaded and dt.timedelta(0) <= now - loaded[seal_code][0] < _FRESH:
-        return loaded[seal_code][1]
+    wanted = await _standing(session, seal_code) if standing is None else standing
+    found = loaded.get(seal_code)
+    if found is not None and found.serves(now, wanted):
+        return found.material
+    # read before the lists are: at worst they are newer than it says, and the next one loads them again
+    read = await _standing(session, seal_code)
     material = await _load(session, keystore, now, seal_code)
     if len(loaded) >= _CAPACITY:
         loaded.clear()
-    loaded[seal_code] = (now, material)
+    loaded[seal_code] = _Loaded(now, read, material)
     return material
+
+
+async def _standing(session: AsyncSession, seal_code: str) -> str:
+    serials = bindparam("serials", list(await certificate_serials(session, seal_code)), type_=ARRAY(Text))
+    return await session.scalar(select(standing_mark(serials))) or ""
 
 
 async def _load(session: AsyncSession, keystore: KeyStore, now: dt.datetime, seal_code: str) -> SealMaterial:

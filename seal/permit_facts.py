@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,7 +13,7 @@ from keys.base.actor import Actor, ActorKind
 from keys.base.clock import civil_date
 from keys.base.db import AsyncSession
 from keys.pki.reads import certificate_ends, serial_text
-from keys.pki.standing_locks import any_revoked
+from keys.pki.standing_locks import any_revoked, standing_mark
 from seal.authority_models import ApprovalRow, GrantCounterRow, LegalBasisRow, PostingRow, RequirementRow, WindowRow, WindowSealRow
 from seal.lifecycle import Status
 from seal.models import GrantRow, MadeSealRow, MatterRow, SealRow
@@ -114,12 +115,22 @@ _FACTS = (
         _APPROVERS.label("approvers"),
         _WINDOWS.label("windows"),
         any_revoked(bindparam("serials", type_=ARRAY(Text))).label("revoked"),
+        standing_mark(bindparam("serials", type_=ARRAY(Text))).label("standing"),
     )
     .select_from(SealRow)
     .outerjoin(MatterRow, MatterRow.code == bindparam("matter"))
     .outerjoin(RequirementRow, RequirementRow.seal_id == SealRow.id)
     .where(SealRow.code == bindparam("seal"))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The seal as its rows name it: ``version`` of its authority, ``standing`` of its certificates (``keys.pki.standing_locks``)."""
+
+    seal_id: uuid.UUID
+    version: int
+    standing: str
 
 
 async def read_facts(
@@ -131,8 +142,8 @@ async def read_facts(
     matter_code: str,
     document_hash: bytes,
     **more: Any,
-) -> tuple[uuid.UUID, int, Use]:
-    """The seal's identifier, the version of its authority, and the use as the policy judges it.
+) -> tuple[Found, Use]:
+    """The seal as it stands, and the use as the policy judges it.
 
     ``more``: the other members of :class:`~seal.policy_facts.Use` that the request brings. Raises ``SealNotFound``.
     """
@@ -159,7 +170,7 @@ async def read_facts(
         windows=windows,
         **more,
     )
-    return found["id"], found["authority_version"], use
+    return Found(found["id"], found["authority_version"], found["standing"]), use
 
 
 def _seal(code: str, found: RowMapping) -> SealFacts:

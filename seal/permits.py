@@ -19,7 +19,7 @@ from keys.base.ids import new_id
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
 from seal.models import PermitRow
-from seal.permit_facts import read_facts
+from seal.permit_facts import Found, read_facts
 from seal.permit_spending import PermitExpired, PermitMismatch, PermitUnknown, PermitUsed, Spending, spend
 from seal.policy import Decision, GrantFacts, NotPermitted, Place, RuleAnswer, Use, decide, explain
 from seal.reads import SealNotFound
@@ -57,7 +57,10 @@ class UseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What stamping accepts, and nothing else. It is only worth its row in the database, which is spent once."""
+    """What stamping accepts, and nothing else. It is only worth its row in the database, which is spent once.
+
+    ``standing``: how the seal's certificates stood when it was given; material that was read before is out of date.
+    """
 
     id: uuid.UUID
     seal_code: str
@@ -65,6 +68,7 @@ class Permit:
     document_hash: bytes
     expires: dt.datetime
     matter_code: str
+    standing: str = ""
 
 
 async def request_permit(database: Database, clock: Clock, request: UseRequest) -> Permit:
@@ -79,12 +83,13 @@ async def request_permit(database: Database, clock: Clock, request: UseRequest) 
     try:
         async with database.begin() as session:
             now = clock.now()
-            seal_id, version, use = await _facts(session, now, request)
+            found, use = await _facts(session, now, request)
+            seal_id = found.seal_id
             decision = decide(use)
             if not decision.permitted or decision.grant is None:
                 detail = f"seal {use.seal.code}, matter {request.matter_code[:40]}"
                 raise NotPermitted(decision.code, detail, rules=_spoken(decision.answers))
-            return await _write(session, seal_id, version, use, decision, decision.grant)
+            return await _write(session, found, use, decision, decision.grant)
     except FujieError as error:
         await _refused(database, clock, request, seal_id, error)
         raise
@@ -92,7 +97,7 @@ async def request_permit(database: Database, clock: Clock, request: UseRequest) 
 
 async def explain_use(session: AsyncSession, now: dt.datetime, request: UseRequest) -> tuple[RuleAnswer, ...]:
     """What each rule says about an intended use: for the approver's page. Changes nothing, permits nothing."""
-    _, _, use = await _facts(session, now, request)
+    _, use = await _facts(session, now, request)
     return explain(use)
 
 
@@ -124,7 +129,7 @@ async def audit_refused_use(database: Database, now: dt.datetime, permit: Permit
     await audit.record_alone(database, now, event)
 
 
-async def _facts(session: AsyncSession, now: dt.datetime, request: UseRequest) -> tuple[uuid.UUID, int, Use]:
+async def _facts(session: AsyncSession, now: dt.datetime, request: UseRequest) -> tuple[Found, Use]:
     return await read_facts(
         session,
         now,
@@ -155,15 +160,15 @@ def _spoken(answers: tuple[RuleAnswer, ...]) -> list[dict[str, str]]:
     return [{"rule": one.rule, "answer": one.answer, "reason": one.reason_code} for one in answers]
 
 
-async def _write(session: AsyncSession, seal_id: uuid.UUID, version: int, use: Use, decision: Decision, grant: GrantFacts) -> Permit:
+async def _write(session: AsyncSession, found: Found, use: Use, decision: Decision, grant: GrantFacts) -> Permit:
     matter = use.matter.code if use.matter else ""
-    permit = Permit(new_id(), use.seal.code, use.actor.id, use.document_hash, use.now + LIFETIME, matter)
+    permit = Permit(new_id(), use.seal.code, use.actor.id, use.document_hash, use.now + LIFETIME, matter, found.standing)
     row = {
         "id": permit.id,
-        "seal_id": seal_id,
+        "seal_id": found.seal_id,
         "grant_id": grant.id,
         "ancestors": [one.id for one in grant.above],
-        "authority_version": version,
+        "authority_version": found.version,
         "actor_kind": use.actor.kind,
         "actor_id": use.actor.id,
         "matter_code": matter,
@@ -186,5 +191,5 @@ async def _write(session: AsyncSession, seal_id: uuid.UUID, version: int, use: U
         "document": use.document_hash.hex(),
         "reason": decision.code,
     }
-    await audit.record(session, use.now, Event("seal.permit.request", f"seal:{seal_id}", Outcome.DONE, use.actor, details))
+    await audit.record(session, use.now, Event("seal.permit.request", f"seal:{found.seal_id}", Outcome.DONE, use.actor, details))
     return permit
