@@ -175,9 +175,10 @@ def _listed(path: Path, depth: int, scene: Scene) -> Status:
     words = list(_words(path, depth, scene))
     latest = max((word.published for word in words if word.published <= scene.at), default=None)
     for word in words:
-        # A hold counts as long as the latest list still has it, any other entry for good.
-        held = word.entry is not None and word.entry.reason == CERTIFICATE_HOLD
-        if word.entry is not None and word.revokes_by(scene.at) and (not held or word.published == latest):
+        # A hold counts as long as the latest list still has it, any other entry for good. One that began by ``at`` and stands on a list
+        # made after it stood at ``at``.
+        lifted = word.entry is not None and word.entry.reason == CERTIFICATE_HOLD and latest is not None and word.published < latest
+        if word.entry is not None and word.revokes_by(scene.at) and not lifted:
             return Revoked(depth, word.entry.since, word.published, word.entry.reason)
     covered = frozenset[int]().union(*(word.reasons for word in words if word.current))
     if covered >= ALL_REASONS:
@@ -301,10 +302,17 @@ def _lister_stands(lister: Party, anchor: Party, scene: Scene) -> bool:
 
 
 def _last_word(crl: RevocationList, party: Party, scene: Scene) -> tuple[Entry | None, dt.datetime]:
-    """The entry of the complete list as the latest delta that fits it changes it (§5.2.4), and when that was published."""
+    """The entry of the complete list as the latest delta that fits it changes it (§5.2.4), and when that was published.
+
+    A delta made after the instant that is asked about lifts nothing, but what it says was revoked by then was.
+    """
     deltas = [one for one in scene.data.lists[: scene.rules.limits.lists] if _adds_to(one, crl, scene)]
-    if deltas:
-        latest = max(deltas, key=lambda one: one.number or 0)
+    for delta in (one for one in deltas if one.this_update > scene.at):
+        entry = find_entry(delta, party.serial, party.issuer)
+        if entry is not None and entry.reason != REMOVE_FROM_CRL and entry.since <= scene.at:
+            return entry, delta.this_update
+    if made := [one for one in deltas if one.this_update <= scene.at]:
+        latest = max(made, key=lambda one: one.number or 0)
         if (entry := find_entry(latest, party.serial, party.issuer)) is not None:
             return (None if entry.reason == REMOVE_FROM_CRL else entry), latest.this_update
     return find_entry(crl, party.serial, party.issuer), crl.this_update
@@ -314,7 +322,7 @@ def _adds_to(delta: RevocationList, crl: RevocationList, scene: Scene) -> bool:
     scene.budget.step()
     if delta.base is None or delta.number is None or crl.number is None or not _usable(delta, scene):
         return False
-    if not (delta.base <= crl.number <= delta.number and delta.this_update <= scene.at and delta.point == crl.point):
+    if not (delta.base <= crl.number <= delta.number and delta.point == crl.point):
         return False
     return same(delta.issuer, crl.issuer) and delta.authority_key == crl.authority_key and _same_signer(delta, crl, scene)
 
