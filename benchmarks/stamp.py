@@ -31,7 +31,7 @@ from seal import levels
 from seal.levels import Store
 from seal.permits import Permit
 from seal.revision import Hollow
-from seal.stamping import stamp, stamp_plainly
+from seal.stamping import Stamped, stamp, stamp_plainly
 from seal.stamping_press import TimeRoom, press_for
 
 DOCUMENTS = 12
@@ -108,10 +108,10 @@ class _Ours:
     def permit(self, document: bytes) -> Permit:
         return self.sample.permit(document, self.now + dt.timedelta(hours=1))
 
-    def _stamped(self, room: TimeRoom | None = None) -> bytes:
+    def _stamped(self, room: TimeRoom | None = None) -> Stamped:
         document, permit = next(self._given)
         sample = self.sample
-        return stamp(permit, document, sample.material, sample.place, sample.keystore, self.now, time_room=room).pdf
+        return stamp(permit, document, sample.material, sample.place, sample.keystore, self.now, time_room=room)
 
     def alone(self, _: int) -> bytes:
         document, permit = next(self._given)
@@ -119,11 +119,11 @@ class _Ours:
         return stamp_plainly(permit, document, sample.material, sample.place, sample.keystore, self.now).pdf
 
     def whole(self, _: int) -> bytes:
-        return self._stamped()
+        return self._stamped().pdf
 
     def judged(self, _: int) -> bytes:
         press_for.cache_clear()
-        return self._stamped()
+        return self._stamped().pdf
 
     def raw(self, _: int) -> bytes:
         return self.sample.keystore.sign(self.sample.material.sm_key, b"m" * 20, Purpose.SEALS)
@@ -168,9 +168,9 @@ class _Ours:
         return once
 
     def b_t(self, _: int) -> bytes:
-        pdf = self._stamped(self._room)
-        levels.signature_imprint(pdf)
-        return levels.with_signature_timestamp(pdf, self._token)
+        made = self._stamped(self._room)
+        read_token(self._token)
+        return levels.with_signature_timestamp(made.pdf, made.unstamped or levels.unstamped(made.pdf), self._token)
 
     def b_lta(self, number: int) -> bytes:
         pdf = self.b_t(number)

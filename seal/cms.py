@@ -83,6 +83,24 @@ class Signed:
             yield _attribute(_SES, der.octet_string(self.ses))
 
 
+@dataclass(frozen=True, slots=True)
+class Unstamped:
+    """A signature that ends its file and has no time stamp yet.
+
+    ``start``, ``end``  where its ``/Contents`` stand; ``message``: the SignedData in it; ``imprint``: SHA-256 of the signature's value
+    """
+
+    start: int
+    end: int
+    message: bytes
+    imprint: bytes
+
+    @classmethod
+    def at(cls, start: int, end: int, message: bytes) -> "Unstamped":
+        """Raises ``NotDer``."""
+        return cls(start, end, message, sha256(signature_of(message)).digest())
+
+
 def signature_of(message: bytes) -> bytes:
     """The signature value in a SignedData of ours, what a signature time stamp is over. Raises ``NotDer``."""
     return der.members(_signer_info(message))[5].value

@@ -15,11 +15,10 @@ what they are given was stamped by us, or judged before.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TypeVar
 
 from keys.base.errors import FujieError
-from seal.cms import signature_of, token_of, with_token
+from seal.cms import Unstamped, token_of, with_token
 from seal.extraction import first_value
 from seal.increment import Increment, stream
 from seal.joint_dictionary import recognise
@@ -104,22 +103,25 @@ def look(pdf: bytes) -> Found:
     return _reading(pdf, lambda reading: _found(pdf, reading))
 
 
-def signature_imprint(pdf: bytes) -> bytes:
-    """SHA-256 of the last signature's value: what its time stamp is over. Raises :class:`NotUpgradable`."""
-    return _reading(pdf, lambda reading: sha256(signature_of(_message(_last_signature(pdf, reading)))).digest())
+def unstamped(pdf: bytes) -> Unstamped:
+    """The signature that a time stamp is to be asked for, over its ``imprint``. Raises :class:`NotUpgradable`."""
+    place = _reading(pdf, lambda reading: _last_signature(pdf, reading))
+    try:
+        return Unstamped.at(place.start, place.end, _message(place))
+    except ValueError as error:
+        raise NotUpgradable(str(error)) from error
 
 
-def with_signature_timestamp(pdf: bytes, token: bytes) -> bytes:
-    """The file with a time stamp of its last signature, which ends the file and has room for it (B-T, B-LT).
+def with_signature_timestamp(pdf: bytes, signature: Unstamped, token: bytes) -> bytes:
+    """The file with a time stamp of the signature that stamping told of, or :func:`unstamped` found: room was left for it (B-T, B-LT).
 
     Raises :class:`NotUpgradable`, :class:`TokenTooLarge`.
     """
-    place = _reading(pdf, lambda reading: _last_signature(pdf, reading))
     try:
-        message = with_token(_message(place), token)
+        message = with_token(signature.message, token)
     except ValueError as error:
         raise NotUpgradable(str(error)) from error
-    return _filled(Hollow(bytearray(pdf), place.start, place.end), message)
+    return _filled(Hollow(pdf, signature.start, signature.end), message)
 
 
 def append_timestamp(pdf: bytes, store: Store, room: int = TOKEN_ROOM) -> Hollow:
@@ -230,10 +232,10 @@ def _listed(reading: Reading, store: Entries, kind: bytes) -> tuple[bytes, ...]:
 
 
 def _append(pdf: bytes, reading: Reading, store: Store, room: int) -> Hollow:
-    found = _found(pdf, reading)
-    _require_last(pdf, found.last)
+    signatures, timestamps = _places(pdf, reading)
+    _require_last(pdf, max((*signatures, *timestamps), key=lambda one: one.start))
     increment = Increment(pdf, reading)
-    security_store = increment.add(_grown(increment, reading, found.store, store))
+    security_store = increment.add(_grown(increment, reading, _store(reading), store))
     field, stamp = increment.number(), increment.number()
     names = {one.entries.get(b"/T") for one in _fields(reading)}
     increment.write(field, _FIELD % (_free(names), stamp))

@@ -24,9 +24,11 @@ from keys.pki.material import ValidationMaterial, validation_material
 from keys.pki.ocsp import OcspService
 from keys.pki.validation import Party, read_certificate, read_ocsp
 from keys.time.errors import TimestampUnavailable
+from keys.time.imprints import Imprint, imprint_of
 from keys.time.reading import Token, read_token
 from keys.time.source import TimestampSource
 from seal import levels
+from seal.cms import Unstamped
 from seal.levels import TOKEN_ROOM, Found, Store, TokenTooLarge
 from seal.stamping_press import TimeRoom
 
@@ -68,11 +70,15 @@ async def time_room(obtaining: Obtaining) -> TimeRoom:
     return TimeRoom(max(TOKEN_ROOM, stamper.octets + _SPARE), await _material(obtaining, (stamper.certificate,)))
 
 
-async def add_signature_timestamp(obtaining: Obtaining, pdf: bytes) -> bytes:
-    """The file just stamped, with a time stamp of its signature. Raises ``NotUpgradable``, ``TokenTooLarge`` and what the source raises."""
-    digest = await obtaining.workers.run(levels.signature_imprint, pdf)
-    token = await obtaining.source.stamp(digest)
-    return await obtaining.workers.run(levels.with_signature_timestamp, pdf, token)
+async def add_signature_timestamp(obtaining: Obtaining, pdf: bytes, unstamped: Unstamped | None = None) -> bytes:
+    """The file just stamped, with a time stamp of its signature; ``unstamped``: what stamping told of it, else it is read.
+
+    Raises ``NotUpgradable``, ``TokenTooLarge`` and what the source raises.
+    """
+    signature = await obtaining.workers.run(levels.unstamped, pdf) if unstamped is None else unstamped
+    token = await obtaining.source.stamp(signature.imprint)
+    _require_over(read_token(token), imprint_of(signature.imprint, "sha256"))
+    return await obtaining.workers.run(levels.with_signature_timestamp, pdf, signature, token)
 
 
 async def add_document_timestamp(obtaining: Obtaining, pdf: bytes, algorithm: str = "sha256") -> Upgraded:
@@ -102,12 +108,17 @@ async def _stamp(obtaining: Obtaining, pdf: bytes, store: Store, algorithm: str,
     hollow, digest = await obtaining.workers.run(levels.prepare, pdf, store, room, algorithm)
     token = await obtaining.source.stamp(digest, algorithm)
     read = read_token(token)
-    if read.info.imprint.digest != digest:
-        raise levels.NotUpgradable("the time stamp is over something else")
+    _require_over(read, imprint_of(digest, algorithm))
     signer = _signer(read)
     if signer.encoded not in store.certificates:
         raise _AnotherSigner
     return Upgraded(levels.stamped(hollow, token), levels.LTA, read.info.instant, signer.not_after, algorithm)
+
+
+def _require_over(token: Token, imprint: Imprint) -> None:
+    """A source has verified what it answers, its nonce too; that it answered this question is looked at again before it is written."""
+    if token.info.imprint != imprint:
+        raise levels.NotUpgradable("the time stamp is over something else")
 
 
 class _AnotherSigner(Exception):

@@ -69,7 +69,7 @@ class Stampee:
 class Hollow:
     """A complete file whose ``/Contents`` is still zeros: ``start`` is the offset of its ``<``, ``end`` is behind its ``>``."""
 
-    octets: bytearray
+    octets: bytearray | bytes
     start: int
     end: int
 

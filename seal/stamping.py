@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 
 from keys.custody.store import KeyStore, Purpose
 from seal.asn1 import assemble_ses_signature, build_tbs_sign
-from seal.cms import Signed
+from seal.cms import Signed, Unstamped
 from seal.material import SealMaterial
 from seal.permits import Permit, PermitExpired, PermitMismatch
 from seal.placement import Placement
@@ -33,10 +33,11 @@ __all__ = ["NotStampable", "SealUnfit", "Stamped", "stamp", "stamp_plainly"]
 
 @dataclass(frozen=True, slots=True)
 class Stamped:
-    """The sealed file and its SHA-256, lower-case hexadecimal."""
+    """The sealed file and its SHA-256, lower-case hexadecimal. ``unstamped``: its signature, where room was left for a time stamp."""
 
     pdf: bytes
     sha256: str
+    unstamped: Unstamped | None = None
 
 
 def stamp(
@@ -65,7 +66,7 @@ def stamp(
     hollow = append_revision(document, stampee, base.digest())
     prints = Fingerprints(hollow, len(document), base)
     ses = _gm_stamp(press, hollow, prints.sm3(), keystore, signing_time)
-    return prints.filled(_pades(press, prints, ses, keystore, signing_time))
+    return prints.filled(_pades(press, prints, ses, keystore, signing_time), awaits_time=time_room is not None)
 
 
 def stamp_plainly(
@@ -105,11 +106,12 @@ class Fingerprints:
             digest.update(part)
         return digest.finalize()
 
-    def filled(self, message: bytes) -> Stamped:
-        """The finished file."""
+    def filled(self, message: bytes, *, awaits_time: bool = False) -> Stamped:
+        """The finished file; ``awaits_time``: a time stamp of ``message``, a SignedData, comes later."""
         pdf = self._hollow.filled(message)
         self._before.update(memoryview(pdf)[self._hollow.start :])
-        return Stamped(pdf, self._before.hexdigest())
+        unstamped = Unstamped.at(self._hollow.start, self._hollow.end, message) if awaits_time else None
+        return Stamped(pdf, self._before.hexdigest(), unstamped)
 
 
 def _require_permit(permit: Permit, digest: bytes, material: SealMaterial, signing_time: dt.datetime) -> None:

@@ -254,8 +254,13 @@ class World:
         material = self.material()
         pdf = stamp(permit, document, material, PLACE, self.keystore, at, permission=permission, time_room=room).pdf
         if room is not None:
-            pdf = levels.with_signature_timestamp(pdf, self.token(levels.signature_imprint(pdf), at + dt.timedelta(seconds=1)))
+            pdf = self.time_stamped(pdf, at + dt.timedelta(seconds=1))
         return self.archived(pdf, at + dt.timedelta(seconds=2)) if level == "B-LTA" else pdf
+
+    def time_stamped(self, pdf: bytes, at: dt.datetime = NOW) -> bytes:
+        """The file with a time stamp of its last signature."""
+        signature = levels.unstamped(pdf)
+        return levels.with_signature_timestamp(pdf, signature, self.token(signature.imprint, at))
 
     def archived(self, pdf: bytes, at: dt.datetime = NOW, stamper: str = "stamper", store: levels.Store | None = None) -> bytes:
         """Any file of ours with one more document time stamp (B-LTA, and each renewal of it)."""

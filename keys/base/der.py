@@ -7,7 +7,7 @@ octets, tags above 30, nesting without end. Writing composes octet strings: a st
 import datetime as dt
 import re
 import sys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER = 0x02, 0x03, 0x04, 0x06
 UTF8_STRING, IA5_STRING, GENERALIZED_TIME, SEQUENCE = 0x0C, 0x16, 0x18, 0x30
@@ -22,8 +22,7 @@ class NotDer(ValueError):
     """The octets are not one DER value; the message says what is wrong and where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """One value within ``data``: identifier octet, and where it, its content and its end stand."""
 
     data: bytes
@@ -61,8 +60,10 @@ def _length(data: bytes, at: int, limit: int) -> tuple[int, int]:
     return length, at + 1 + count
 
 
-def _header(data: bytes, at: int, limit: int) -> tuple[int, int, int]:
+def header(data: bytes, at: int, limit: int) -> tuple[int, int, int]:
     """The identifier octet of the value at ``at``, and where its content and its end stand."""
+    if at + 1 < limit and (size := data[at + 1]) < 0x80 and (tag := data[at]) & 0x1F != 0x1F and at + 2 + size <= limit:
+        return tag, at + 2, at + 2 + size  # what most values are: short, and no more to be said
     if at >= limit:
         raise NotDer(f"nothing at octet {at}")
     tag = data[at]
@@ -75,19 +76,19 @@ def _header(data: bytes, at: int, limit: int) -> tuple[int, int, int]:
 
 
 def _element(data: bytes, at: int, limit: int) -> Element:
-    tag, content, end = _header(data, at, limit)
+    tag, content, end = header(data, at, limit)
     return Element(data, tag, at, content, end)
 
 
 def _children(parent: Element, most: int) -> list[Element]:
+    data, _, start, at, limit = parent
     children: list[Element] = []
-    at = parent.content
-    while at < parent.end:
+    while at < limit:
         if len(children) == most:
-            raise NotDer(f"more than {most} members at octet {parent.start}")
-        child = _element(parent.data, at, parent.end)
-        children.append(child)
-        at = child.end
+            raise NotDer(f"more than {most} members at octet {start}")
+        tag, content, end = header(data, at, limit)
+        children.append(Element(data, tag, at, content, end))
+        at = end
     return children
 
 
@@ -109,7 +110,7 @@ def read(data: bytes) -> Element:
             continue
         if len(ends) > MAX_DEPTH:
             raise NotDer(f"nested deeper than {MAX_DEPTH}")
-        tag, content, end = _header(data, at, ends[-1])
+        tag, content, end = header(data, at, ends[-1])
         at = end
         if tag & _CONSTRUCTED:
             ends.append(end)

@@ -13,7 +13,7 @@ _MOST_ARC_OCTETS = 19  # 128 bits: a UUID under 2.25 (X.667)
 
 def children(element: Element) -> list[Element]:
     """The members of any constructed value: a SET, or a SEQUENCE under a tag of its own."""
-    return members(Element(element.data, SEQUENCE, element.start, element.content, element.end))
+    return members(element._replace(tag=SEQUENCE))
 
 
 def inner(element: Element) -> Element:

@@ -87,7 +87,7 @@ def test_what_a_file_holds(files: dict[str, bytes]) -> None:
 def test_a_signature_time_stamp_changes_no_covered_octet(world: World) -> None:
     document = certificate_page()
     bare = stamp(world.permit(document), document, world.material(), PLACE, world.keystore, NOW, time_room=TimeRoom(levels.TOKEN_ROOM)).pdf
-    stamped = levels.with_signature_timestamp(bare, world.token(levels.signature_imprint(bare)))
+    stamped = world.time_stamped(bare)
     place = levels.look(stamped).last
     assert (stamped[: place.start], stamped[place.end :]) == (bare[: place.start], bare[place.end :])
     before, after = (cms_structures.ContentInfo.load(contents(one))["content"]["signer_infos"][0] for one in (bare, stamped))
@@ -100,7 +100,7 @@ def test_the_tokens_are_over_what_they_ought_to(world: World, files: dict[str, b
     pdf = files["B-LTA"]
     first, second = levels.look(pdf).tokens
     anchors = (world["root"].certificate,)
-    assert verify_token(first, imprint_of(levels.signature_imprint(files["B-LT"]), "sha256"), anchors).instant > NOW
+    assert verify_token(first, imprint_of(levels.unstamped(files["B-LT"]).imprint, "sha256"), anchors).instant > NOW
     signature = PdfFileReader(io.BytesIO(pdf)).embedded_signatures[-1]
     assert verify_token(second, imprint_of(bytes(signature.compute_digest()), "sha256"), anchors).path[-1] == anchors[0]
 
@@ -181,7 +181,7 @@ def test_openssl_verifies_both_tokens_and_the_signature(world: World, files: dic
     (tmp_path / "chain.pem").write_bytes(chain)
     at = str(int(LATER.timestamp()))
     covered = bytes(levels.Hollow(bytearray(pdf), *_span(pdf)).digest())
-    digests = (levels.signature_imprint(files["B-LT"]), covered)
+    digests = (levels.unstamped(files["B-LT"]).imprint, covered)
     for token, digest in zip(levels.look(pdf).tokens, digests, strict=True):
         (tmp_path / "token.der").write_bytes(token)
         command = [openssl, "ts", "-verify", "-token_in", "-in", "token.der", "-digest", digest.hex()]
@@ -228,7 +228,7 @@ def test_other_digests_are_stamped_when_sha256_ages(world: World) -> None:
 def test_a_token_without_room_says_how_much_it_needs(world: World) -> None:
     pdf = world.stamped()
     with pytest.raises(TokenTooLarge):
-        levels.with_signature_timestamp(pdf, world.token(levels.signature_imprint(pdf)))
+        world.time_stamped(pdf)
     hollow = levels.append_timestamp(pdf, Store(), room=100)
     token = world.token(hollow.digest())
     with pytest.raises(TokenTooLarge) as refused:
@@ -238,14 +238,14 @@ def test_a_token_without_room_says_how_much_it_needs(world: World) -> None:
 
 def test_a_signature_is_time_stamped_once(world: World, files: dict[str, bytes]) -> None:
     with pytest.raises(NotUpgradable):
-        levels.with_signature_timestamp(files["B-T"], world.token(bytes(32)))
+        world.time_stamped(files["B-T"])
     with pytest.raises(NotUpgradable):
-        levels.with_signature_timestamp(files["B-LTA"], world.token(bytes(32)))
+        world.time_stamped(files["B-LTA"])
 
 
 @pytest.mark.parametrize("document", [b"", b"%PDF-1.7", certificate_page()], ids=["empty", "header", "unsigned"])
 def test_what_is_not_sealed_by_us_is_not_upgraded(document: bytes) -> None:
-    for refused in (levels.look, levels.signature_imprint, lambda pdf: levels.append_timestamp(pdf, Store())):
+    for refused in (levels.look, levels.unstamped, lambda pdf: levels.append_timestamp(pdf, Store())):
         with pytest.raises(NotUpgradable):
             refused(document)
 
