@@ -119,6 +119,8 @@ class _Upgrade:
         if any(new.get(key) != old.get(key) for key in ("/Root", "/Info")) or first[0] != first[1]:
             raise NotAnUpgrade("a trailer that names another document")
         size = old["/Size"]
+        if new["/Size"] != max([size, *(number + 1 for number in self.section.numbers())]):
+            raise NotAnUpgrade("a trailer that counts otherwise: readers would look for the objects by themselves")
         if any(ref.number < size for ref in self.objects if ref != self._root()):
             raise NotAnUpgrade("an object of the sealed revision was written again")
 
@@ -138,7 +140,7 @@ class _Upgrade:
 
     def _extensions(self, value: Any, before: Any) -> None:
         now, then = self.pdf.dictionary(value), self.older.dictionary(before)
-        if any(now.get(key) != then[key] for key in then) or now.keys() - then.keys() > {"/ESIC"}:
+        if any(now.get(key) != then[key] for key in then) or not now.keys() - then.keys() <= {"/ESIC"}:
             raise NotAnUpgrade("other extensions")
 
     def _store(self, root: Mapping[str, Any], before: Mapping[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """Files that would pass although the seal, the signer or the time does not justify it: each of these once did."""
 
 import datetime as dt
+import re
+from collections.abc import Callable
 
 import pytest
 from asn1crypto import crl as crl_structures
@@ -8,6 +10,7 @@ from asn1crypto import x509
 
 from keys.custody.store import Purpose
 from keys.pki.certificate import assemble, key_identifier, signature_algorithm, x509_time
+from seal import levels
 from seal.trust import Trust
 from seal.verdict import Indication
 from seal.verification import verify
@@ -73,3 +76,27 @@ def test_what_was_revoked_when_a_thief_had_it_time_stamped_is_learnt_from_any_la
     assert (stolen.indication, stolen.sub_indication) == (Indication.TOTAL_FAILED, "REVOKED")
     honest = verify(pdf, Trust(world.trust.certificates, (*others, listed(world, NOW + DAY, reason, base))), LATER)
     assert honest.indication is Indication.TOTAL_PASSED
+
+
+def upgraded(world: World, change: Callable[[bytes], bytes]) -> bytes:
+    """A B-LT file with a genuine document time stamp over an upgrade that was written otherwise, to the same length."""
+    pdf = world.stamped_at_level("B-LT")
+    hollow = levels.append_timestamp(pdf, levels.Store(world.time_validation().certificates))
+    before, after = bytes(hollow.octets[: len(pdf)]), change(bytes(hollow.octets[len(pdf) :]))
+    assert len(before + after) == len(hollow.octets)
+    hollow.octets[:] = before + after
+    return levels.stamped(hollow, world.token(hollow.digest(), NOW + dt.timedelta(seconds=2)))
+
+
+@pytest.mark.parametrize("size", [b"0", b"1", b"9"])
+def test_an_upgrade_counts_its_objects_or_readers_would_look_for_them_by_themselves(world: World, size: bytes) -> None:
+    """mupdf and others rebuild the table of such a file from whatever looks like an object, certificates included."""
+    trust = Trust(world.trust.certificates, (World.crl(world, "tsa"),))
+    assert verify(upgraded(world, lambda tail: tail), trust, NOW + HOUR).indication is Indication.TOTAL_PASSED
+
+    def recounted(tail: bytes) -> bytes:
+        found = re.search(rb"/Size (\d+)", tail)
+        assert found is not None
+        return tail.replace(found[0], b"/Size " + size.rjust(len(found[1]), b"0"))
+
+    assert verify(upgraded(world, recounted), trust, NOW + HOUR).indication is Indication.TOTAL_FAILED
