@@ -1,7 +1,10 @@
 """Files kept provable: upgraded, renewed, found by any of their hashes; and what a kill or an absent authority leaves behind."""
 
+import asyncio
 import datetime as dt
 import hashlib
+import signal
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,12 +16,13 @@ from keys.pki.ocsp import OcspService
 from keys.time.errors import TimestampUnavailable
 from keys.time.source import LocalTimestampSource, TimestampSource
 from seal import levels, levels_obtaining, upgrades
-from seal.levels_obtaining import Obtaining, add_signature_timestamp, time_room
+from seal.levels_obtaining import Obtaining, add_document_timestamp, add_signature_timestamp, time_room
 from seal.material import load_material
 from seal.permits import request_permit
 from seal.stamping import stamp
 from seal.upgrade_policy import Renewal, Stamping, read_sunsets
 from seal.upgrades import Upgrading, backlog, current_hash, enrol, keep_up, version_of
+from tests.running import ROOT
 from tests.stamped import PLACE, certificate_page
 
 SUBJECT = "certificate:0190"
@@ -37,6 +41,52 @@ class Failing:
         if self.away:
             raise TimestampUnavailable("nobody answers")
         return await self.inner.stamp(digest, algorithm)
+
+
+@dataclass(eq=False)
+class Other:
+    """A source that stamps something else than it was asked for."""
+
+    inner: TimestampSource
+
+    async def stamp(self, digest: bytes, algorithm: str = "sha256") -> bytes:
+        return await self.inner.stamp(digest[::-1], algorithm)
+
+
+CHILD = """
+import asyncio, datetime as dt, os, signal, sys
+from pathlib import Path
+from keys.base.blobs import FolderBlobStore
+from keys.base.db import Database
+from keys.custody.software import SoftwareKeyStore
+from keys.evidence import audit
+from keys.time.source import LocalTimestampSource
+from seal.levels_obtaining import Obtaining
+from seal.upgrades import Upgrading, keep_up
+from tests.conftest import TestClock
+from tests.seal.sealing_house import Direct
+
+url, key, blobs, now, step = sys.argv[1:]
+
+class Store(FolderBlobStore):
+    async def put(self, content):
+        digest = await super().put(content)
+        if step == "the file is written":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return digest
+
+async def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    database, keystore, clock = Database(url), SoftwareKeyStore(Path(key)), TestClock(dt.datetime.fromisoformat(now))
+    obtaining = Obtaining(database, keystore, clock, Direct(), LocalTimestampSource(database, keystore, clock))
+    if step == "everything is written but the commit":
+        audit.record = killed
+    await keep_up(Upgrading(database, clock, Store(Path(blobs)), obtaining))
+
+asyncio.run(main())
+"""
 
 
 class Killed(BaseException):
@@ -197,6 +247,31 @@ async def test_a_kill_leaves_the_old_version_in_force_and_the_work_due(city, app
     city.clock.advance(minutes=6)
     assert await keep_up(upgrading) == 1
     assert levels.look(await upgrading.blobs.get(await newest(upgrading, first))).level == "PAdES-B-LTA"
+
+
+@pytest.mark.parametrize("step", ["the file is written", "everything is written but the commit"])
+async def test_a_process_that_is_killed_leaves_the_old_version_in_force(city, approval_seal, upgrading, database_url, tmp_path, step):
+    """SIGKILL: no handler runs, PostgreSQL loses its client in the middle of the transaction."""
+    first = await enrolled(city, approval_seal, upgrading)
+    arguments = (database_url, str(city.keystore.path), str(tmp_path / "blobs"), city.clock.now().isoformat(), step)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, *arguments, cwd=ROOT)
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    assert await newest(upgrading, first) == first
+    async with city.database.session() as session:
+        assert (await session.execute(text("SELECT count(*) FROM seal.sealed_versions"))).scalar() == 1
+        assert (await backlog(session, city.clock.now())).due == 1
+    city.clock.advance(minutes=6)
+    assert await keep_up(upgrading) == 1
+    assert levels.look(await upgrading.blobs.get(await newest(upgrading, first))).level == "PAdES-B-LTA"
+
+
+async def test_a_token_over_something_else_is_not_written(city, approval_seal, upgrading):
+    pdf = await sealed(city, approval_seal, time_room=await time_room(upgrading.obtaining))
+    source = Other(upgrading.obtaining.source)
+    with pytest.raises(levels.NotUpgradable):
+        await add_signature_timestamp(replace(upgrading.obtaining, source=source), pdf)
+    with pytest.raises(levels.NotUpgradable):
+        await add_document_timestamp(replace(upgrading.obtaining, source=source), pdf)
 
 
 async def test_two_that_renew_one_file_at_once_make_one_version(city, approval_seal, upgrading):
