@@ -5,6 +5,8 @@ where it was asked for. Two people who review see the same page one after the ot
 """
 
 import datetime as dt
+import re
+import uuid
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData
@@ -21,8 +23,10 @@ from api.pages.spoken import validity_of
 from api.session import Present, require_login
 from api.wiring import House
 from identity.organisations import get_organisation
-from keys.base.actor import Actor, Role
+from identity.people import get_account
+from keys.base.actor import SYSTEM, Actor, Role
 from keys.base.clock import CHINA_STANDARD_TIME, civil_date
+from keys.base.db import AsyncSession
 from keys.base.errors import Forbidden, FujieError, NotFound
 from seal.access import require_two_factors, seen
 from seal.activation import activate_seal
@@ -70,6 +74,7 @@ LABELS = {
 }
 DONE = mark("Done. It is recorded in the seal's history.")
 APPLIED = mark("Your application waits for two reviewers.")
+_PERSON = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SHOWN = 100
 LONGEST_REASON = 400
 LONGEST_YEARS = 10
@@ -152,7 +157,7 @@ def _item(seal: Seal, locale: str) -> dict[str, str]:
         "id": str(seal.id),
         "name": seal.name,
         "organisation": seal.organisation_name,
-        "kind": kind.zh if locale == CHINESE else kind.en,
+        "kind": _begun(kind.zh if locale == CHINESE else kind.en),
         "code": seal.code,
         "status": _begun(STATUS_NAMES[seal.status][locale != CHINESE]),
         "tone": TONES.get(seal.status, "none"),
@@ -179,6 +184,7 @@ async def _shown(
     seal = await _found(request, actor)
     async with house.database.session() as session:
         steps = await history_of(session, seal.id)
+        names = await _names(session, {step.actor_id for step in steps}, locale)
     view = _item(seal, locale) | {
         "uscc": seal.organisation,
         "division": seal.division,
@@ -189,12 +195,21 @@ async def _shown(
     }
     kinds = [(kind.value, names[locale != CHINESE]) for kind, names in DOCUMENT_KIND_NAMES.items()]
     return render(
-        request, "seal.html", status=status, view=view, history=[_step(one, locale) for one in reversed(steps)],
+        request, "seal.html", status=status, view=view, history=[_step(one, names, locale) for one in reversed(steps)],
         offers=_offers(seal, actor, locale), kinds=kinds, error=error, asked=asked, done=done,
     )  # fmt: skip
 
 
-def _step(change: StatusChange, locale: str) -> dict[str, object]:
+async def _names(session: AsyncSession, actors: set[str], locale: str) -> dict[str, str]:
+    """What to call those who took the steps: people by name, the system as such, clients as they are."""
+    names = {SYSTEM.id: translate(locale, mark("The system"))}
+    for actor in actors - names.keys():
+        account = await get_account(session, uuid.UUID(actor)) if _PERSON.fullmatch(actor) else None
+        names[actor] = account.display_name if account else actor
+    return names
+
+
+def _step(change: StatusChange, names: dict[str, str], locale: str) -> dict[str, object]:
     rule = MOVES[Move(change.move)]
     named = [(DOCUMENT_KIND_NAMES[DocumentKind(one["kind"])][locale != CHINESE], one["name"], one["sha256"]) for one in change.documents]
     return {
@@ -203,7 +218,7 @@ def _step(change: StatusChange, locale: str) -> dict[str, object]:
         "at": moment(change.at, locale),
         "reason": _begun(sentence(change.reason_code)[locale != CHINESE]),
         "text": change.reason,
-        "by": change.actor_id,
+        "by": names[change.actor_id],
         "documents": named,
     }
 
@@ -280,7 +295,7 @@ async def _application(
     if Role.SEAL_KEEPER not in actor.roles or actor.organisation is None:
         raise SealStaffOnly
     locale = locale_of(request)
-    kinds = [(kind.value, info.zh if locale == CHINESE else info.en) for kind, info in KINDS.items()]
+    kinds = [(kind.value, _begun(info.zh if locale == CHINESE else info.en)) for kind, info in KINDS.items()]
     return render(request, "seal_application.html", status=status, kinds=kinds, error=error, asked=asked)
 
 
