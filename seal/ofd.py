@@ -129,6 +129,9 @@ def _read(package: Package, root: Element) -> Ofd:
             found += _listed(package, name)
         if len(found) > MAX_SIGNATURES:
             raise XmlRefused(f"more than {MAX_SIGNATURES} signatures")
+    own = [*lists, *(part for one in found for part in (one.name, one.value_name))]
+    if len(set(own)) != len(own):
+        raise XmlRefused("one signature listed as two")
     return Ofd(package, tuple(found), frozenset(lists))
 
 

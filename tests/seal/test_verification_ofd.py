@@ -192,6 +192,15 @@ def test_what_was_done_afterwards_is_said(trust: Trust, parts: Parts, kind: str)
     assert name in names
 
 
+def test_one_signature_is_not_listed_as_two(trust: Trust, parts: Parts) -> None:
+    """A document that one department sealed would show the consent of two."""
+    entry = parts[LIST][parts[LIST].index(b"<ofd:Signature ID") : parts[LIST].index(b"</ofd:Signatures>")]
+    again = entry.replace(b'ID="1"', b'ID="2"')
+    doubled = parts[LIST].replace(entry, entry + again).replace(b"<ofd:MaxSignId>1<", b"<ofd:MaxSignId>2<")
+    assert doubled != parts[LIST]
+    assert told(zipped({**parts, LIST: doubled}), trust) == (Indication.TOTAL_FAILED, "FORMAT_FAILURE", {"FORMAT"})
+
+
 def test_another_seal_beside_the_signature_is_said(world: World, trust: Trust) -> None:
     other = seal_by_hand(world, SealSpec(world["maker"], (octets(world["signer-sm"].certificate),), name="另一枚章"))
     assert told(zipped(sealed(world, usual(world), how=Signing(beside=other))), trust) == (
