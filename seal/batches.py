@@ -32,6 +32,7 @@ from seal.document_reads import document_view
 from seal.document_requests import planned, try_out
 from seal.document_values import (
     LONGEST_TITLE,
+    STAFF,
     Approval,
     Document,
     Sealing,
@@ -102,9 +103,9 @@ async def get_batch(sealing: Sealing, actor: Actor, batch_id: uuid.UUID) -> Batc
 
 
 async def list_batches(sealing: Sealing, actor: Actor, *, after: uuid.UUID | None = None, limit: int = 50) -> list[Batch]:
-    """The newest first: those of the actor's organisation, or that a client asked for."""
+    """The newest first: those of the staff's organisation; who is no staff, a client too, sees their own."""
     concerned = BatchRow.requester == actor.id
-    if actor.roles:
+    if actor.roles & STAFF:
         concerned = concerned | (BatchRow.organisation == actor.organisation)
     query = select(BatchRow).order_by(BatchRow.id.desc()).limit(limit)
     if actor.kind is not ActorKind.SYSTEM:

@@ -31,6 +31,7 @@ from seal.document_values import Sealing, SealRequest, kept_actor, require_reaso
 from seal.material import load_material
 from seal.permits import UseRequest, explain_use
 from seal.policy import RuleAnswer
+from seal.reach import within_reach
 from seal.reads import get_seal
 from seal.stamp_plans import plan_of
 
@@ -48,7 +49,7 @@ async def picture_of(sealing: Sealing, actor: Actor, request_id: uuid.UUID, page
 
 
 async def shown(sealing: Sealing, actor: Actor, request_id: uuid.UUID) -> bytes:
-    """What the pictures are drawn from."""
+    """What the pictures are drawn from. The seal that is due is on them only for those whom its impression may reach."""
     async with sealing.database.begin() as session:
         request = await get_request(session, actor, request_id)
         row = await session.get_one(SealRequestRow, request_id)
@@ -57,10 +58,11 @@ async def shown(sealing: Sealing, actor: Actor, request_id: uuid.UUID) -> bytes:
             return await sealing.blobs.get(due.sealed_hash)
         if due.base_hash is None:
             raise DocumentNotFound(str(request_id))
+        near = await within_reach(session, actor, await get_seal(session, due.seal_code))
         material = await load_material(session, sealing.keystore, sealing.clock.now(), due.seal_code)
         pages = len((await _document_of(session, row)).pages)
     base = await sealing.blobs.get(due.base_hash)
-    if request.status not in (RequestStatus.AWAITING_APPROVAL, RequestStatus.STAMPING):
+    if not near or request.status not in (RequestStatus.AWAITING_APPROVAL, RequestStatus.STAMPING):
         return base
     return await sealing.workers.run(foreseen, base, material, plan_of(due.plan, pages), sealing.clock.now())
 

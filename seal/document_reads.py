@@ -11,7 +11,7 @@ from keys.base.db import AsyncSession
 from seal.document_errors import DocumentNotFound
 from seal.document_lifecycle import RequestStatus
 from seal.document_models import DocumentRow, RequestApprovalRow, RequestedSealRow, RequestMoveRow, SealRequestRow
-from seal.document_values import Approval, Document, RequestedSeal, RequestMoveView, SealRequest, require_sight
+from seal.document_values import STAFF, Approval, Document, RequestedSeal, RequestMoveView, SealRequest, require_sight
 
 PAGE = 50
 
@@ -62,11 +62,11 @@ async def request_view(session: AsyncSession, row: SealRequestRow) -> SealReques
 async def list_requests(
     session: AsyncSession, actor: Actor, *, status: str | None = None, after: uuid.UUID | None = None, limit: int = PAGE
 ) -> list[SealRequest]:
-    """Requests that concern the actor's organisation, the newest first; a client sees its own."""
+    """Requests that concern the actor's organisation, the newest first; who is no staff, a client too, sees their own."""
     query = select(SealRequestRow).order_by(SealRequestRow.id.desc()).limit(limit)
     concerned = select(RequestedSealRow.request_id).where(RequestedSealRow.organisation == actor.organisation)
     own = SealRequestRow.requester == actor.id
-    if actor.roles:
+    if actor.roles & STAFF:
         own = own | (SealRequestRow.organisation == actor.organisation) | SealRequestRow.id.in_(concerned)
     if actor.kind is not ActorKind.SYSTEM:
         query = query.where(own)

@@ -28,10 +28,11 @@ from seal.asn1 import assemble_ses_signature, build_tbs_sign
 from seal.cms import Signed
 from seal.document_errors import RequestKeyReused
 from seal.document_models import HashStampRow
-from seal.document_values import Sealing, require_key, require_reason, require_staff
+from seal.document_values import STAFF, Sealing, require_key, require_reason, require_staff
 from seal.material import SealMaterial, load_material
 from seal.permits import Permit, PermitExpired, PermitMismatch, UseRequest, audit_refused_use, consume_permit, request_permit
-from seal.reads import get_seal
+from seal.reach import within_reach
+from seal.reads import SealNotFound, get_seal
 from seal.stamp_plans import digest_of
 from seal.stamping_press import press_for
 from seal.verification_stamp import Covered
@@ -97,10 +98,12 @@ class HashStamp:
 
 
 async def hash_material(sealing: Sealing, actor: Actor, seal_code: str) -> HashMaterial:
-    """Public parts of a made seal, for staff and clients of an organisation. Raises ``SEAL_NOT_FOUND``."""
+    """What a stamp by hash is built with, for those whom the seal's impression may reach. Raises ``SEAL_NOT_FOUND``."""
     require_staff(actor)
     now = sealing.gate.now().replace(microsecond=0)
     async with sealing.database.begin() as session:
+        if not await within_reach(session, actor, await get_seal(session, seal_code)):
+            raise SealNotFound(seal_code[:14])
         material = await load_material(session, sealing.keystore, now, seal_code)
     carried = press_for(material).carried
     return HashMaterial(
@@ -136,7 +139,7 @@ async def hash_stamps_of(sealing: Sealing, actor: Actor, seal_code: str, limit: 
     query = select(HashStampRow).where(HashStampRow.seal_code == seal_code).order_by(HashStampRow.id.desc()).limit(limit)
     async with sealing.database.session() as session:
         seal = await get_seal(session, seal_code)
-        if not (actor.roles and actor.organisation == seal.organisation):
+        if not (actor.roles & STAFF and actor.organisation == seal.organisation):
             query = query.where(HashStampRow.requester == actor.id)
         return [_view(row) for row in await session.scalars(query)]
 

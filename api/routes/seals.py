@@ -25,7 +25,7 @@ from identity.organisations import get_organisation
 from identity.tokens import authenticate_bearer
 from keys.base.actor import Actor, Role
 from keys.base.errors import InvalidInput, NotFound
-from seal.access import require_two_factors, seen
+from seal.access import may_see, require_two_factors, seen
 from seal.activation import activate_seal
 from seal.asn1_build import DEFAULT_VERSION, SignerList
 from seal.changes import move_seal
@@ -216,7 +216,7 @@ async def list_seals(
     async with house.database.session() as session:
         found = await find_seals(session, wanted, before=before, limit=PAGE)
     following = str(found[-1].id) if len(found) == PAGE else None
-    return JSONResponse({"items": [seal_json(one) for one in found], "next_cursor": following}, headers=_NO_STORE)
+    return JSONResponse({"items": [seal_json(one) for one in found if may_see(actor, one)], "next_cursor": following}, headers=_NO_STORE)
 
 
 @router.get("/applications")
