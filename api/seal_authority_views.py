@@ -8,10 +8,12 @@ from enum import Enum
 from typing import Any
 
 from api.wiring import House
+from identity.organisations import get_organisation
 from identity.people import Account, actor_of, find_by_username
 from keys.base.actor import Actor, ActorKind
 from keys.base.errors import NotFound
 from seal.grants import GranteeKind, StandingGrant
+from seal.matters import Matter, get_matter
 from seal.permits import Place, UseRequest, explain_use
 from seal.policy import HASH_OCTETS, Answer, RuleAnswer
 from seal.reads import get_seal
@@ -118,9 +120,25 @@ def grant_json(standing: StandingGrant) -> dict[str, Any]:
     return {**told.pop("grant"), **told}
 
 
+async def account_id(house: House, username: str) -> str:
+    """An account's identifier; ``""`` where there is none, for the journey to refuse after it asked who wants to know."""
+    async with house.database.session() as session:
+        account = await find_by_username(session, username)
+    return "" if account is None else str(account.id)
+
+
 async def grantee(house: House, kind: GranteeKind, name: str) -> str:
     """Persons are named by their username, clients and windows by their identifiers."""
-    return str((await find_account(house, name)).id) if kind is GranteeKind.PERSON else name
+    return await account_id(house, name) if kind is GranteeKind.PERSON else name
+
+
+async def divisions_of(house: House, matter: Matter) -> tuple[str, ...]:
+    """Of the organisations that have the matter now and are to have it; ``""`` for one that is not known."""
+    async with house.database.session() as session:
+        old = await get_matter(session, matter.code)
+        named = {matter.organisation} | ({old.organisation} if old else set())
+        known = [await get_organisation(session, one) for one in sorted(named)]
+    return tuple("" if one is None else one.division for one in known)
 
 
 async def window_step(house: House, actor: Actor, window_id: str, step: str, name: str) -> None:
@@ -130,7 +148,7 @@ async def window_step(house: House, actor: Actor, window_id: str, step: str, nam
         move = hand_over if step == "give" else take_back
         await move(database, clock, actor, window_id=window_id, seal_code=name)
     elif step in ("post", "leave"):
-        person = str((await find_account(house, name)).id)
+        person = await account_id(house, name)
         await (post if step == "post" else end_posting)(database, clock, actor, window_id=window_id, person=person)
     elif step == "close":
         await close_window(database, clock, actor, window_id)

@@ -1,18 +1,19 @@
 """Matters: what organisations act in. Whether a matter is an approval decides which seal it takes."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from keys.base.actor import Actor, ActorKind, Role
+from keys.base.actor import Actor, ActorKind
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
 from keys.base.errors import Forbidden, InvalidInput
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
-from seal.authority_access import SURE, keeps
+from seal.authority_access import administers, keeps
 from seal.authority_version import narrow_all
 from seal.changes import refusals_audited
 from seal.models import MatterRow, SealRow
@@ -66,9 +67,11 @@ def _view(row: MatterRow) -> Matter:
     return Matter(row.code, row.name, row.is_approval, row.organisation)
 
 
-async def check_matter_keeper(database: Database, clock: Clock, actor: Actor, matter: Matter) -> None:
+async def check_matter_keeper(database: Database, clock: Clock, actor: Actor, matter: Matter, divisions: Sequence[str] = ()) -> None:
     """Who says what an organisation acts in: its keeper, or a security administrator of the division; both hold for a change of hands.
 
+    That an approval is none any more takes an administrator: it would do away with the approval seal, and a legal basis takes two.
+    ``divisions``: of the organisations that have the matter now and are to have it, ``""`` where one is unknown.
     Raises :class:`MatterForbidden`, audited, and :class:`MatterInvalid`.
     """
     async with refusals_audited(database, clock, "seal.matter.put", f"matter:{matter.code[:40]}", actor), database.session() as session:
@@ -76,8 +79,8 @@ async def check_matter_keeper(database: Database, clock: Clock, actor: Actor, ma
         if not all(0 < len(one.strip()) <= _LONGEST and one.isprintable() for one in texts):
             raise MatterInvalid(matter.code[:40])
         old = await get_matter(session, matter.code)
-        wide = Role.SECURITY_ADMIN in actor.roles and actor.authenticator >= SURE
-        if actor.kind is ActorKind.SYSTEM or wide:
+        if actor.kind is ActorKind.SYSTEM or (divisions and all(administers(actor, one) for one in divisions)):
             return
-        if not keeps(actor, matter.organisation) or (old is not None and not keeps(actor, old.organisation)):
+        own = keeps(actor, matter.organisation) and (old is None or keeps(actor, old.organisation))
+        if not own or (old is not None and old.is_approval and not matter.is_approval):
             raise MatterForbidden(matter.code[:40])

@@ -168,6 +168,8 @@ async def post(database: Database, clock: Clock, actor: Actor, *, window_id: str
     async with refusals_audited(database, clock, "seal.window.post", f"window:{window_id[:40]}", actor), database.begin() as session:
         row = await _window(session, window_id)
         _check_manager(actor, row.organisation, row.division)
+        if not person:
+            raise NotFound("account")
         now = clock.now()
         values = {"id": new_id(), "window_id": window_id, "person": person, "since": now, "posted_by": actor.id}
         if await session.scalar(insert(PostingRow).values(values).on_conflict_do_nothing().returning(PostingRow.id)) is None:

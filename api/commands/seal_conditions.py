@@ -9,7 +9,7 @@ import typer
 
 from api.commands.house import with_house
 from api.commands.seal_life import Person, PersonOrSystem, acted, say
-from api.seal_authority_views import plain
+from api.seal_authority_views import divisions_of, plain
 from api.wiring import House
 from keys.base.actor import SYSTEM, Actor
 from seal.alerts import NAMES, acknowledge, list_alerts, watch_uses
@@ -118,7 +118,7 @@ def put(
     matter = Matter(code, name, approval, organisation)
 
     async def journey(house: House, actor: Actor) -> None:
-        await check_matter_keeper(house.database, house.clock, actor, matter)
+        await check_matter_keeper(house.database, house.clock, actor, matter, await divisions_of(house, matter))
         async with house.database.begin() as session:
             await put_matter(session, house.clock.now(), actor, matter)
 

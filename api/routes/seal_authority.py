@@ -13,7 +13,19 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.routes.seals import Manager, Reader
-from api.seal_authority_views import ANY_DOCUMENT, Question, explained_json, find_account, grant_json, grantee, plain, why, window_step
+from api.seal_authority_views import (
+    ANY_DOCUMENT,
+    Question,
+    account_id,
+    divisions_of,
+    explained_json,
+    grant_json,
+    grantee,
+    plain,
+    why,
+    window_step,
+)
+from api.seal_once import answered_once
 from api.wiring import House
 from certs.idempotency import require_key
 from keys.base.actor import Actor
@@ -181,6 +193,7 @@ async def get_grants(request: Request, actor: Reader, code: str, cursor: Line | 
 
 
 @router.post("/seals/{code}/grants", status_code=201)
+@answered_once
 async def post_grant(request: Request, actor: Manager, code: str, body: GrantBody) -> Response:
     """Give a grant: the seal's keeper, or a security administrator of its division."""
     house, identifier = _house(request), _key(request, actor)
@@ -201,20 +214,21 @@ async def post_grant(request: Request, actor: Manager, code: str, body: GrantBod
 
 
 @router.post("/seal-grants/{grant_id}/withdraw")
+@answered_once
 async def post_withdraw(request: Request, actor: Manager, grant_id: str) -> Response:
     """End a grant and everything handed on from it, at this instant."""
-    require_key(request.headers.get("idempotency-key"))
     house = _house(request)
     await withdraw_grant(house.database, house.clock, actor, _id(grant_id))
     return _said({"id": grant_id, "withdrawn": True})
 
 
 @router.post("/seal-grants/{grant_id}/delegate", status_code=201)
+@answered_once
 async def post_delegate(request: Request, actor: Manager, grant_id: str, body: DelegationBody) -> Response:
     """Hand an own grant to a colleague for a while, never wider than it is."""
     house, identifier = _house(request), _key(request, actor)
     members = body.model_dump(exclude={"to", "networks", "hours", "valid_from"})
-    to = str((await find_account(house, body.to)).id)
+    to = await account_id(house, body.to)
     begins = body.valid_from or house.clock.now()
     wanted = Delegation(_id(grant_id), to, valid_from=begins, networks=tuple(body.networks), hours=tuple(body.hours), **members)
     await delegate(house.database, house.clock, actor, wanted, identifier)
@@ -222,9 +236,9 @@ async def post_delegate(request: Request, actor: Manager, grant_id: str, body: D
 
 
 @router.post("/seal-grants/{grant_id}/confirm")
+@answered_once
 async def post_confirm(request: Request, actor: Manager, grant_id: str, body: NoteBody) -> Response:
     """The yearly review: this grant is still needed."""
-    require_key(request.headers.get("idempotency-key"))
     house = _house(request)
     due = await confirm_grant(house.database, house.clock, actor, _id(grant_id), body.note)
     return _said({"id": grant_id, "review_due": due.isoformat()})
@@ -275,9 +289,9 @@ async def get_alerts(request: Request, actor: Reader, code: str, everything: boo
 
 
 @router.post("/seal-alerts/{alert_id}/acknowledge")
+@answered_once
 async def post_acknowledge(request: Request, actor: Manager, alert_id: str, body: NoteBody) -> Response:
     """Somebody looked."""
-    require_key(request.headers.get("idempotency-key"))
     house = _house(request)
     await acknowledge(house.database, house.clock, actor, _id(alert_id), body.note)
     return _said({"id": alert_id, "acknowledged": True})
@@ -287,18 +301,18 @@ async def post_acknowledge(request: Request, actor: Manager, alert_id: str, body
 
 
 @router.put("/seals/{code}/requirements")
+@answered_once
 async def put_seal_requirements(request: Request, actor: Manager, code: str, body: RequirementsBody) -> Response:
     """Demand more than every seal does: identity assurance, authenticator level, two approvers."""
-    require_key(request.headers.get("idempotency-key"))
     house = _house(request)
     await put_requirements(house.database, house.clock, actor, code, Requirements(**body.model_dump()))
     return _said(body.model_dump())
 
 
 @router.post("/seals/{code}/approvals", status_code=201)
+@answered_once
 async def post_approval(request: Request, actor: Manager, code: str, body: DocumentApprovalBody) -> Response:
     """An approver agrees that this document is sealed."""
-    require_key(request.headers.get("idempotency-key"))
     house, digest = _house(request), bytes.fromhex(body.document_hash)
     async with house.database.begin() as session:
         made = await approve_document(session, house.clock.now(), actor, seal_code=code, document_hash=digest, requester=body.requester)
@@ -306,9 +320,9 @@ async def post_approval(request: Request, actor: Manager, code: str, body: Docum
 
 
 @router.post("/seal-approvals/{approval_id}/withdraw")
+@answered_once
 async def post_withdraw_approval(request: Request, actor: Manager, approval_id: str) -> Response:
     """Take an approval back, at this instant."""
-    require_key(request.headers.get("idempotency-key"))
     house = _house(request)
     await withdraw_approval(house.database, house.clock, actor, _id(approval_id))
     return _said({"id": approval_id, "withdrawn": True})
@@ -324,18 +338,18 @@ async def get_legal_bases(request: Request, actor: Reader, code: str) -> Respons
 
 
 @router.post("/seals/{code}/legal-bases", status_code=201)
+@answered_once
 async def post_legal_basis(request: Request, actor: Manager, code: str, body: LegalBasisBody) -> Response:
     """Propose one; it counts once another security administrator confirmed it."""
-    require_key(request.headers.get("idempotency-key"))
     house = _house(request)
     made = await propose_legal_basis(house.database, house.clock, actor, seal_code=code, matter_code=body.matter_code, basis=body.basis)
     return _said({"id": str(made)}, 201)
 
 
 @router.post("/legal-bases/{basis_id}/{step}")
+@answered_once
 async def post_legal_basis_step(request: Request, actor: Manager, basis_id: str, step: str) -> Response:
     """``confirm`` or ``withdraw`` it."""
-    require_key(request.headers.get("idempotency-key"))
     house, steps = _house(request), {"confirm": confirm_legal_basis, "withdraw": withdraw_legal_basis}
     if step not in steps:
         raise NotFound(step[:20])
@@ -344,11 +358,11 @@ async def post_legal_basis_step(request: Request, actor: Manager, basis_id: str,
 
 
 @router.put("/matters/{code}")
+@answered_once
 async def put_one_matter(request: Request, actor: Manager, code: Line, body: MatterBody) -> Response:
     """Add or change a matter: the organisation's keeper, or a security administrator."""
-    require_key(request.headers.get("idempotency-key"))
     house, matter = _house(request), Matter(code, **body.model_dump())
-    await check_matter_keeper(house.database, house.clock, actor, matter)
+    await check_matter_keeper(house.database, house.clock, actor, matter, await divisions_of(house, matter))
     async with house.database.begin() as session:
         await put_matter(session, house.clock.now(), actor, matter)
     return _said(plain(matter))
@@ -367,9 +381,9 @@ async def get_windows(request: Request, actor: Reader, organisation: Line | None
 
 
 @router.put("/windows/{window_id}")
+@answered_once
 async def put_one_window(request: Request, actor: Manager, window_id: str, body: WindowBody) -> Response:
     """Add or change a window: a keeper of the organisation that runs it, or a security administrator."""
-    require_key(request.headers.get("idempotency-key"))
     house, members = _house(request), body.model_dump(exclude={"networks"})
     window = Window(window_id, **members, networks=tuple(body.networks))
     await put_window(house.database, house.clock, actor, window)
@@ -377,8 +391,8 @@ async def put_one_window(request: Request, actor: Manager, window_id: str, body:
 
 
 @router.post("/windows/{window_id}/{step}")
+@answered_once
 async def post_window_step(request: Request, actor: Manager, window_id: str, step: str, body: NameBody) -> Response:
     """``give`` and ``take`` a seal (``name``: its code), ``post`` and ``leave`` a person (a username), ``close`` the window."""
-    require_key(request.headers.get("idempotency-key"))
     await window_step(_house(request), actor, window_id, step, body.name)
     return _said({"id": window_id, "step": step, "name": body.name})
