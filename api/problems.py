@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -90,6 +91,19 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     return _answer(request, NotFound("route") if error.status_code == 404 else HttpRefusal(error))
 
 
+DATA_EXCEPTION = "22"
+"""The class of SQLSTATE for values that PostgreSQL cannot hold: a NUL in a text, a number beyond the column's."""
+
+
+async def on_unfit_value(request: Request, error: Exception) -> Response:
+    """A value that no table can hold names nothing and is nothing: refused, wherever it stood, as not well-formed."""
+    assert isinstance(error, DBAPIError)  # noqa: S101
+    if not str(getattr(error.orig, "sqlstate", None) or "").startswith(DATA_EXCEPTION):
+        return await on_crash(request, error)
+    log.warning("unfit value", path=request.url.path)
+    return _answer(request, InvalidInput("a value that cannot be kept"))
+
+
 async def on_crash(request: Request, error: Exception) -> Response:
     log.exception("crash", path=request.url.path, exc_info=error)
     return _answer(request, FujieError("crash"))
@@ -108,5 +122,6 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     FujieError: on_fujie_error,
     RequestValidationError: on_invalid_request,
     HTTPException: on_http_error,
+    DBAPIError: on_unfit_value,
     Exception: on_crash,
 }

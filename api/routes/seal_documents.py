@@ -30,6 +30,7 @@ router = APIRouter(prefix="/api/v1", tags=["documents to be sealed"])
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=400)]
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")]
+Number = Annotated[int, Field(ge=-100_000, le=100_000)]
 _NO_STORE = {"Cache-Control": "no-store"}
 _PDF = {"content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}, "required": True}
 
@@ -42,19 +43,19 @@ class PlacementBody(_Body):
     """One place of a seal; pages count from 1, from the end with −1. Which members belong to which kind: docs/documents.md."""
 
     kind: Literal["point", "keyword", "every_page", "cross_page"]
-    page: int | None = None
+    page: Number | None = None
     x_mm: float | None = None
     y_mm: float | None = None
     text: Line | None = None
-    occurrence: int | Literal["first", "last", "all"] | None = None
+    occurrence: Number | Literal["first", "last", "all"] | None = None
     dx_mm: float | None = None
     dy_mm: float | None = None
-    first_page: int | None = None
-    last_page: int | None = None
-    step: int | None = None
+    first_page: Number | None = None
+    last_page: Number | None = None
+    step: Number | None = None
     edge: Literal["left", "right", "top"] | None = None
     position_mm: float | None = None
-    pages_per_cut: int | None = None
+    pages_per_cut: Number | None = None
 
 
 Places = Annotated[list[PlacementBody], Field(min_length=1, max_length=200)]
