@@ -14,10 +14,10 @@ from seal.extraction import first_value
 from seal.joint_dictionary import Terms, recognise
 from seal.placing import Certification, Profile
 from seal.signature_dictionary import Written
-from seal.verdict import SignatureVerdict, failed, judged, passed
+from seal.verdict import Check, SignatureVerdict, failed, judged, passed
 from seal.verification_evidence import Covered, Evidence
-from seal.verification_pdf import UNREADABLE, SignatureField
-from seal.verification_signed_data import canonical, read_stated
+from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, open_pdf, security_store
+from seal.verification_signed_data import Stated, canonical, read_stated
 from seal.verification_stamp import judge_stamp
 
 Ours = tuple[Written, Terms]
@@ -55,14 +55,14 @@ def _with_stamp(data: bytes, verdict: SignatureVerdict, written: Written, terms:
     digest.update(octets)
     try:
         stated = read_stated(first_value(bytes.fromhex(written.contents.decode("ascii"))))
+        store = security_store(open_pdf(data[: end + rest]))
     except UNREADABLE as error:
         return judged(verdict.field, (*verdict.checks, failed("CMS_FORM", f"not a SignedData of ours: {type(error).__name__}")))
-    form = (start, end) == (written.start, written.end) and canonical(stated, written.contents)
     covered = Covered(digest.finalize(), written.byte_range, terms.signing_time, hashlib.sha256(octets).digest())
     stamp = judge_stamp(stated.ses, evidence, covered)
     checks = [
         *(one for one in verdict.checks if one.name != "CMS_FORM"),
-        passed("CMS_FORM", "canonical") if form else failed("CMS_FORM", "Contents is not the one canonical SignedData followed by zeros"),
+        _form(written, stated, store),
         *stamp.checks,
     ]
     return judged(
@@ -73,3 +73,12 @@ def _with_stamp(data: bytes, verdict: SignatureVerdict, written: Written, terms:
         level=verdict.level,
         seal=stamp.seal,
     )
+
+
+def _form(written: Written, stated: Stated, store: SecurityStore) -> Check:
+    """As for every document of ours. ``store``: what the signature covers, so that nobody else signs around our stamp."""
+    if written.covered[:2] != (written.start, written.end) or not canonical(stated, written.contents):
+        return failed("CMS_FORM", "Contents is not the one canonical SignedData followed by zeros")
+    if not set(stated.certificates) <= set(store.certificates):
+        return failed("CMS_FORM", "a certificate of the signature is not in the covered DSS")
+    return passed("CMS_FORM", "canonical")

@@ -13,12 +13,17 @@ from pyhanko.sign import fields, signers
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from keys.custody.store import Algorithm, Purpose, StoredKey
+from seal.cms import Signed
+from seal.extraction import first_value
+from seal.joint_dictionary import recognise
 from seal.placing import AtPoint, Certification, CrossPage, StampPlan
 from seal.placing_errors import DocumentFinal, FieldNotPrepared, OnePlaceOnly
 from seal.revision import NotStampable
 from seal.trust import Trust
 from seal.verdict import Indication, Verdict
 from seal.verification import verify
+from seal.verification_pdf import open_pdf, signature_fields
+from seal.verification_signed_data import read_stated
 from tests.joint import Town, approval, code, extra_revision
 from tests.stamped import NOW, World
 
@@ -59,6 +64,27 @@ def test_our_stamp_on_a_document_of_others_is_judged(town: Town) -> None:
     names = {check.name for check in verify(both, trust, LATER).signatures[1].checks}
     assert {"STAMP_SIGNATURE", "SEAL_SIGNATURE", "SIGNER_NOT_AUTHORISED", "SEAL_EXPIRED", "CMS_FORM"} <= names
     assert verify(both, trust, NOW).indication is not PASSED  # a stamp from the future
+
+
+def test_nobody_else_signs_around_our_stamp(town: Town) -> None:
+    """The stamp is genuine and of this document; the signature around it is of another person whom the roots know."""
+    trust = Trust(town.world.trust.certificates, town.world.crls())
+    both = town.stamp(signed_by_others(town, approval()), StampPlan((AtPoint(1, 100, 100),)), 1, NOW + dt.timedelta(minutes=2))
+    reader = open_pdf(both)
+    found = recognise(both, signature_fields(reader)[1].offset(reader) or 0)
+    assert found is not None
+    place = found[0]
+    stated = read_stated(first_value(bytes.fromhex(place.contents.decode())))
+
+    def signed_by(name: str) -> bytes:
+        party = town.world[name]
+        signed = Signed((party.certificate, *party.chain[:-1]), stated.digest, stated.ses)
+        message = signed.content_info(town.world.keystore.sign(party.key, signed.attributes(), Purpose.SEALS))
+        return both[: place.start + 1] + message.hex().encode().ljust(len(place.contents), b"0") + both[place.end - 1 :]
+
+    town.world.leaf("thief", "document-signer", "seal")
+    assert verify(signed_by("signer"), trust, LATER).indication is PASSED
+    assert verify(signed_by("thief"), trust, LATER).indication is FAILED
 
 
 def test_a_strangers_signature_on_our_certified_document_fails(town: Town) -> None:
