@@ -98,10 +98,14 @@ class Section:
 
 @dataclass(slots=True)
 class PlainPdf:
-    """A file as read; raises :class:`NotPlain` from every method. ``sections``: the newest first."""
+    """A file as read; raises :class:`NotPlain` from every method. ``sections``: the newest first.
+
+    ``stop``: cross-reference sections that begin before this octet are somebody else's to read.
+    """
 
     data: bytes
     sections: tuple[Section, ...] = ()
+    stop: int = 0
     _known: dict[Ref, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -161,7 +165,7 @@ class PlainPdf:
     def before(self, section: Section) -> "PlainPdf":
         """The same file as it was up to and including an older section."""
         older = PlainPdf.__new__(PlainPdf)
-        older.data, older._known = self.data, {}
+        older.data, older.stop, older._known = self.data, self.stop, {}
         older.sections = self.sections[self.sections.index(section) :]
         return older
 
@@ -208,7 +212,7 @@ class PlainPdf:
         found: list[Section] = []
         at: int | None = start
         limit = end
-        while at is not None:
+        while at is not None and at >= self.stop:
             if not 0 < at < limit or len(found) == _MAX_SECTIONS:
                 raise NotPlain("cross-reference sections that do not lead backwards")
             section = self._section(at, end if not found else None)

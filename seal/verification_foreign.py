@@ -2,28 +2,32 @@
 which pyHanko does not know, go to :mod:`seal.verification_gm`.
 
 pyHanko reads the file, compares revisions and finds the signer; its answer is taken under the rules of LIBRARIES.md ("Verifying
-PDFs"): the last signature or time stamp covers the entire file, ``/Contents`` is one DER value in one spelling. Chains, revocation and
+PDFs"): the last signature or time stamp covers the entire file, but for validation data that its producer appended
+(:mod:`seal.verification_trailing`), ``/Contents`` is one value in one spelling, in DER or brought into it. Chains, revocation and
 the signatures themselves are judged by ours (:mod:`seal.verification_chain`). No address is ever fetched.
 """
 # mypy: allow-untyped-calls
 
 import asyncio
+import contextlib
 import datetime as dt
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
+from asn1crypto import cms
+from pyhanko.pdf_utils.generic import DictionaryObject
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.ades.report import AdESIndeterminate
 from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.fields import SigSeedSubFilter, enumerate_sig_fields
+from pyhanko.sign.general import extract_signer_info
 from pyhanko.sign.validation import async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import DocumentTimestampStatus, PdfSignatureStatus, SignatureCoverageLevel
 
-from keys.base import der
+from keys.base import ber, der
 from keys.pki.validation import Fault, Reason, Rules
-from seal.extraction import first_value
 from seal.trust import Trust
 from seal.verdict import (
     Check,
@@ -53,11 +57,25 @@ from seal.verification_pdf import (
     security_store,
     signature_fields,
 )
+from seal.verification_trailing import require_data_only
+from seal.verification_trailing_parts import NotOnlyData
 
 Status = PdfSignatureStatus | DocumentTimestampStatus
 _SUB_FILTERS = frozenset(one.value for one in SigSeedSubFilter)
 _INDETERMINATE = {one.name for one in AdESIndeterminate}
 _UPPER, _LOWER = frozenset(b"0123456789ABCDEF"), frozenset(b"0123456789abcdef")
+
+
+class _InDer(EmbeddedPdfSignature):
+    """What pyHanko judges is the message in DER. ``taken``: how many octets it takes where it stands; 0: it cannot be read strictly."""
+
+    def __init__(self, reader: PdfFileReader, sig_field: DictionaryObject, fq_name: str) -> None:
+        super().__init__(reader, sig_field, fq_name)
+        self.message, self.taken = b"", 0
+        with contextlib.suppress(der.NotDer):
+            self.message, self.taken = ber.first_message(self.pkcs7_content)
+            self.signed_data = cms.ContentInfo.load(self.message)["content"]
+            self.signer_info = extract_signer_info(self.signed_data)
 
 
 def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
@@ -84,10 +102,10 @@ def judge_foreign(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:
     return summed_up(Kind.PDF, verdicts, attached_metadata(reader)) if verdicts else unsigned(Kind.PDF)
 
 
-def _known_to_pyhanko(reader: PdfFileReader, domestic_fields: Container[str]) -> Iterator[EmbeddedPdfSignature]:
+def _known_to_pyhanko(reader: PdfFileReader, domestic_fields: Container[str]) -> Iterator[_InDer]:
     for name, value, field in enumerate_sig_fields(reader, filled_status=True):
         if name not in domestic_fields and entry(value.get_object(), "/SubFilter") in _SUB_FILTERS:
-            yield EmbeddedPdfSignature(reader, field, name)
+            yield _InDer(reader, field, name)
 
 
 def _unjudged(field: SignatureField) -> SignatureVerdict:
@@ -106,7 +124,7 @@ class _Place:
     now: dt.datetime
 
 
-def _judge_all(data: bytes, signatures: list[EmbeddedPdfSignature], newest: int, final: int, evidence: Evidence) -> list[SignatureVerdict]:
+def _judge_all(data: bytes, signatures: list[_InDer], newest: int, final: int, evidence: Evidence) -> list[SignatureVerdict]:
     """In the order given; ``final``: the revision of the last domestic signature.
 
     Judged from the outermost inwards, each when those around it prove that it existed (EN 319 102-1 §5.6).
@@ -123,11 +141,11 @@ def _judge_all(data: bytes, signatures: list[EmbeddedPdfSignature], newest: int,
     return [verdicts[signature.field_name] for signature in signatures]
 
 
-def _is_stamp(signature: EmbeddedPdfSignature) -> bool:
+def _is_stamp(signature: _InDer) -> bool:
     return bool(signature.sig_object_type == "/DocTimeStamp")
 
 
-def _judge(data: bytes, signature: EmbeddedPdfSignature, place: _Place, evidence: Evidence) -> tuple[SignatureVerdict, dt.datetime | None]:
+def _judge(data: bytes, signature: _InDer, place: _Place, evidence: Evidence) -> tuple[SignatureVerdict, dt.datetime | None]:
     """The verdict, and the instant that a time stamp proves, its own or itself."""
     stamp, proven = _is_stamp(signature), None
     checks = [passed("FORMAT", "PDF with a document time stamp" if stamp else "signed PDF"), *_form(data, signature)]
@@ -144,7 +162,7 @@ def _judge(data: bytes, signature: EmbeddedPdfSignature, place: _Place, evidence
         reason = error.ades_subindication.standard_name if error.ades_subindication else "FORMAT_FAILURE"
         checks.append((open_question if reason in _INDETERMINATE else failed)("SIGNATURE", _short(error.failure_message), reason))
     else:
-        checks += _findings(signature, status, place, chain, stamper)
+        checks += _findings(data, signature, status, place, chain, stamper)
         checks += _today(signature, evidence, rules, place.now)
     verdict = judged(
         signature.field_name,
@@ -165,7 +183,7 @@ def _proven(status: Status, stamper: Chain) -> dt.datetime | None:
     return token.timestamp if holds and token is not None else None
 
 
-def _today(signature: EmbeddedPdfSignature, evidence: Evidence, rules: Rules, now: dt.datetime) -> Iterator[Check]:
+def _today(signature: _InDer, evidence: Evidence, rules: Rules, now: dt.datetime) -> Iterator[Check]:
     """What of a signature that was judged at a proven instant holds now too."""
     if evidence.at >= now:
         return
@@ -177,13 +195,13 @@ def _today(signature: EmbeddedPdfSignature, evidence: Evidence, rules: Rules, no
         yield notice("STATUS_NOW", f"{then}; now: {fault.detail}")
 
 
-async def _validated(signature: EmbeddedPdfSignature, stamp: bool, chain: Chain, stamper: Chain, evidence: Evidence) -> Status:
+async def _validated(signature: _InDer, stamp: bool, chain: Chain, stamper: Chain, evidence: Evidence) -> Status:
     if stamp:
         return await async_validate_pdf_timestamp(signature, evidence.context(chain))
     return await async_validate_pdf_signature(signature, evidence.context(chain), ts_validation_context=evidence.context(stamper))
 
 
-def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
+def _form(data: bytes, signature: _InDer) -> Iterator[Check]:
     """LIBRARIES.md, rule 7, as far as it holds for anybody's signature."""
     try:
         _, start, end, _ = (int(number) for number in signature.byte_range)
@@ -191,23 +209,23 @@ def _form(data: bytes, signature: EmbeddedPdfSignature) -> Iterator[Check]:
         one_spelling = set(text) <= _UPPER or set(text) <= _LOWER
         octets = bytes.fromhex(text.decode("ascii")) if one_spelling else b""
         framed = data[start : start + 1] == b"<" and data[end - 1 : end] == b">" and octets == signature.pkcs7_content
-        message = first_value(octets)
-        der.read(message)
-        padded = not any(octets[len(message) :])
+        padded = signature.taken > 0 and not any(octets[signature.taken :])
         crowded = len(signature.other_embedded_certs) > MAX_CANDIDATES
     except UNREADABLE as error:
-        yield failed("CMS_FORM", f"Contents is not one DER value: {_short(error)}")
+        yield failed("CMS_FORM", f"Contents cannot be read: {_short(error)}")
         return
     if not (one_spelling and framed and padded):
-        yield failed("CMS_FORM", "Contents is not one DER value in one hexadecimal spelling, followed by zeros only")
+        yield failed("CMS_FORM", "Contents is not one value in one hexadecimal spelling, followed by zeros only")
     elif crowded:
         yield failed("CMS_FORM", f"more than {MAX_CANDIDATES} certificates")
+    elif octets[: signature.taken] != signature.message:
+        yield notice("CMS_FORM", "one value in BER, without some lengths; judged in DER")
     else:
         yield passed("CMS_FORM", "one DER value")
 
 
-def _findings(signature: EmbeddedPdfSignature, status: Status, place: _Place, chain: Chain, stamper: Chain) -> Iterator[Check]:
-    yield _coverage(status, place.newest)
+def _findings(data: bytes, signature: _InDer, status: Status, place: _Place, chain: Chain, stamper: Chain) -> Iterator[Check]:
+    yield _coverage(data, signature, status, place.newest)
     yield _certification(signature, status, place.final)
     yield passed("DATA_HASH") if status.intact else failed("DATA_HASH", "the file was changed after signing")
     mechanism = str(status.pkcs7_signature_mechanism)
@@ -217,10 +235,15 @@ def _findings(signature: EmbeddedPdfSignature, status: Status, place: _Place, ch
     yield _timestamp(status, stamper)
 
 
-def _coverage(status: Status, is_last: bool) -> Check:
+def _coverage(data: bytes, signature: _InDer, status: Status, is_last: bool) -> Check:
     coverage = status.coverage
-    if is_last and coverage is not SignatureCoverageLevel.ENTIRE_FILE:
-        return failed("COVERAGE", "something was appended after the last signature")
+    if is_last and coverage is SignatureCoverageLevel.ENTIRE_REVISION:
+        _, _, behind, rest = (int(number) for number in signature.byte_range)
+        try:
+            require_data_only(data, signature.reader, signature.signed_revision, behind + rest)
+        except NotOnlyData as error:
+            return failed("COVERAGE", f"something was appended after the last signature: {_short(error)}")
+        return notice("COVERAGE", "its revision; behind it only validation data, which no signature covers")
     if coverage is SignatureCoverageLevel.ENTIRE_FILE:
         return passed("COVERAGE", "the entire file")
     if coverage is SignatureCoverageLevel.ENTIRE_REVISION:
@@ -228,7 +251,7 @@ def _coverage(status: Status, is_last: bool) -> Check:
     return failed("COVERAGE", "parts of the signed revision are not covered")
 
 
-def _certification(signature: EmbeddedPdfSignature, status: Status, final: bool) -> Check:
+def _certification(signature: _InDer, status: Status, final: bool) -> Check:
     if isinstance(status, DocumentTimestampStatus):
         return notice("DOCMDP", "a document time stamp by itself rules no change out")
     if final and status.coverage is not SignatureCoverageLevel.ENTIRE_FILE and status.modification_level != ModificationLevel.LTA_UPDATES:
@@ -273,7 +296,7 @@ def _timestamp(status: Status, stamper: Chain) -> Check:
     return notice("TIMESTAMP", "there is a time stamp that does not hold or is not trusted")
 
 
-def _signer(signature: EmbeddedPdfSignature) -> str | None:
+def _signer(signature: _InDer) -> str | None:
     try:
         values = signature.signer_cert.subject.native
         name = values.get("common_name") or values.get("organization_name")
@@ -282,7 +305,7 @@ def _signer(signature: EmbeddedPdfSignature) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _claimed_time(signature: EmbeddedPdfSignature) -> dt.datetime | None:
+def _claimed_time(signature: _InDer) -> dt.datetime | None:
     try:
         instant = signature.self_reported_timestamp
     except (*UNREADABLE, SignatureValidationError):
@@ -290,7 +313,7 @@ def _claimed_time(signature: EmbeddedPdfSignature) -> dt.datetime | None:
     return instant.astimezone(dt.UTC) if instant is not None and instant.tzinfo else None
 
 
-def _level(signature: EmbeddedPdfSignature) -> str:
+def _level(signature: _InDer) -> str:
     if entry(signature.sig_object, "/SubFilter") != "/ETSI.CAdES.detached":
         return "CMS"
     unsigned_attributes = signature.signer_info["unsigned_attrs"].native or ()

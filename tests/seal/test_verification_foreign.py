@@ -9,6 +9,7 @@ import pytest
 from asn1crypto import algos, keys, x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import fields, signers
 from pyhanko.sign.validation.dss import DocumentSecurityStore
@@ -90,17 +91,25 @@ def test_two_signatures_pass_and_the_last_covers_the_file(stranger: Stranger, tr
     assert outcomes(verdict, "COVERAGE") == [Outcome.PASSED, Outcome.PASSED]
 
 
-def test_an_update_after_the_last_signature_fails(stranger: Stranger, trust: Trust) -> None:
-    """Even one that pyHanko's own policy lets pass (LIBRARIES.md, rule 1): new validation data after the signature."""
-    signed = stranger.sign(certificate_page())
+def with_data_behind(signed: bytes, trust: Trust, title: str = "") -> bytes:
     writer = IncrementalPdfFileWriter(io.BytesIO(signed))
     DocumentSecurityStore.supply_dss_in_writer(writer, None, crls=[], certs=[x509.Certificate.load(trust.certificates[0])])
+    if title:
+        writer.root["/Lang"] = generic.pdf_string(title)
     out = io.BytesIO()
     writer.write(out)
-    for pdf in (out.getvalue(), out.getvalue()[: out.getvalue().rindex(b"%%EOF")], signed + b"\n%more"):
-        verdict = verify(pdf, trust, NOW)
-        assert verdict.indication in (Indication.TOTAL_FAILED, Indication.UNREADABLE)
-    assert outcomes(verify(out.getvalue(), trust, NOW), "COVERAGE") == [Outcome.FAILED]
+    return out.getvalue()
+
+
+def test_validation_data_behind_the_last_signature_is_named_and_nothing_beside_it_passes(stranger: Stranger, trust: Trust) -> None:
+    signed = stranger.sign(stranger.sign(certificate_page()), "Signature2")
+    behind = with_data_behind(signed, trust)
+    verdict = verify(behind, trust, NOW)
+    assert verdict.indication is Indication.TOTAL_PASSED
+    assert outcomes(verdict, "COVERAGE") == [Outcome.PASSED, Outcome.NOTICE]
+    for pdf in (behind[: behind.rindex(b"%%EOF")], behind + b"%more", signed + b"\n%more"):
+        assert verify(pdf, trust, NOW).indication in (Indication.TOTAL_FAILED, Indication.UNREADABLE)
+    assert outcomes(verify(with_data_behind(signed, trust, "xx"), trust, NOW), "COVERAGE")[-1] == Outcome.FAILED
 
 
 def changed_digit(pdf: bytes) -> bytes:
