@@ -3,7 +3,9 @@
 from weakref import WeakKeyDictionary
 
 from api.wiring import House
+from certs.archiving import DOCUMENTS
 from keys.base.db import Database
+from seal.document_levels import Levels
 from seal.document_values import Sealing
 from seal.rebuilding import Limits, Rebuilder
 
@@ -24,5 +26,6 @@ def sealing_of(house: House) -> Sealing:
             workers=house.workers,
             blobs=house.blobs,
             rebuilder=Rebuilder(limits),
+            levels=Levels(house.upgrading.obtaining, house.issuing.archived.covers(DOCUMENTS), settings.renewal),
         )
     return found

@@ -18,11 +18,13 @@ from seal.upgrades import current_hash, enrol
 _BATCH = 500
 _ALL = "all"
 _OFF = "off"
+DOCUMENTS = "documents"
+"""Beside codes of certificate types: documents that departments seal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """The operator's choice. ``types``: codes of certificate types; None: every one."""
+    """The operator's choice. ``types``: codes of certificate types, and ``documents``; None: everything."""
 
     types: frozenset[str] | None = frozenset()
 
@@ -31,7 +33,7 @@ class Archived:
 
 
 def read_choice(text: str) -> Archived:
-    """``off``, ``all``, or codes of certificate types with commas between them."""
+    """``off``, ``all``, or codes of certificate types and ``documents`` with commas between them."""
     chosen = text.strip()
     if chosen in ("", _OFF):
         return Archived()

@@ -96,6 +96,7 @@ class CertificateRow(Base):
         Index("ix_certificates_identifier", "identifier", unique=True, postgresql_where=text("NOT duplicate AND identifier <> ''")),
         Index("ix_certificates_issuer_type_date", "issuer", "type_code", "issued_on"),
         Index("ix_certificates_predecessor", "predecessor", postgresql_where=text("predecessor IS NOT NULL")),
+        Index("ix_certificates_document_hash", "document_hash", postgresql_where=text("document_hash IS NOT NULL")),
     )
 
 

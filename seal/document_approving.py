@@ -34,6 +34,7 @@ from seal.policy import RuleAnswer
 from seal.reach import within_reach
 from seal.reads import get_seal
 from seal.stamp_plans import plan_of
+from seal.upgrades import current_hash
 
 RESOLUTIONS = range(36, 201)
 _USUAL_RESOLUTION = 110
@@ -128,12 +129,13 @@ async def cancel_request(sealing: Sealing, actor: Actor, request_id: uuid.UUID, 
 
 
 async def sealed_file(sealing: Sealing, actor: Actor, request_id: uuid.UUID) -> bytes:
-    """The sealed document, once every seal is on it; the fetch is audited. Raises :class:`NotSealedYet`."""
+    """The newest version of the sealed document, once every seal is on it; the fetch is audited. Raises :class:`NotSealedYet`."""
     async with sealing.database.begin() as session:
         request = await get_request(session, actor, request_id)
         last = request.seals[-1].sealed_hash
         if request.status is not RequestStatus.SEALED or last is None:
             raise NotSealedYet(request.status)
+        last = await current_hash(session, last)
         details: dict[str, audit.JSON] = {"sealed": last.hex()}
         event = Event("seal.document.fetch", f"request:{request_id}", Outcome.DONE, actor, details)
         await audit.record(session, sealing.clock.now(), event)

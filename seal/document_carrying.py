@@ -21,6 +21,7 @@ from keys.base.errors import FujieError
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
 from seal.document_errors import ApprovalLapsed, DocumentBeingSealed, SealingFailed
+from seal.document_levels import Level, Raised, keep, raised, room_for
 from seal.document_lifecycle import RequestMove, RequestStatus
 from seal.document_models import DocumentRow, RequestedSealRow, SealRequestRow
 from seal.document_moves import LEASE, begin, locked, write_move
@@ -51,6 +52,7 @@ class _Task:
     base_hash: bytes
     plan: StampPlan
     unattended: bool
+    level: Level
 
 
 async def carry(sealing: Sealing, request_id: uuid.UUID, lease: uuid.UUID) -> SealRequest:
@@ -148,8 +150,8 @@ async def _task(sealing: Sealing, request_id: uuid.UUID, lease: uuid.UUID) -> _T
         document_kind=row.document_kind,
         requester=None if asked_alone else row.requester,
     )
-    plan = plan_of(seal.plan, len(document.pages))
-    return _Task(request_id, seal.position, lease, actor, use, seal.base_hash, plan, row.unattended)
+    plan, level = plan_of(seal.plan, len(document.pages)), Level(seal.plan.get("level", Level.B_B))
+    return _Task(request_id, seal.position, lease, actor, use, seal.base_hash, plan, row.unattended, level)
 
 
 async def _steps(sealing: Sealing, task: _Task) -> uuid.UUID | None:
@@ -157,17 +159,19 @@ async def _steps(sealing: Sealing, task: _Task) -> uuid.UUID | None:
     permit = await request_permit(sealing.database, sealing.gate, task.use)
     async with sealing.database.begin() as session:
         material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code, standing=permit.standing)
+    room = await room_for(sealing.levels, task.level)
     signing_time = sealing.gate.now().replace(microsecond=0)
-    stamped = await sealing.workers.run(stamp_document, permit, base, material, task.plan, sealing.keystore, signing_time)
-    sealed_hash = await sealing.blobs.put(stamped.pdf)
+    stamped = await sealing.workers.run(stamp_document, permit, base, material, task.plan, sealing.keystore, signing_time, room)
+    made = await raised(sealing.levels, task.level, stamped)
+    sealed_hash = await sealing.blobs.put(made.pdf)
     try:
-        return await _record(sealing, task, permit, sealed_hash)
+        return await _record(sealing, task, permit, sealed_hash, made)
     except FujieError as error:
         await audit_refused_use(sealing.database, sealing.clock.now(), permit, task.actor, error)
         raise
 
 
-async def _record(sealing: Sealing, task: _Task, permit: Permit, sealed_hash: bytes) -> uuid.UUID | None:
+async def _record(sealing: Sealing, task: _Task, permit: Permit, sealed_hash: bytes, made: Raised) -> uuid.UUID | None:
     """All or nothing; the lease of the next seal where nobody need approve it."""
     async with sealing.database.begin() as session:
         row, seal = await locked(session, task.request_id)
@@ -182,6 +186,7 @@ async def _record(sealing: Sealing, task: _Task, permit: Permit, sealed_hash: by
         await audit.record(session, now, Event("seal.document.sealed", f"request:{row.id}", Outcome.DONE, task.actor, details))
         if following is None:
             await write_move(session, now, row, RequestMove.FINISH, task.actor)
+            await keep(session, sealing.levels, f"request:{row.id}", sealed_hash, made)
             return None
         return await begin(session, now, task.actor, row, following, sealed_hash)
 

@@ -23,6 +23,7 @@ from keys.evidence.audit import Event, Outcome
 from seal.approvals import requirements_of
 from seal.document_carrying import carry
 from seal.document_errors import JointPlanWrong, RequestForbidden, RequestKeyReused
+from seal.document_levels import Level
 from seal.document_lifecycle import RequestMove, request_target
 from seal.document_models import DocumentRow, RequestedSealRow, SealRequestRow
 from seal.document_moves import begin
@@ -150,7 +151,15 @@ def planned(order: SealingOrder, document: Document, materials: list[SealMateria
         for line, material in zip(lines[1:], materials[1:], strict=True)
     ]  # fmt: skip
     first = plan_value(lines[0].placements, certification, order.profile, later)
-    return [first, *(plan_value((), Certification.NONE, order.profile) for _ in later)]
+    plans = [first, *(plan_value((), Certification.NONE, order.profile) for _ in later)]
+    return [*plans[:-1], plans[-1] | {"level": str(level_of(order))}]
+
+
+def level_of(order: SealingOrder) -> Level:
+    """The level of the finished file. Raises :class:`PlanUnreadable`; a stamp without PAdES has none but B-B."""
+    if order.level not in tuple(Level) or (order.level != Level.B_B and order.profile != Profile.PADES):
+        raise PlanUnreadable("level", errors=[{"field": "level", "message": "B-B, B-T, B-LT or B-LTA of a PAdES signature"}])
+    return Level(order.level)
 
 
 def _certification(order: SealingOrder, joint: bool) -> Certification:

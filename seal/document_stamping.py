@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keys.custody.store import KeyStore, Purpose
+from keys.pki.material import ValidationMaterial
 from seal.asn1 import assemble_ses_signature, build_tbs_sign
 from seal.cms import Signed
 from seal.increment import Increment
@@ -34,7 +35,7 @@ from seal.placing_errors import FieldNotPrepared, FieldUnfit, OnePlaceOnly, Plan
 from seal.placing_geometry import PageViews
 from seal.revision import Hollow, NotStampable
 from seal.stamping import Fingerprints, Stamped
-from seal.stamping_press import Press, press_for
+from seal.stamping_press import Press, TimeRoom, press_for
 from seal.verification_stamp import Covered
 
 __all__ = ["NotStampable", "Stamped", "foreseen", "stamp_document"]
@@ -54,6 +55,16 @@ class _Task:
     press: Press
     plan: StampPlan
     signing_time: dt.datetime
+    time_room: TimeRoom
+
+    @property
+    def validation(self) -> ValidationMaterial:
+        """For the DSS: the seal's own, and of the authority that will time-stamp its signature."""
+        both = (self.material.validation, self.time_room.validation)
+        return ValidationMaterial(
+            tuple(dict.fromkeys(der for one in both for der in one.certificates)),
+            tuple(dict.fromkeys(der for one in both for der in one.crls)),
+        )
 
     @property
     def material(self) -> SealMaterial:
@@ -71,7 +82,7 @@ class _Task:
         return Increment(self.document, self.standing.reading, self.digest)
 
     def terms(self, certification: Certification, locked: Sequence[str]) -> Terms:
-        room = len(self.material.seal_der) + len(self.material.sm_certificate) + _ROOM
+        room = len(self.material.seal_der) + len(self.material.sm_certificate) + self.time_room.octets + _ROOM
         if self.plan.profile is Profile.PADES:
             room += sum(map(len, self.press.carried))
         return Terms(
@@ -85,9 +96,17 @@ class _Task:
 
 
 def stamp_document(
-    permit: Permit, document: bytes, material: SealMaterial, plan: StampPlan, keystore: KeyStore, signing_time: dt.datetime
+    permit: Permit,
+    document: bytes,
+    material: SealMaterial,
+    plan: StampPlan,
+    keystore: KeyStore,
+    signing_time: dt.datetime,
+    time_room: TimeRoom | None = None,
 ) -> Stamped:
     """The document with one more seal, after the plan. ``signing_time`` is taken to the whole second.
+
+    ``time_room``: for a time stamp of this seal's signature (:func:`seal.levels.with_signature_timestamp`).
 
     Raises :class:`PermitMismatch`, :class:`PermitExpired`, :class:`NotStampable` (what :mod:`seal.placing_errors` names among them),
     :class:`seal.stamping.SealUnfit`.
@@ -95,9 +114,9 @@ def stamp_document(
     signing_time = signing_time.astimezone(dt.UTC).replace(microsecond=0)
     base = hashlib.sha256(document)
     _require_permit(permit, base.digest(), material, signing_time)
-    task, hollow = _planned(document, base.digest(), material, plan, signing_time)
+    task, hollow = _planned(document, base.digest(), material, plan, signing_time, time_room)
     prints = Fingerprints(hollow, len(document), base)
-    return prints.filled(_message(task, hollow, prints, keystore))
+    return prints.filled(_message(task, hollow, prints, keystore), awaits_time=time_room is not None)
 
 
 def foreseen(document: bytes, material: SealMaterial, plan: StampPlan, signing_time: dt.datetime) -> bytes:
@@ -110,21 +129,29 @@ def foreseen(document: bytes, material: SealMaterial, plan: StampPlan, signing_t
     return bytes(hollow.octets)
 
 
-def _planned(document: bytes, digest: bytes, material: SealMaterial, plan: StampPlan, signing_time: dt.datetime) -> tuple[_Task, Hollow]:
+def _planned(
+    document: bytes, digest: bytes, material: SealMaterial, plan: StampPlan, signing_time: dt.datetime, time_room: TimeRoom | None = None
+) -> tuple[_Task, Hollow]:
     """The revision with its hole, whichever reader understands the document."""
     try:
         try:
-            return _prepare(document, Plain(document), digest, material, plan, signing_time)
+            return _prepare(document, Plain(document), digest, material, plan, signing_time, time_room)
         except NotPlain:
-            return _prepare(document, Foreign(document), digest, material, plan, signing_time)
+            return _prepare(document, Foreign(document), digest, material, plan, signing_time, time_room)
     except UNREADABLE as error:
         raise NotStampable(type(error).__name__) from error
 
 
 def _prepare(
-    document: bytes, reading: Reading, digest: bytes, material: SealMaterial, plan: StampPlan, signing_time: dt.datetime
+    document: bytes,
+    reading: Reading,
+    digest: bytes,
+    material: SealMaterial,
+    plan: StampPlan,
+    signing_time: dt.datetime,
+    time_room: TimeRoom | None,
 ) -> tuple[_Task, Hollow]:
-    task = _Task(document, digest, standing_of(document, reading), press_for(material), plan, signing_time)
+    task = _Task(document, digest, standing_of(document, reading), press_for(material), plan, signing_time, time_room or TimeRoom(0))
     return task, _hollow(task)
 
 
@@ -160,7 +187,7 @@ def _first(task: _Task) -> Hollow:
     later = [_declared(task.document, views, ordinal, one) for ordinal, one in enumerate(plan.later, 2)]
     if len(pictures) + sum(len(one.pictures) for one in later) > MAX_TOTAL:
         raise PlanContradictory(f"more than {MAX_TOTAL} pictures of seals")
-    own = material.validation
+    own = task.validation
     terms = task.terms(plan.certification, seal.names[1:])
     return open_with(task.increment(), seal, later, task.ink, (own.certificates, own.crls), terms)
 
@@ -204,7 +231,7 @@ def _filled(task: _Task, fields: list[Field]) -> Hollow:
     if any(abs(one - other) > _SAME_POINTS for one, other in zip(extent(head for _, head in dressed), task.size.points, strict=True)):
         raise FieldUnfit("the place was prepared for a seal of another size")
     terms = task.terms(Certification.NONE, [field.name or "" for field in fields[1:]])
-    return fill(task.increment(), dressed, task.ink, task.standing.store, task.standing.missing(task.material.validation), terms)
+    return fill(task.increment(), dressed, task.ink, task.standing.store, task.standing.missing(task.validation), terms)
 
 
 def _further(task: _Task) -> Hollow:
@@ -214,7 +241,7 @@ def _further(task: _Task) -> Hollow:
     if len(pictures) > 1:
         raise OnePlaceOnly(f"{len(pictures)} pictures")
     seal = Prepared(names(task.standing.next_ordinal(), None, 1), task.material.name, pictures)
-    return add_to(task.increment(), seal, task.ink, task.standing.missing(task.material.validation), task.terms(Certification.NONE, ()))
+    return add_to(task.increment(), seal, task.ink, task.standing.missing(task.validation), task.terms(Certification.NONE, ()))
 
 
 def _message(task: _Task, hollow: Hollow, prints: Fingerprints, keystore: KeyStore) -> bytes:

@@ -13,6 +13,7 @@ from keys.base.db import Database
 from keys.base.work import Workers
 from keys.custody.store import KeyStore
 from seal.document_errors import DocumentNotFound, RejectionNeedsReason, RequestForbidden, RequestKeyNeeded
+from seal.document_levels import Level, Levels
 from seal.document_lifecycle import RequestStatus
 from seal.rebuilding import Rebuilder
 
@@ -31,6 +32,7 @@ class Sealing:
     workers: Workers
     blobs: BlobStore
     rebuilder: Rebuilder
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ class SealLine:
 
 @dataclass(frozen=True, slots=True)
 class SealingOrder:
-    """What is asked. ``certification``: 0 none, 1 P1, 2 P2; None: P1 for one seal, P2 for several. ``profile``: see ``seal.placing``."""
+    """What is asked. ``certification``: 0 none, 1 P1, 2 P2; None: P1 for one seal, P2 for several. ``profile``: see ``seal.placing``.
+
+    ``level``: of the file once every seal is on it, B-B, B-T, B-LT or B-LTA.
+    """
 
     document_id: uuid.UUID
     title: str
@@ -69,6 +74,7 @@ class SealingOrder:
     certification: int | None = None
     profile: str = "pades"
     unattended: bool = False
+    level: str = Level.B_B
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,16 +73,24 @@ class Backlog:
     oldest: dt.datetime | None
 
 
-async def enrol(session: AsyncSession, now: dt.datetime, subject: str, document_hash: bytes, level: str = "PAdES-B-B") -> None:
-    """Keep this file provable from now on, in the caller's transaction; enrolling it again changes nothing."""
+async def enrol(
+    session: AsyncSession, now: dt.datetime, subject: str, document_hash: bytes, level: str = "PAdES-B-B",
+    stamping: Stamping | None = None, due: dt.datetime | None = None,
+) -> None:  # fmt: skip
+    """Keep this file provable from now on, in the caller's transaction; enrolling it again changes nothing.
+
+    ``stamping``  its last document time stamp, and ``due`` when the next is wanted; None: it has none, and is upgraded at once
+    """
     file = {
         "id": new_id(), "subject": subject, "first_hash": document_hash, "current_hash": document_hash, "level": level,
-        "enrolled_at": now, "due_at": now, "next_attempt_at": now, "attempts": 0,
+        "enrolled_at": now, "due_at": due or now, "next_attempt_at": due or now, "attempts": 0,
     }  # fmt: skip
     statement = insert(SealedFileRow).values(file).on_conflict_do_nothing().returning(SealedFileRow.id)
     file_id = (await session.execute(statement)).scalar_one_or_none()
     if file_id is not None:
-        session.add(SealedVersionRow(document_hash=document_hash, file_id=file_id, level=level, made_at=now))
+        stamped = (stamping.instant, stamping.ends, stamping.algorithm) if stamping else (None, None, None)
+        ages = dict(zip(("stamped_at", "ends_at", "algorithm"), stamped, strict=True))
+        session.add(SealedVersionRow(document_hash=document_hash, file_id=file_id, level=level, made_at=now, **ages))
 
 
 async def current_hash(session: AsyncSession, first_hash: bytes) -> bytes:

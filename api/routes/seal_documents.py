@@ -70,7 +70,7 @@ class SealBody(_Body):
 
 
 class RequestBody(_Body):
-    """``seals`` in the order in which they are applied; ``certification``: 0, 1 (P1) or 2 (P2)."""
+    """``seals`` in the order in which they are applied; ``certification``: 0, 1 (P1) or 2 (P2); ``level``: PAdES, once all are on it."""
 
     document_id: uuid.UUID = Field(strict=False)
     title: Line
@@ -79,6 +79,7 @@ class RequestBody(_Body):
     certification: Literal[0, 1, 2] | None = None
     profile: Literal["pades", "gm.sm2seal"] = "pades"
     unattended: bool = False
+    level: Literal["B-B", "B-T", "B-LT", "B-LTA"] = "B-B"
 
 
 class ApprovalBody(_Body):
@@ -178,7 +179,9 @@ async def post_request(request: Request) -> Response:
     """Ask that a document be sealed. 201 sealed (a client's unattended use), 202 waiting for approvers."""
     actor, body = await require_scope(request, SCOPE), await _parse(request, RequestBody)
     lines = tuple(SealLine(one.seal, one.matter_code, placements_of(one.placements)) for one in body.seals)
-    order = SealingOrder(body.document_id, body.title, body.document_kind, lines, body.certification, body.profile, body.unattended)
+    order = SealingOrder(
+        body.document_id, body.title, body.document_kind, lines, body.certification, body.profile, body.unattended, body.level
+    )
     key = request.headers.get("idempotency-key")
     made = await request_sealing(sealing_of(request.app.state.house), actor, order, key)
     return JSONResponse(request_json(request, made), 201 if made.status == "sealed" else 202, _NO_STORE)

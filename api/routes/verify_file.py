@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from api.masking import masked_metadata
 from api.verdict_report import ReportJob, report_pdf
 from api.wiring import House
+from certs.known_files import known_file
 from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
@@ -55,7 +56,7 @@ class UploadBroken(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An uploaded file, judged. ``sha256``: lower-case hexadecimal, ``""`` where nobody asked for it."""
+    """An uploaded file, judged. ``sha256``: lower-case hexadecimal."""
 
     name: str
     sha256: str
@@ -63,11 +64,17 @@ class Judged:
 
 
 async def verify_file(request: Request) -> Response:
-    """The JSON of CONTRACT.md for one file, or a report where a PDF is accepted; the people in its certificate are masked."""
+    """The JSON of CONTRACT.md for one file, or a report where a PDF is accepted; the people in its certificate are masked.
+
+    ``record`` is what is known here of a file with these very octets, or null.
+    """
     if request.headers.get("accept", "").startswith(PDF):
         return await report(request)
-    name, verdict = await judge_upload(request)
-    return JSONResponse(verdict.to_json(name) | {"certificate": masked_metadata(verdict.certificate)})
+    house: House = request.app.state.house
+    judged = await _judge(request)
+    known = await known_file(house.database, house.clock.now(), bytes.fromhex(judged.sha256))
+    more = {"certificate": masked_metadata(judged.verdict.certificate), "record": known.to_json() if known else None}
+    return JSONResponse(judged.verdict.to_json(judged.name) | more)
 
 
 async def judge_upload(request: Request) -> tuple[str, Verdict]:
@@ -75,14 +82,14 @@ async def judge_upload(request: Request) -> tuple[str, Verdict]:
 
     Raises FileTooLarge, UploadMissing, UploadBroken, VerificationBusy.
     """
-    judged = await _judge(request, hashed=False)
+    judged = await _judge(request)
     return judged.name, judged.verdict
 
 
 async def report(request: Request) -> Response:
     """The verdict on the uploaded file as a PDF, with the pictures of seals of our own. Raises as :func:`judge_upload`."""
     house: House = request.app.state.house
-    judged = await _judge(request, hashed=True)
+    judged = await _judge(request)
     pictures = await _pictures(house, judged.verdict)
     job = ReportJob(judged.name, judged.sha256, house.clock.now(), judged.verdict, pictures)
     content = await house.workers.run(report_pdf, job)
@@ -109,19 +116,19 @@ def _sha256(file: int) -> str:
     return digest.hexdigest()
 
 
-async def _judge(request: Request, *, hashed: bool) -> Judged:
+async def _judge(request: Request) -> Judged:
     house: House = request.app.state.house
     async with _upload(request) as (name, file):
         descriptor = file.fileno()
         file.flush()  # after fileno: that is what moves a small form file out of memory
-        verdict = await _judged(descriptor, await _trust(house), house.clock.now())
-        sha256 = await asyncio.to_thread(_sha256, descriptor) if hashed else ""
+        digest = digest_of(descriptor)
+        verdict = await _judged(descriptor, digest, await _trust(house), house.clock.now())
+        sha256 = digest.hex() if digest else await asyncio.to_thread(_sha256, descriptor)
     return Judged(name, sha256, await ask_registries(house.database, house.clock, HttpStatus(), verdict))
 
 
-async def _judged(file: int, trust: Trust, now: dt.datetime) -> Verdict:
+async def _judged(file: int, digest: bytes | None, trust: Trust, now: dt.datetime) -> Verdict:
     """A file that was judged in this minute, by the same trust, is not judged again. Raises VerificationBusy."""
-    digest = digest_of(file)
     known = REMEMBERED.recall(digest, trust, now) if digest else None
     if known is not None:
         return known

@@ -1,12 +1,14 @@
 """Which certificates are kept provable, and that the library hands out the newest version of a file."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import pytest
 
 from certs.archiving import Archived, enrol_older, read_choice
 from certs.issuance import approve
+from certs.known_files import known_file
 from certs.library import Library, file_of
 from certs.reads import get_certificate
 from keys.pki.ocsp import OcspService
@@ -80,3 +82,32 @@ async def test_the_library_hands_out_the_newest_version_and_the_record_keeps_its
     assert version is not None
     assert version.subject == f"certificate:{issued.id}"
     assert version.superseded
+
+
+async def test_any_version_of_a_file_finds_its_record(city: Any) -> None:
+    issuing = dataclasses.replace(city.issuing, archived=Archived(None))
+    issued = await approve(issuing, city.client, city.approval(), "a")
+    library = Library(issuing.database, issuing.clock, issuing.blobs, issuing.personal)
+    first = hashlib.sha256(await file_of(library, city.client, issued.id, "核验")).digest()
+    await keep_up(upgrading(issuing))
+    second = hashlib.sha256(await file_of(library, city.client, issued.id, "核验")).digest()
+    now = issuing.clock.now()
+    told = [await known_file(issuing.database, now, one) for one in (first, second)]
+    assert [one and one.to_json() for one in told] == [
+        {
+            "kind": "certificate", "identifier": issued.identifier, "status": "in_force", "level": level,
+            "sha256": digest.hex(), "newest_sha256": second.hex(), "superseded": digest == first,
+        }
+        for level, digest in (("PAdES-B-B", first), ("PAdES-B-LTA", second))
+    ]  # fmt: skip
+    assert await known_file(issuing.database, now, bytes(32)) is None
+
+
+async def test_a_file_that_is_not_kept_up_is_found_by_its_one_hash(city: Any) -> None:
+    issued = await approve(city.issuing, city.client, city.approval(), "a")
+    library = Library(city.issuing.database, city.issuing.clock, city.issuing.blobs, city.issuing.personal)
+    digest = hashlib.sha256(await file_of(library, city.client, issued.id, "核验")).digest()
+    found = await known_file(city.issuing.database, city.issuing.clock.now(), digest)
+    assert found is not None
+    assert found.report is not None
+    assert (found.newest, found.level, found.report.certificate and found.report.certificate.id) == (digest, None, issued.id)

@@ -45,8 +45,16 @@ def upgrade() -> None:
         schema="seal",
     )
     op.create_index("ix_sealed_versions_file", "sealed_versions", ["file_id"], schema="seal")
+    op.create_index(
+        "ix_certificates_document_hash",
+        "certificates",
+        ["document_hash"],
+        schema="certs",
+        postgresql_where=sa.text("document_hash IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_certificates_document_hash", "certificates", schema="certs")
     op.drop_table("sealed_versions", schema="seal")
     op.drop_table("sealed_files", schema="seal")

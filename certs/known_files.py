@@ -1,0 +1,57 @@
+"""What is known here of a file by its octets alone, whichever version of it somebody has.
+
+A file that is kept provable has several versions, each with a hash of its own (:mod:`seal.upgrades`): any of them finds the record it was
+issued under, and says whether a newer one is to be had. A file that is not kept up is found by the one hash it has.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select
+
+from certs.models import CertificateRow
+from certs.records import Stage
+from certs.verification import RecordReport, record_by_code
+from keys.base.db import Database
+from seal.upgrades import Version, version_of
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """``report``: today's record of the certificate; None: a document that was sealed here. ``newest``: SHA-256 of the newest version."""
+
+    document_hash: bytes
+    newest: bytes
+    level: str | None
+    report: RecordReport | None
+
+    def to_json(self) -> dict[str, object]:
+        """``record`` of ``POST /api/v1/verify``; nothing of it is about a person, and whoever asks has the file."""
+        found = self.report.certificate if self.report else None
+        return {
+            "kind": "certificate" if found else "document",
+            "identifier": found.identifier if found else None,
+            "status": self.report.status.value if self.report else None,
+            "level": self.level,
+            "sha256": self.document_hash.hex(),
+            "newest_sha256": self.newest.hex(),
+            "superseded": self.document_hash != self.newest,
+        }
+
+
+async def known_file(database: Database, now: dt.datetime, document_hash: bytes) -> KnownFile | None:
+    """The file with this SHA-256, or a version of it; None: it was not made here, or it was changed."""
+    async with database.session() as session:
+        version = await version_of(session, document_hash)
+        code = await session.scalar(_code(version.first_hash if version else document_hash))
+    report = await record_by_code(database, now, code) if code else None
+    return None if version is None and report is None else _known(document_hash, version, report)
+
+
+def _code(first_hash: bytes) -> Select[str | None]:
+    return select(CertificateRow.verification_code).where(CertificateRow.document_hash == first_hash, CertificateRow.stage == Stage.ISSUED)
+
+
+def _known(document_hash: bytes, version: Version | None, report: RecordReport | None) -> KnownFile:
+    newest, level = (version.current_hash, version.level) if version else (document_hash, None)
+    return KnownFile(document_hash, newest, level, report)
