@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign batch-campaign clean
+.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign batch-campaign reader-campaign forgery-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,6 +56,12 @@ test-on-token: .venv/.dev  ## the story and every outsider again, with the city'
 
 tamper-campaign: .venv/.dev  ## 1,000 tamperings with an export of 100,000 entries, each through the command line (about an hour)
 	@$(PYTHON) -m tests.keys.campaign_tampering
+
+forgery-campaign: .venv/.dev  ## every attack on every kind of signed PDF, and the honest ones (a quarter of an hour)
+	@$(PYTHON) -m tests.attacks.test_forged_pdfs
+
+reader-campaign: .venv/.dev  ## 20,000 mutated files: whatever passes shows what was sealed, in pdfium and in poppler (half an hour)
+	@$(PYTHON) -m tests.attacks.campaign_readers
 
 batch-campaign: .venv/.dev  ## seal 10,000 documents in one batch by processes that are killed (kill -9) one after another (some minutes)
 	@$(PYTHON) -m tests.seal.campaign_batches
