@@ -44,6 +44,7 @@ from seal.document_values import (
     require_sight,
     require_staff,
 )
+from seal.legible import require_legible
 from seal.material import load_material
 from seal.reads import Seal, get_seal
 from seal.stamp_plans import digest_of
@@ -66,6 +67,7 @@ async def request_batch(sealing: Sealing, actor: Actor, order: BatchOrder, key: 
 
 async def _request(sealing: Sealing, actor: Actor, order: BatchOrder, key: str) -> Batch:
     organisation = require_staff(actor)
+    require_legible(title=order.title)
     if order.unattended and actor.kind is not ActorKind.CLIENT:
         raise RequestForbidden("only a client uses a seal unattended")
     if not 1 <= len(order.documents) <= MOST_DOCUMENTS or len(set(order.documents)) != len(order.documents):

@@ -30,6 +30,7 @@ from seal.document_moves import begin
 from seal.document_reads import document_view, get_document, get_request
 from seal.document_stamping import foreseen
 from seal.document_values import LONGEST_TITLE, Document, Sealing, SealingOrder, SealRequest, kept_actor, require_key, require_staff
+from seal.legible import require_legible
 from seal.material import SealMaterial, load_material
 from seal.placing import Certification, Profile
 from seal.reads import get_seal
@@ -46,6 +47,7 @@ async def upload(sealing: Sealing, actor: Actor, source: bytes, name: str) -> Do
     """
     try:
         organisation = require_staff(actor)
+        require_legible(name=name)
         rebuilt = await sealing.rebuilder.rebuild(source)
         await sealing.blobs.put(rebuilt.pdf)
         return await _keep(sealing, actor, organisation, rebuilt, name[:LONGEST_TITLE])
@@ -96,6 +98,7 @@ async def request_sealing(sealing: Sealing, actor: Actor, order: SealingOrder, k
 
 
 async def _request(sealing: Sealing, actor: Actor, order: SealingOrder, key: str) -> SealRequest:
+    require_legible(title=order.title)
     organisation, digest = require_staff(actor), order_digest(order)
     earlier = await _recall(sealing, actor, key, digest)
     if earlier is not None:

@@ -40,6 +40,7 @@ from seal.divisions import is_division
 from seal.engraving import SealPicture
 from seal.impressions import Upload
 from seal.kinds import KINDS, SealKind
+from seal.legible import is_legible
 from seal.lifecycle import Move, Status, Succession, target
 from seal.looks import AS_THE_KIND, SealLook
 from seal.maker import Maker, ensure_maker
@@ -189,7 +190,8 @@ def _check_order(order: SealOrder, now: dt.datetime) -> None:
         (not is_division(order.division), "division"),
         (order.ses_version not in WRITTEN_VERSIONS, "version of the SESeal"),
         (len(order.organisation) != 18, "organisation is no USCC"),
-        (not 1 <= len(order.name) <= 100, "name"),
+        (not 1 <= len(order.name) <= 100 or not is_legible(order.name), "name"),
+        (not is_legible(order.organisation_name + (order.lower_text or "")), "a character that hides or imitates another"),
         (order.valid_from.tzinfo is None or order.valid_to.tzinfo is None, "an instant without a zone"),
     ]
     found = [word for wrong, word in problems if wrong]

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -60,6 +61,7 @@ async def test_what_strangers_change(doors: Doors) -> None:
     await _a_matter_is_no_administrators_of_elsewhere(doors)
     await _no_address_tells_strangers_which_usernames_there_are(doors)
     await _what_no_table_can_hold_is_refused(doors)
+    await _a_name_reads_as_what_it_is(doors)
 
 
 async def _asked(doors: Doors) -> dict[str, str]:
@@ -237,3 +239,27 @@ async def _what_no_table_can_hold_is_refused(doors: Doors) -> None:
     named = await doors.ask("client", "POST", "/api/v1/seal-documents", content=hostile.document(), headers={"Document-Name": "%00.pdf"})
     assert found == []
     assert named.status_code == 422
+
+
+async def _a_name_reads_as_what_it_is(doors: Doors) -> None:
+    """Nothing that hides, reorders or imitates stands in what a reviewer or an approver reads before they agree."""
+    code, matter = doors.seals[OWN], approvals()[0]["matter_code"]
+    document = (await doors.ask("client", "POST", "/api/v1/seal-documents", content=hostile.document())).json()["id"]
+    line, ends = {"seal": code, "matter_code": matter, "placements": [PLACE]}, {"valid_from": "2026-12-01T00:00:00Z", "valid_to": FAR_OFF}
+    for text in ("通知\u202etxt.exe", "通\u200b知", "⼀号通知", "通知\n已批准", "金\uf90a", "\U000e0041"):
+        order = {"name": text, "kind": "contract", "organisation_name": "示范市某局"} | ends
+        asked: list[tuple[str, str, dict[str, object]]] = [
+            ("keeper", "seals", order),
+            ("keeper", "seals", order | {"name": "某局合同专用章", "lower_text": text}),
+            ("client", "seal-requests", {"document_id": document, "title": text, "seals": [line]}),
+            ("client", "seal-batches", line | {"title": text, "documents": [document]}),
+        ]
+        for who, address, body in asked:
+            answer = await doors.ask(who, "POST", f"/api/v1/{address}", json=body)
+            assert answer.status_code == 422, (address, ascii(text), answer.text)
+            assert text not in answer.text
+        named = {"Document-Name": quote(text)}
+        upload = await doors.ask("client", "POST", "/api/v1/seal-documents", content=hostile.document(), headers=named)
+        assert upload.status_code == 422, ascii(text)
+    kept = {"document_id": document, "title": "关于（一）①号、㎡、𠮷、々的通知 No. 1", "seals": [line]}
+    assert (await doors.ask("client", "POST", "/api/v1/seal-requests", json=kept)).status_code == 202
