@@ -3,7 +3,7 @@
 from certs.approvals import IssuingInProgress, IssuingVoided, Outcome
 from certs.leases import kept, postpone
 from certs.recording import park, record_issued, void
-from certs.sealing import permit, print_document, stamp_and_store
+from certs.sealing import permit, print_document, stamp_and_store, unattended_use
 from certs.stages import Issuing, Reserved
 from keys.base.errors import FujieError
 
@@ -37,7 +37,7 @@ async def _steps(issuing: Issuing, reserved: Reserved) -> Outcome:
     rendered = await print_document(issuing, reserved)
     if not reserved.unattended:
         return await park(issuing, rendered)
-    permitted = await permit(issuing, rendered, reserved.actor, unattended=True)
+    permitted = await permit(issuing, rendered, unattended_use(rendered))
     stamped = await stamp_and_store(issuing, permitted)
     return await record_issued(issuing, stamped)
 

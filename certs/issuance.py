@@ -18,7 +18,7 @@ import uuid
 
 from certs.admission import Admitted, admit
 from certs.approvals import Approval, IssuingInProgress, IssuingVoided, Outcome
-from certs.awaiting import AwaitingDocument, awaiting_document, decline_awaiting, stamp_awaiting
+from certs.awaiting import AwaitingDocument, agree_awaiting, awaiting_document, decline_awaiting, stamp_awaiting
 from certs.carrying import carry_through
 from certs.idempotency import find_answer, find_key, request_digest, require_key
 from certs.reservation import reserve
@@ -33,30 +33,32 @@ WAIT_SECONDS = 20.0
 _POLL_SECONDS = (0.02, 0.25)
 
 
-async def approve(issuing: Issuing, actor: Actor, approval: Approval, idempotency_key: str | None) -> Outcome:
-    """Issue a certificate, or park it for an approver; equal requests with one key get one answer.
+async def approve(
+    issuing: Issuing, actor: Actor, approval: Approval, idempotency_key: str | None, *, address: str | None = None
+) -> Outcome:
+    """Issue a certificate, or park it for an approver; equal requests with one key get one answer. ``address``: where it comes from.
 
     Raises what :func:`certs.admission.admit` raises, ``IdempotencyKeyRequired``, ``IdempotencyKeyReused``, the renderer's
     and the seal policy's refusals, and ``IssuingInProgress`` when the first request takes too long to be waited for.
     """
     try:
-        return await _approve(issuing, actor, approval, require_key(idempotency_key))
+        return await _approve(issuing, actor, approval, require_key(idempotency_key), address)
     except FujieError as error:
         await _audit_refusal(issuing, actor, approval, error)
         raise
 
 
-async def _approve(issuing: Issuing, actor: Actor, approval: Approval, key: str) -> Outcome:
+async def _approve(issuing: Issuing, actor: Actor, approval: Approval, key: str, address: str | None) -> Outcome:
     request = request_digest(issuing.personal, approval)
     earlier = await _recall(issuing, actor, key, request)
     if earlier is not None:
         return await _settle(issuing, earlier)
     admitted = await admit(issuing, actor, approval)
-    return await _issue(issuing, actor, admitted, key, request)
+    return await _issue(issuing, actor, admitted, key, request, address)
 
 
-async def _issue(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes) -> Outcome:
-    reserved = await reserve(issuing, actor, admitted, key, request)
+async def _issue(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes, address: str | None) -> Outcome:
+    reserved = await reserve(issuing, actor, admitted, key, request, address)
     if reserved is None:
         earlier = await _recall(issuing, actor, key, request)
         if earlier is None:
@@ -103,5 +105,6 @@ async def _audit_refusal(issuing: Issuing, actor: Actor, approval: Approval, err
 
 
 __all__ = [
-    "Approval", "AwaitingDocument", "Issuing", "Outcome", "approve", "awaiting_document", "decline_awaiting", "stamp_awaiting", "sweep",
+    "Approval", "AwaitingDocument", "Issuing", "Outcome", "agree_awaiting", "approve", "awaiting_document", "decline_awaiting",
+    "stamp_awaiting", "sweep",
 ]  # fmt: skip

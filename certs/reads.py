@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -128,11 +128,14 @@ async def certificates_held(
     return Page(items, str(items[-1].id) if len(rows) > limit else None)
 
 
-async def awaiting_stamp(session: AsyncSession, issuers: Sequence[str], limit: int = PAGE_SIZE) -> tuple[Certificate, ...]:
-    """Certificates of these issuers that wait for an approver, oldest first."""
+async def awaiting_stamp(
+    session: AsyncSession, issuers: Sequence[str], limit: int = PAGE_SIZE, *, seals: Collection[str] = ()
+) -> tuple[Certificate, ...]:
+    """Certificates of these issuers that wait for an approver, and those that wait for one of these seals, oldest first."""
     statement = (
         select(CertificateRow)
-        .where(CertificateRow.stage == Stage.AWAITING_STAMP, CertificateRow.issuer.in_(issuers))
+        .where(CertificateRow.stage == Stage.AWAITING_STAMP)
+        .where(CertificateRow.issuer.in_(issuers) | CertificateRow.seal_code.in_(seals))
         .order_by(CertificateRow.id)
         .limit(limit)
     )

@@ -25,7 +25,9 @@ from keys.base.ids import new_code, new_id
 from keys.evidence.audit import JSON, Event, Outcome, record
 
 
-async def reserve(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes) -> Reserved | None:
+async def reserve(
+    issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes, address: str | None = None
+) -> Reserved | None:
     """Reserve; ``None`` when another request with the same key was faster."""
     now, certificate_id, lease = issuing.clock.now(), new_id(), new_lease()
     async with issuing.database.begin() as session:
@@ -37,7 +39,7 @@ async def reserve(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, 
         await session.flush()
         holders = _holder_rows(issuing, certificate_id, admitted)
         session.add_all(holders)
-        work = _issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}")
+        work = _issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}", address)
         session.add(work)
         details: dict[str, JSON] = {"identifier": str(identifier), "type": admitted.kind.code, "issuer": admitted.issuer.uscc}
         await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
@@ -59,7 +61,8 @@ async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease:
 def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID) -> Reserved:
     approval = row.approval
     return Reserved(
-        certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"]
+        certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"],
+        approval["window"], approval.get("address"),
     )  # fmt: skip
 
 
@@ -124,7 +127,9 @@ def _holder_rows(issuing: Issuing, certificate_id: uuid.UUID, admitted: Admitted
     ]
 
 
-def _issuing_row(row: CertificateRow, actor: Actor, admitted: Admitted, lease: uuid.UUID, verify_url: str) -> IssuingRow:
+def _issuing_row(
+    row: CertificateRow, actor: Actor, admitted: Admitted, lease: uuid.UUID, verify_url: str, address: str | None
+) -> IssuingRow:
     approval = admitted.approval
     return IssuingRow(
         certificate_id=row.id,
@@ -132,7 +137,7 @@ def _issuing_row(row: CertificateRow, actor: Actor, admitted: Admitted, lease: u
         actor=_actor_values(actor),
         approval={
             "approval_number": approval.approval_number, "approved_by": approval.approved_by, "approved_at": approval.approved_at,
-            "window": approval.window, "unattended": admitted.unattended,
+            "window": approval.window, "address": address, "unattended": admitted.unattended,
             "move": approval.succeeds.move if approval.succeeds else None, "reason": approval.succeeds.reason if approval.succeeds else "",
         },
         verify_url=verify_url,

@@ -1,15 +1,17 @@
 """Steps 3 to 6 of issuing: render, permit, stamp, store. Rendering and stamping run in worker processes."""
 
 import dataclasses
+from typing import Any
 
 from certs.catalogue import order_fields
 from certs.metadata import describe, encode
+from certs.records import Certificate
 from certs.rendering import RenderJob, render
 from certs.stages import Issuing, Permitted, Rendered, Reserved, Stamped
 from keys.base.actor import Actor
 from keys.base.clock import civil_date
 from seal.material import load_material
-from seal.permits import UseRequest, request_permit
+from seal.permits import Place, UseRequest, request_permit
 from seal.stamping import stamp
 
 
@@ -41,24 +43,38 @@ async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
     return Rendered(reserved, made.pdf, bytes.fromhex(made.sha256), made.seal_place)
 
 
-async def permit(issuing: Issuing, rendered: Rendered, actor: Actor, *, unattended: bool) -> Permitted:
+async def permit(issuing: Issuing, rendered: Rendered, use: UseRequest) -> Permitted:
     """Ask the seal's policy for this one document, and load what stamping needs. Raises ``NotPermitted``.
 
     By the gate's instant: a wrong clock would find the seal not yet valid, and the certificate would be void for ever.
     """
-    certificate = rendered.reserved.certificate
-    request = UseRequest(
+    given = await request_permit(issuing.database, issuing.gate, use)
+    async with issuing.database.begin() as session:
+        material = await load_material(session, issuing.keystore, issuing.gate.now(), given.seal_code, standing=given.standing)
+    return Permitted(rendered, given, material, use.actor)
+
+
+def unattended_use(rendered: Rendered) -> UseRequest:
+    """The client's own use, from where it asked."""
+    reserved = rendered.reserved
+    return _use(reserved.certificate, reserved.actor, rendered.document_hash, Place(None, reserved.address), unattended=True)
+
+
+def attended_use(reserved: Reserved, actor: Actor, document_hash: bytes, place: Place) -> UseRequest:
+    """The use by somebody's hand, for whoever asked that the certificate be issued."""
+    return _use(reserved.certificate, actor, document_hash, place, requester=reserved.actor.id)
+
+
+def _use(certificate: Certificate, actor: Actor, document_hash: bytes, place: Place, **more: Any) -> UseRequest:
+    return UseRequest(
         seal_code=certificate.seal_code or "",
         actor=actor,
         matter_code=certificate.matter_code or "",
         certificate_type=certificate.type_code,
-        document_hash=rendered.document_hash,
-        unattended=unattended,
+        document_hash=document_hash,
+        place=place,
+        **more,
     )
-    given = await request_permit(issuing.database, issuing.gate, request)
-    async with issuing.database.begin() as session:
-        material = await load_material(session, issuing.keystore, issuing.gate.now(), given.seal_code, standing=given.standing)
-    return Permitted(rendered, given, material, actor)
 
 
 async def stamp_and_store(issuing: Issuing, permitted: Permitted) -> Stamped:

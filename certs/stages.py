@@ -46,7 +46,8 @@ class Reserved:
     """Number and record exist, nothing is printed. ``lease`` is this process's right to go on.
 
     ``actor`` asked; ``unattended``: the seal may be used without a person. ``verify_url`` is what the QR code will hold.
-    ``move`` and ``reason`` end its predecessor, if it has one.
+    ``move`` and ``reason`` end its predecessor, if it has one. ``window``, ``address``: where it was asked for, as the approving system
+    says and as the connection shows.
     """
 
     certificate: Certificate
@@ -57,6 +58,8 @@ class Reserved:
     lease: uuid.UUID
     move: str | None = None
     reason: str = ""
+    window: str | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,22 @@ async def set_active(session: AsyncSession, now: dt.datetime, account_id: uuid.U
     await session.execute(update(AccountRow).where(AccountRow.id == account_id).values(active=active, updated_at=now))
 
 
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What an account may do, and for whom."""
+
+    division: str
+    organisation: str | None
+    roles: frozenset[Role]
+
+
+async def set_office(session: AsyncSession, now: dt.datetime, account: Account, office: Office) -> None:
+    """Changes roles, employer and division. Raises InvalidInput, ConflictingRoles."""
+    _require_valid(NewAccount(account.username, account.display_name, office.division, office.roles, office.organisation), account.username)
+    changed = {"division": office.division, "organisation": office.organisation, "roles": sorted(office.roles), "updated_at": now}
+    await session.execute(update(AccountRow).where(AccountRow.id == account.id).values(changed))
+
+
 async def set_identity(session: AsyncSession, now: dt.datetime, account_id: uuid.UUID, *, name: str, level: int) -> None:
     """Records the verified name and the new identity level (``realname``)."""
     changed = {"name": name, "identity_level": level, "updated_at": now}

@@ -21,6 +21,7 @@ from keys.evidence.audit import Event, Outcome
 from seal.authority_models import ApprovalRow, RequirementRow
 from seal.authority_version import narrowed
 from seal.changes import refusals_audited
+from seal.departures import require_present
 from seal.divisions import covers
 from seal.models import SealRow
 from seal.policy_facts import APPROVAL_LIFETIME, EVERY_SEAL, HASH_OCTETS, Requirements
@@ -62,16 +63,18 @@ class DocumentApproval:
 
 
 async def approve_document(
-    session: AsyncSession, now: dt.datetime, actor: Actor, *, seal_code: str, document_hash: bytes, requester: str
-) -> uuid.UUID:
-    """Agree that the document is sealed; the approval's identifier. Repeated: the same one.
+    session: AsyncSession, now: dt.datetime, actor: Actor, *, seal_code: str, document_hash: bytes, requester: str,
+    decided: dt.datetime | None = None,
+) -> uuid.UUID:  # fmt: skip
+    """Agree that the document is sealed; the approval's identifier. Repeated: the same one. ``decided``: when, if not now.
 
-    Raises ``SealNotFound``, ``InvalidInput``, :class:`ApprovalForbidden`, :class:`RequesterApproves`.
+    Raises ``SealNotFound``, ``InvalidInput``, :class:`ApprovalForbidden`, :class:`RequesterApproves`, ``APPROVER_DEPARTED``.
     """
     if len(document_hash) != HASH_OCTETS:
         raise InvalidInput("document hash", errors=[{"field": "document_hash", "message": "SHA-256, 32 octets"}])
     seal = await get_seal(session, seal_code)
     require_approver(actor, seal, await requirements_of(session, seal.id))
+    await require_present(session, {actor.id: decided or now})
     if actor.id == requester:
         raise RequesterApproves(seal_code)
     standing = await _standing(session, seal.id, document_hash, actor.id, requester)

@@ -26,14 +26,15 @@ from keys.base.errors import FujieError
 from seal.approvals import approve_document
 from seal.batch_values import DECISION_HOLDS
 from seal.batches import write_batch_move
+from seal.departures import ApproverDeparted
 from seal.document_errors import ApprovalLapsed, DocumentBeingSealed, SealingFailed
 from seal.document_lifecycle import BatchMove, BatchStatus
 from seal.document_models import BatchDocumentRow, BatchRow, DocumentRow
 from seal.document_moves import LEASE
 from seal.document_stamping import stamp_document
-from seal.document_values import Sealing, read_actor
+from seal.document_values import Sealing, read_actor, read_place
 from seal.material import load_material
-from seal.permits import Permit, UseRequest, consume_permit, request_permit
+from seal.permits import Permit, Place, UseRequest, consume_permit, request_permit
 from seal.policy import NotPermitted
 from seal.stamp_plans import plan_of
 
@@ -67,11 +68,13 @@ class _Terms:
     document_kind: str | None
     plan: Mapping[str, Any]
     stamper: Actor
-    others: tuple[Actor, ...]
+    others: tuple[tuple[Actor, dt.datetime], ...]
     requester: str
     unattended: bool
     approvals_needed: int
     decided_at: dt.datetime
+    place: Place | None
+    agreed: int
 
 
 async def work_batches(sealing: Sealing, *, most: int = CLAIMED) -> int:
@@ -130,11 +133,12 @@ async def _claim(sealing: Sealing, most: int) -> list[_Claim]:
 
 def _terms(row: BatchRow) -> _Terms:
     stamper = read_actor(row.stamper or {})
-    agreed = [read_actor(one["actor"]) for one in row.approvals]
-    last = max((dt.datetime.fromisoformat(one["at"]) for one in row.approvals), default=row.created_at)
+    agreed = {one["actor"]["id"]: dt.datetime.fromisoformat(one["at"]) for one in row.approvals}
+    others = tuple((read_actor(one["actor"]), agreed[one["actor"]["id"]]) for one in row.approvals if one["actor"]["id"] != stamper.id)
+    last = max(agreed.values(), default=row.created_at)
     return _Terms(
-        row.seal_code, row.matter_code, row.document_kind, row.plan, stamper, tuple(one for one in agreed if one.id != stamper.id),
-        row.requester, row.unattended, row.approvals_needed, last,
+        row.seal_code, row.matter_code, row.document_kind, row.plan, stamper, others,
+        row.requester, row.unattended, row.approvals_needed, last, read_place(row.stamper or {}), len(agreed),
     )  # fmt: skip
 
 
@@ -144,7 +148,7 @@ async def _one(sealing: Sealing, claim: _Claim) -> None:
         await _steps(sealing, claim)
     except DocumentBeingSealed:
         return
-    except (NotPermitted, ApprovalLapsed) as error:
+    except (NotPermitted, ApprovalLapsed, ApproverDeparted) as error:
         await _halt(sealing, claim, error.code)
     except FujieError as error:
         await (_refuse if error.status < _SERVER_ERROR else _again)(sealing, claim, error.code)
@@ -155,7 +159,8 @@ async def _one(sealing: Sealing, claim: _Claim) -> None:
 
 async def _steps(sealing: Sealing, claim: _Claim) -> None:
     terms = claim.batch
-    if not terms.unattended and sealing.clock.now() - terms.decided_at > DECISION_HOLDS:
+    lapsed = sealing.clock.now() - terms.decided_at > DECISION_HOLDS or terms.agreed < terms.approvals_needed
+    if lapsed and not (terms.unattended and terms.approvals_needed <= 1):
         raise ApprovalLapsed(str(claim.batch_id))
     base = await sealing.blobs.get(claim.document_hash)
     permit = await _permitted(sealing, claim)
@@ -170,11 +175,12 @@ async def _steps(sealing: Sealing, claim: _Claim) -> None:
 async def _permitted(sealing: Sealing, claim: _Claim) -> Permit:
     terms = claim.batch
     alone = terms.unattended and terms.approvals_needed <= 1
-    for other in terms.others:  # whoever else agreed to the batch agreed to each of its documents
+    for other, decided in terms.others:  # whoever else agreed to the batch agreed to each of its documents
         async with sealing.database.begin() as session:
             await approve_document(
-                session, sealing.clock.now(), other, seal_code=terms.seal_code, document_hash=claim.document_hash, requester=terms.requester
-            )
+                session, sealing.clock.now(), other,
+                seal_code=terms.seal_code, document_hash=claim.document_hash, requester=terms.requester, decided=decided,
+            )  # fmt: skip
     use = UseRequest(
         seal_code=terms.seal_code,
         actor=terms.stamper,
@@ -184,6 +190,7 @@ async def _permitted(sealing: Sealing, claim: _Claim) -> Permit:
         unattended=terms.unattended,
         document_kind=terms.document_kind,
         requester=None if alone else terms.requester,
+        place=terms.place,
     )
     return await request_permit(sealing.database, sealing.gate, use)
 

@@ -12,6 +12,7 @@ import datetime as dt
 import hmac
 import uuid
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy import insert as plain_insert
@@ -24,7 +25,8 @@ from keys.base.ids import new_id
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
 from seal.approvals import RequesterApproves, require_approver, requirements_of
-from seal.batch_values import MOST_DOCUMENTS, Batch, BatchDocument, BatchOrder
+from seal.batch_values import DECISION_HOLDS, MOST_DOCUMENTS, Batch, BatchDocument, BatchOrder
+from seal.departures import require_present
 from seal.document_errors import BatchEmpty, DocumentNotFound, NotSealedYet, PictureChanged, RequestForbidden, RequestKeyReused
 from seal.document_lifecycle import BatchMove, BatchStatus, batch_target
 from seal.document_models import BatchDocumentRow, BatchRow, DocumentRow
@@ -46,6 +48,7 @@ from seal.document_values import (
 )
 from seal.legible import require_legible
 from seal.material import load_material
+from seal.policy_facts import Place
 from seal.reads import Seal, get_seal
 from seal.stamp_plans import digest_of
 
@@ -53,19 +56,19 @@ PAGE = 100
 _AT_ONCE = 2_000
 
 
-async def request_batch(sealing: Sealing, actor: Actor, order: BatchOrder, key: str | None) -> Batch:
+async def request_batch(sealing: Sealing, actor: Actor, order: BatchOrder, key: str | None, *, place: Place | None = None) -> Batch:
     """Ask for a batch. The same key again: the same batch.
 
     Raises what ``seal.document_requests.request_sealing`` raises, and ``BATCH_INVALID``.
     """
     try:
-        return await _request(sealing, actor, order, require_key(key))
+        return await _request(sealing, actor, order, require_key(key), place)
     except FujieError as error:
         await _refused(sealing, actor, "batch", "request", error)
         raise
 
 
-async def _request(sealing: Sealing, actor: Actor, order: BatchOrder, key: str) -> Batch:
+async def _request(sealing: Sealing, actor: Actor, order: BatchOrder, key: str, place: Place | None) -> Batch:
     organisation = require_staff(actor)
     require_legible(title=order.title)
     if order.unattended and actor.kind is not ActorKind.CLIENT:
@@ -85,7 +88,7 @@ async def _request(sealing: Sealing, actor: Actor, order: BatchOrder, key: str) 
     (plan,) = planned(single, documents[0], [material])
     await try_out(sealing, documents[0].document_hash, material, plan, len(documents[0].pages))
     async with sealing.database.begin() as session:
-        row = await _write(session, sealing.clock.now(), actor, organisation, order, seal, key, digest, documents, plan)
+        row = await _write(session, sealing.clock.now(), actor, organisation, order, seal, key, digest, documents, plan, place)
     if row is None:
         taken = await _recall(sealing, actor, key, digest)
         if taken is None:
@@ -151,7 +154,7 @@ async def batch_file(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, positi
     return await sealing.blobs.get(row.sealed_hash)
 
 
-async def approve_batch(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, manifest: str) -> Batch:
+async def approve_batch(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, manifest: str, *, place: Place | None = None) -> Batch:
     """Agree to every document at once; with the last approval it runs.
 
     Raises :class:`PictureChanged`, ``SEAL_APPROVAL_FORBIDDEN``, ``REQUESTER_APPROVES``, ``BATCH_MOVE_NOT_ALLOWED``.
@@ -164,7 +167,7 @@ async def approve_batch(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, man
                 raise RequesterApproves(str(batch_id))
             if not hmac.compare_digest(row.manifest.hex(), manifest.lower()):
                 raise PictureChanged(str(batch_id))
-            await _agree(session, sealing.clock.now(), row, actor)
+            await _agree(session, sealing.clock.now(), row, actor, place)
     except FujieError as error:
         await _refused(sealing, actor, f"batch:{batch_id}", "approve", error)
         raise
@@ -199,16 +202,23 @@ async def write_batch_move(session: AsyncSession, now: dt.datetime, row: BatchRo
     await audit.record(session, now, Event(f"seal.batch.{move}", f"batch:{row.id}", Outcome.DONE, actor, details))
 
 
-async def _agree(session: AsyncSession, now: dt.datetime, row: BatchRow, actor: Actor) -> None:
+async def _agree(session: AsyncSession, now: dt.datetime, row: BatchRow, actor: Actor, place: Place | None) -> None:
     batch_target(row.status, BatchMove.APPROVE)
+    await require_present(session, {actor.id: now})
+    if row.status == BatchStatus.PAUSED:  # a decision that lapsed is made anew
+        row.approvals = [one for one in row.approvals if one["actor"]["id"] != actor.id and not _lapsed(one, now)]
     if all(one["actor"]["id"] != actor.id for one in row.approvals):
         row.approvals = [*row.approvals, {"actor": kept_actor(actor), "at": now.isoformat()}]
         if len(row.approvals) < row.approvals_needed:
             await write_batch_move(session, now, row, BatchMove.APPROVE, actor)
     if len(row.approvals) >= row.approvals_needed:
         if not row.unattended:
-            row.stamper = kept_actor(actor)
+            row.stamper = kept_actor(actor, place)
         await write_batch_move(session, now, row, BatchMove.DECIDE, actor)
+
+
+def _lapsed(approval: dict[str, Any], now: dt.datetime) -> bool:
+    return now - dt.datetime.fromisoformat(approval["at"]) > DECISION_HOLDS
 
 
 async def _documents(session: AsyncSession, actor: Actor, identifiers: tuple[uuid.UUID, ...]) -> list[Document]:
@@ -226,7 +236,7 @@ async def _documents(session: AsyncSession, actor: Actor, identifiers: tuple[uui
 
 async def _write(
     session: AsyncSession, now: dt.datetime, actor: Actor, organisation: str, order: BatchOrder, seal: Seal, key: str, digest: bytes,
-    documents: list[Document], plan: dict[str, object],
+    documents: list[Document], plan: dict[str, object], place: Place | None,
 ) -> BatchRow | None:  # fmt: skip
     needed, identifier = (await requirements_of(session, seal.id)).approvals, new_id()
     manifest = digest_of(
@@ -239,7 +249,7 @@ async def _write(
             id=identifier, organisation=organisation, title=order.title[:LONGEST_TITLE], seal_code=order.seal_code,
             matter_code=order.matter_code, document_kind=order.document_kind, plan=plan, requester_kind=str(actor.kind), requester=actor.id,
             requester_name=actor.name, unattended=order.unattended, approvals_needed=needed, approvals=[],
-            stamper=kept_actor(actor) if order.unattended else None, manifest=manifest, total=len(documents), idempotency_key=key,
+            stamper=kept_actor(actor, place) if order.unattended else None, manifest=manifest, total=len(documents), idempotency_key=key,
             order_digest=digest, status=BatchStatus.AWAITING_APPROVAL, status_since=now, created_at=now, reason="",
         )
         .on_conflict_do_nothing()

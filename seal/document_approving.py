@@ -20,6 +20,7 @@ from keys.base.errors import FujieError
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
 from seal.approvals import approve_document, require_approver, requirements_of
+from seal.departures import left_since
 from seal.document_carrying import carry
 from seal.document_errors import DocumentBeingSealed, DocumentNotFound, NotSealedYet, PictureChanged
 from seal.document_lifecycle import RequestMove, RequestStatus
@@ -29,7 +30,7 @@ from seal.document_reads import get_request
 from seal.document_stamping import foreseen
 from seal.document_values import Sealing, SealRequest, kept_actor, require_reason
 from seal.material import load_material
-from seal.permits import UseRequest, explain_use
+from seal.permits import Place, UseRequest, explain_use
 from seal.policy import RuleAnswer
 from seal.reach import within_reach
 from seal.reads import get_seal
@@ -68,24 +69,25 @@ async def shown(sealing: Sealing, actor: Actor, request_id: uuid.UUID) -> bytes:
     return await sealing.workers.run(foreseen, base, material, plan_of(due.plan, pages), sealing.clock.now())
 
 
-async def reasons_of(sealing: Sealing, actor: Actor, request: SealRequest) -> tuple[RuleAnswer, ...]:
+async def reasons_of(sealing: Sealing, actor: Actor, request: SealRequest, place: Place | None = None) -> tuple[RuleAnswer, ...]:
     """What each rule of the seal's policy says about this approver stamping this document."""
     due = request.due
     use = UseRequest(
-        due.seal_code, actor, due.matter_code, None, due.base_hash or b"", document_kind=request.document_kind, requester=request.requester
-    )
+        due.seal_code, actor, due.matter_code, None, due.base_hash or b"",
+        document_kind=request.document_kind, requester=request.requester, place=place,
+    )  # fmt: skip
     async with sealing.database.session() as session:
         return await explain_use(session, sealing.clock.now(), use)
 
 
-async def approve_request(sealing: Sealing, actor: Actor, request_id: uuid.UUID, digest: str) -> SealRequest:
-    """Agree to the digest (hexadecimal) that was shown; with the last approval the document is stamped.
+async def approve_request(sealing: Sealing, actor: Actor, request_id: uuid.UUID, digest: str, *, place: Place | None = None) -> SealRequest:
+    """Agree to the digest (hexadecimal) that was shown; with the last approval the document is stamped, at the ``place`` of the last.
 
     Repeated: the same answer. Raises :class:`DocumentNotFound`, :class:`PictureChanged`, :class:`DocumentBeingSealed`,
     ``DOCUMENT_MOVE_NOT_ALLOWED``, the refusals of :func:`seal.approvals.approve_document` and of the seal's policy.
     """
     try:
-        lease = await _agree(sealing, actor, request_id, digest.lower())
+        lease = await _agree(sealing, actor, request_id, digest.lower(), place)
     except FujieError as error:
         await _refused(sealing, actor, request_id, "approve", error)
         raise
@@ -142,7 +144,7 @@ async def sealed_file(sealing: Sealing, actor: Actor, request_id: uuid.UUID) -> 
     return await sealing.blobs.get(last)
 
 
-async def _agree(sealing: Sealing, actor: Actor, request_id: uuid.UUID, digest: str) -> uuid.UUID | None:
+async def _agree(sealing: Sealing, actor: Actor, request_id: uuid.UUID, digest: str, place: Place | None) -> uuid.UUID | None:
     """One transaction: the approval, and with the last one the decision. The lease to stamp, if it is decided."""
     async with sealing.database.begin() as session:
         await get_request(session, actor, request_id)
@@ -161,7 +163,7 @@ async def _agree(sealing: Sealing, actor: Actor, request_id: uuid.UUID, digest: 
                 await write_move(session, now, row, RequestMove.APPROVE, actor)
             return None
         if not row.unattended:
-            due.stamper = kept_actor(actor)
+            due.stamper = kept_actor(actor, place)
         lease = lease_to(due, now)
         await write_move(session, now, row, RequestMove.DECIDE, actor)
         return lease
@@ -180,6 +182,7 @@ async def _count(session: AsyncSession, due: RequestedSealRow) -> int:
         RequestApprovalRow.request_id == due.request_id,
         RequestApprovalRow.position == due.position,
         RequestApprovalRow.digest == due.digest,
+        ~left_since(RequestApprovalRow.approver, RequestApprovalRow.at),
     )
     return await session.scalar(query) or 0
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import or_, select, update
 
-from keys.base.actor import SYSTEM, Actor
+from keys.base.actor import SYSTEM, Actor, ActorKind
 from keys.base.errors import FujieError
 from keys.evidence import audit
 from keys.evidence.audit import Event, Outcome
+from seal.departures import require_present
 from seal.document_errors import ApprovalLapsed, DocumentBeingSealed, SealingFailed
 from seal.document_levels import Level, Raised, keep, raised, room_for
 from seal.document_lifecycle import RequestMove, RequestStatus
@@ -27,7 +28,7 @@ from seal.document_models import DocumentRow, RequestedSealRow, SealRequestRow
 from seal.document_moves import LEASE, begin, locked, write_move
 from seal.document_reads import request_view
 from seal.document_stamping import stamp_document
-from seal.document_values import Sealing, SealRequest, read_actor
+from seal.document_values import Sealing, SealRequest, read_actor, read_place
 from seal.material import load_material
 from seal.permits import LIFETIME, Permit, UseRequest, audit_refused_use, consume_permit, request_permit
 from seal.placing import StampPlan
@@ -52,6 +53,7 @@ class _Task:
     base_hash: bytes
     plan: StampPlan
     unattended: bool
+    decided: dt.datetime | None
     level: Level
 
 
@@ -136,6 +138,7 @@ async def _task(sealing: Sealing, request_id: uuid.UUID, lease: uuid.UUID) -> _T
         row = await session.get_one(SealRequestRow, request_id)
         seal = await session.get_one(RequestedSealRow, (row.id, row.position))
         document = await session.get_one(DocumentRow, row.document_id)
+        decided = seal.decided_at
     if seal.lease_owner != lease or seal.stamper is None or seal.base_hash is None:
         raise DocumentBeingSealed(str(request_id))
     actor = read_actor(seal.stamper)
@@ -149,12 +152,16 @@ async def _task(sealing: Sealing, request_id: uuid.UUID, lease: uuid.UUID) -> _T
         unattended=row.unattended,
         document_kind=row.document_kind,
         requester=None if asked_alone else row.requester,
+        place=read_place(seal.stamper),
     )
     plan, level = plan_of(seal.plan, len(document.pages)), Level(seal.plan.get("level", Level.B_B))
-    return _Task(request_id, seal.position, lease, actor, use, seal.base_hash, plan, row.unattended, level)
+    return _Task(request_id, seal.position, lease, actor, use, seal.base_hash, plan, row.unattended, decided, level)
 
 
 async def _steps(sealing: Sealing, task: _Task) -> uuid.UUID | None:
+    if task.decided is not None and task.actor.kind is ActorKind.PERSON:
+        async with sealing.database.session() as session:
+            await require_present(session, {task.actor.id: task.decided})
     base = await sealing.blobs.get(task.base_hash)
     permit = await request_permit(sealing.database, sealing.gate, task.use)
     async with sealing.database.begin() as session:

@@ -86,8 +86,8 @@ REQUEST_MOVES: dict[RequestMove, Step] = {
 BATCH_MOVES: dict[BatchMove, Step] = {
     BatchMove.SUBMIT: _step((), _B.AWAITING_APPROVAL, "somebody asks for the seal"),
     BatchMove.SUBMIT_UNATTENDED: _step((), _B.RUNNING, "a client asks that may use the seal unattended"),
-    BatchMove.APPROVE: _step((_B.AWAITING_APPROVAL,), _B.AWAITING_APPROVAL, "an approver agrees; another is needed"),
-    BatchMove.DECIDE: _step((_B.AWAITING_APPROVAL,), _B.RUNNING, "the last approver agrees"),
+    BatchMove.APPROVE: _step((_B.AWAITING_APPROVAL, _B.PAUSED), _B.AWAITING_APPROVAL, "an approver agrees; another is needed"),
+    BatchMove.DECIDE: _step((_B.AWAITING_APPROVAL, _B.PAUSED), _B.RUNNING, "the last approver agrees"),
     BatchMove.REJECT: _step((_B.AWAITING_APPROVAL,), _B.REJECTED, "an approver refuses"),
     BatchMove.PAUSE: _step((_B.RUNNING,), _B.PAUSED, "somebody pauses it; what is being stamped is finished"),
     BatchMove.HALT: _step((_B.RUNNING,), _B.PAUSED, "the permission fell away: every further document would be refused"),

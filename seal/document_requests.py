@@ -33,6 +33,7 @@ from seal.document_values import LONGEST_TITLE, Document, Sealing, SealingOrder,
 from seal.legible import require_legible
 from seal.material import SealMaterial, load_material
 from seal.placing import Certification, Profile
+from seal.policy_facts import Place
 from seal.reads import get_seal
 from seal.rebuilding import Rebuilt
 from seal.stamp_plans import PlanUnreadable, digest_of, places_of, plan_of, plan_value
@@ -83,21 +84,23 @@ async def _keep(sealing: Sealing, actor: Actor, organisation: str, rebuilt: Rebu
         return document_view(kept)
 
 
-async def request_sealing(sealing: Sealing, actor: Actor, order: SealingOrder, key: str | None) -> SealRequest:
+async def request_sealing(
+    sealing: Sealing, actor: Actor, order: SealingOrder, key: str | None, *, place: Place | None = None
+) -> SealRequest:
     """Ask that a document be sealed; for a client's unattended use it is sealed when this returns.
 
     Raises the refusals of ``seal.document_errors``, ``STAMP_PLAN_INVALID``, ``SEAL_NOT_FOUND``, what the places cannot be
     (``seal.placing_errors``) and, where it stamps at once, what :func:`seal.document_carrying.carry` raises.
     """
     try:
-        return await _request(sealing, actor, order, require_key(key))
+        return await _request(sealing, actor, order, require_key(key), place)
     except FujieError as error:
         event = Event("seal.document.request", f"document:{order.document_id}", Outcome.REFUSED, actor, code=error.code)
         await audit.record_alone(sealing.database, sealing.clock.now(), event)
         raise
 
 
-async def _request(sealing: Sealing, actor: Actor, order: SealingOrder, key: str) -> SealRequest:
+async def _request(sealing: Sealing, actor: Actor, order: SealingOrder, key: str, place: Place | None) -> SealRequest:
     require_legible(title=order.title)
     organisation, digest = require_staff(actor), order_digest(order)
     earlier = await _recall(sealing, actor, key, digest)
@@ -111,7 +114,7 @@ async def _request(sealing: Sealing, actor: Actor, order: SealingOrder, key: str
     plans = planned(order, document, materials)
     await try_out(sealing, document.document_hash, materials[0], plans[0], len(document.pages))
     async with sealing.database.begin() as session:
-        row = await _write(session, sealing, actor, organisation, order, key, digest, document, plans)
+        row = await _write(session, sealing, actor, organisation, order, key, digest, document, plans, place)
         lease = await begin_first(session, sealing, actor, row) if row is not None else None
     if row is None:
         return await _first_answer(sealing, actor, key, digest)
@@ -195,7 +198,7 @@ async def _recall(sealing: Sealing, actor: Actor, key: str, digest: bytes) -> Se
 
 async def _write(
     session: AsyncSession, sealing: Sealing, actor: Actor, organisation: str, order: SealingOrder, key: str, digest: bytes,
-    document: Document, plans: list[dict[str, Any]],
+    document: Document, plans: list[dict[str, Any]], place: Place | None,
 ) -> SealRequestRow | None:  # fmt: skip
     """The request and its seals; ``None`` where the key was taken meanwhile."""
     now = sealing.clock.now()
@@ -217,7 +220,7 @@ async def _write(
             RequestedSealRow(
                 request_id=taken.id, position=position, seal_code=line.seal_code, organisation=seal.organisation,
                 matter_code=line.matter_code, plan=plan, approvals_needed=needed, attempts=0,
-                stamper=kept_actor(actor) if order.unattended else None,
+                stamper=kept_actor(actor, place) if order.unattended else None,
             )
         )  # fmt: skip
     await session.flush()

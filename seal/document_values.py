@@ -15,6 +15,7 @@ from keys.custody.store import KeyStore
 from seal.document_errors import DocumentNotFound, RejectionNeedsReason, RequestForbidden, RequestKeyNeeded
 from seal.document_levels import Level, Levels
 from seal.document_lifecycle import RequestStatus
+from seal.policy_facts import Place
 from seal.rebuilding import Rebuilder
 
 STAFF = frozenset({Role.APPROVER, Role.SEAL_KEEPER, Role.WINDOW_CLERK})
@@ -172,13 +173,19 @@ def require_reason(reason: str) -> str:
     return reason.strip()
 
 
-def kept_actor(actor: Actor) -> dict[str, Any]:
-    """An actor as they are now, to be kept with what they decided."""
-    values = asdict(actor)
+def kept_actor(actor: Actor, place: Place | None = None) -> dict[str, Any]:
+    """An actor as they are now, and where, to be kept with what they decided."""
+    values = asdict(actor) | {"place": asdict(place) if place else None}
     return values | {"roles": sorted(actor.roles), "scopes": sorted(actor.scopes), "kind": str(actor.kind)}
 
 
 def read_actor(values: Mapping[str, Any]) -> Actor:
     """The actor that :func:`kept_actor` wrote down."""
     sets = {"roles": frozenset(Role(one) for one in values["roles"]), "scopes": frozenset(values["scopes"])}
-    return Actor(**(dict(values) | sets | {"kind": ActorKind(values["kind"])}))
+    own = {name: value for name, value in values.items() if name != "place"}
+    return Actor(**(own | sets | {"kind": ActorKind(values["kind"])}))
+
+
+def read_place(values: Mapping[str, Any]) -> Place | None:
+    """Where the actor was that :func:`kept_actor` wrote down."""
+    return Place(**values["place"]) if values.get("place") else None

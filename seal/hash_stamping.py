@@ -30,7 +30,7 @@ from seal.document_errors import RequestKeyReused
 from seal.document_models import HashStampRow
 from seal.document_values import STAFF, Sealing, require_key, require_reason, require_staff
 from seal.material import SealMaterial, load_material
-from seal.permits import Permit, PermitExpired, PermitMismatch, UseRequest, audit_refused_use, consume_permit, request_permit
+from seal.permits import Permit, PermitExpired, PermitMismatch, Place, UseRequest, audit_refused_use, consume_permit, request_permit
 from seal.reach import within_reach
 from seal.reads import SealNotFound, get_seal
 from seal.stamp_plans import digest_of
@@ -120,14 +120,14 @@ async def hash_material(sealing: Sealing, actor: Actor, seal_code: str) -> HashM
     )
 
 
-async def stamp_digests(sealing: Sealing, actor: Actor, order: HashOrder, key: str | None) -> HashStamp:
+async def stamp_digests(sealing: Sealing, actor: Actor, order: HashOrder, key: str | None, *, place: Place | None = None) -> HashStamp:
     """Stamp a document that stays where it is. The same key again: the same answer.
 
     Raises :class:`DigestsUnusable`, ``REQUEST_KEY_NEEDED``, ``REQUEST_KEY_REUSED``, ``REJECTION_REASON_REQUIRED`` and the policy's
     refusals.
     """
     try:
-        return await _stamp(sealing, actor, order, require_key(key))
+        return await _stamp(sealing, actor, order, require_key(key), place)
     except FujieError as error:
         event = Event("seal.hash_stamp", f"seal-code:{order.seal_code[:14]}", Outcome.REFUSED, actor, code=error.code)
         await audit.record_alone(sealing.database, sealing.clock.now(), event)
@@ -160,7 +160,7 @@ def sign_digests(permit: Permit, order: HashOrder, material: SealMaterial, keyst
     return signed.content_info(keystore.sign(material.signer_key, signed.attributes(), Purpose.SEALS)), ses
 
 
-async def _stamp(sealing: Sealing, actor: Actor, order: HashOrder, key: str) -> HashStamp:
+async def _stamp(sealing: Sealing, actor: Actor, order: HashOrder, key: str, place: Place | None) -> HashStamp:
     organisation, now = require_staff(actor), sealing.gate.now()
     require_reason(order.reason)
     digest = digest_of(order=asdict(order) | {"signing_time": order.signing_time.isoformat()})
@@ -168,7 +168,7 @@ async def _stamp(sealing: Sealing, actor: Actor, order: HashOrder, key: str) -> 
     if earlier is not None:
         return earlier
     require_usable(order, now)
-    use = UseRequest(order.seal_code, actor, order.matter_code, None, order.sha256, document_kind=order.document_kind)
+    use = UseRequest(order.seal_code, actor, order.matter_code, None, order.sha256, document_kind=order.document_kind, place=place)
     permit = await request_permit(sealing.database, sealing.gate, use)
     async with sealing.database.begin() as session:
         material = await load_material(session, sealing.keystore, now, permit.seal_code, standing=permit.standing)

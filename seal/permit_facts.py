@@ -15,6 +15,7 @@ from keys.base.db import AsyncSession
 from keys.pki.reads import certificate_ends, serial_text
 from keys.pki.standing_locks import any_revoked, standing_mark
 from seal.authority_models import ApprovalRow, GrantCounterRow, LegalBasisRow, PostingRow, RequirementRow, WindowRow, WindowSealRow
+from seal.departures import is_barred, left_since
 from seal.lifecycle import Status
 from seal.models import GrantRow, MadeSealRow, MatterRow, SealRow
 from seal.policy_facts import (
@@ -81,6 +82,7 @@ _APPROVERS = (
         ApprovalRow.document_hash == bindparam("document", type_=LargeBinary),
         ApprovalRow.withdrawn_at.is_(None),
         ApprovalRow.at > bindparam("approved_since", type_=DateTime(timezone=True)),
+        ~left_since(ApprovalRow.approver, ApprovalRow.at),
     )
     .correlate(SealRow)
     .scalar_subquery()
@@ -116,6 +118,7 @@ _FACTS = (
         _WINDOWS.label("windows"),
         any_revoked(bindparam("serials", type_=ARRAY(Text))).label("revoked"),
         standing_mark(bindparam("serials", type_=ARRAY(Text))).label("standing"),
+        is_barred(bindparam("person", type_=Text)).label("gone"),
     )
     .select_from(SealRow)
     .outerjoin(MatterRow, MatterRow.code == bindparam("matter"))
@@ -141,6 +144,7 @@ async def read_facts(
     seal_code: str,
     matter_code: str,
     document_hash: bytes,
+    person_active: bool = True,
     **more: Any,
 ) -> tuple[Found, Use]:
     """The seal as it stands, and the use as the policy judges it.
@@ -168,6 +172,7 @@ async def read_facts(
         grants=await _grants(session, now, found["id"], actor, windows),
         approvers=frozenset((approver, requester) for approver, requester in found["approvers"] or ()),
         windows=windows,
+        person_active=person_active and not found["gone"],
         **more,
     )
     return Found(found["id"], found["authority_version"], found["standing"]), use

@@ -105,7 +105,14 @@ def _said(objection: str | None, fine: str) -> Said:
     return _no_objection(objection is not None, objection or "", fine)
 
 
-_UNUSABLE = {Status.SUSPENDED: "SEAL_SUSPENDED", Status.CANCELLED: "SEAL_CANCELLED", Status.LOST: "SEAL_LOST"}
+_UNUSABLE = {
+    Status.SUSPENDED: "SEAL_SUSPENDED",
+    Status.LOST: "SEAL_LOST",
+    Status.EXPIRED: "SEAL_EXPIRED",
+    Status.CANCELLED: "SEAL_CANCELLED",
+    Status.CLOSED: "SEAL_CANCELLED",
+}
+"""A seal that is not yet in use, or was never made, is merely not active."""
 
 
 def objection_to_status(status: Status) -> str | None:
@@ -292,7 +299,7 @@ def _rule(judge: Judge, *codes: str) -> Rule:
 RULES: tuple[Rule, ...] = (
     _rule(actor_is_known, "ACTOR_KNOWN", "ACTOR_UNKNOWN"),
     _rule(person_is_active, "PERSON_ACTIVE", "PERSON_INACTIVE", _NOT_A_PERSON),
-    _rule(seal_is_active, "SEAL_ACTIVE", "SEAL_SUSPENDED", "SEAL_CANCELLED", "SEAL_LOST", "SEAL_NOT_ACTIVE"),
+    _rule(seal_is_active, "SEAL_ACTIVE", "SEAL_SUSPENDED", "SEAL_CANCELLED", "SEAL_LOST", "SEAL_EXPIRED", "SEAL_NOT_ACTIVE"),
     _rule(seal_is_within_its_validity, "SEAL_VALID", "SEAL_NOT_YET_VALID", "SEAL_EXPIRED"),
     _rule(seal_certificates_stand, "SEAL_CERTIFICATES_STAND", "SEAL_CERTIFICATE_REVOKED"),
     _rule(

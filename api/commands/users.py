@@ -2,7 +2,7 @@
 
 import secrets
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,7 @@ from identity.credentials import enrol_totp, totp_address
 from identity.login import LogIn
 from identity.login import unlock as unlock_account
 from identity.login_policy import needs_second_factor
-from identity.people import Account, NewAccount, create_account, find_by_username, set_active
+from identity.people import Account, NewAccount, Office, create_account, find_by_username, set_active, set_office
 from keys.base.actor import SYSTEM, Role
 from keys.base.db import AsyncSession
 from keys.base.errors import NotFound
@@ -25,6 +25,7 @@ from keys.evidence.audit import JSON, Event, Outcome, record
 from keys.pki.enrolment import Enrolment, enrol_with_new_key, enrol_with_request
 from keys.pki.issuing import IssuedCertificate
 from keys.pki.reads import serial_text
+from seal.departures import come_back, depart
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Accounts.", pretty_exceptions_enable=False)
 
@@ -125,12 +126,51 @@ def unlock(username: str) -> None:
 
 @app.command()
 def close(username: str) -> None:
-    """Close an account: its sessions end and it logs in no more."""
+    """Close an account: its sessions end, it logs in no more, and its authority over seals ends, also for permits given before."""
 
     async def journey(house: House) -> None:
         async with house.database.begin() as session:
-            account = await _require(session, username)
-            await set_active(session, house.clock.now(), account.id, False)
-            await record(session, house.clock.now(), Event("identity.account.close", f"account:{account.id}", Outcome.DONE, SYSTEM))
+            account, now = await _require(session, username), house.clock.now()
+            await set_active(session, now, account.id, False)
+            await depart(session, now, SYSTEM, str(account.id), barred=True)
+            await record(session, now, Event("identity.account.close", f"account:{account.id}", Outcome.DONE, SYSTEM))
+
+    with_house(journey)
+
+
+@app.command()
+def reopen(username: str) -> None:
+    """Open a closed account again. What ended with it does not come back: seals are granted anew."""
+
+    async def journey(house: House) -> None:
+        async with house.database.begin() as session:
+            account, now = await _require(session, username), house.clock.now()
+            await set_active(session, now, account.id, True)
+            await come_back(session, now, SYSTEM, str(account.id))
+            await record(session, now, Event("identity.account.reopen", f"account:{account.id}", Outcome.DONE, SYSTEM))
+
+    with_house(journey)
+
+
+@app.command()
+def change(
+    username: str,
+    role: Annotated[list[Role] | None, typer.Option(help="what the account may do from now on: all of it")] = None,
+    organisation: Annotated[str | None, typer.Option(help="USCC of the employer; an empty one: none")] = None,
+    division: Annotated[str | None, typer.Option(help="GB/T 2260 division code, 6 digits")] = None,
+) -> None:
+    """Change roles, employer or division. Who loses a role or leaves an organisation keeps no authority over seals."""
+
+    async def journey(house: House) -> None:
+        async with house.database.begin() as session:
+            account, now = await _require(session, username), house.clock.now()
+            employer = account.organisation if organisation is None else organisation or None
+            office = Office(division or account.division, employer, frozenset(role) if role else account.roles)
+            await set_office(session, now, account, office)
+            before = Office(account.division, account.organisation, account.roles)
+            if office != replace(before, roles=before.roles | office.roles):  # more than roles were added
+                await depart(session, now, SYSTEM, str(account.id), barred=not account.active)
+            details: dict[str, JSON] = {"roles": list[JSON](sorted(office.roles)), "organisation": employer, "division": office.division}
+            await record(session, now, Event("identity.account.change", f"account:{account.id}", Outcome.DONE, SYSTEM, details))
 
     with_house(journey)

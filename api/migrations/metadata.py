@@ -11,6 +11,7 @@ import keys.pki.status_models
 import keys.time.models
 import keys.trust.models
 import seal.authority_models
+import seal.departure_models
 import seal.document_models
 import seal.foreign_rules_models
 import seal.impression_models
@@ -30,6 +31,7 @@ MORE_TABLES = (
     seal.foreign_rules_models,
     seal.life_models,
     seal.authority_models,
+    seal.departure_models,
     seal.document_models,
     seal.impression_models,
     seal.upgrade_models,

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api.addresses import address_of
 from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
@@ -18,7 +19,7 @@ from api.pages.rendering import protect, render
 from api.pages.spoken import holders_of, validity_of
 from api.session import Present, require_login
 from certs.approvals import NotAwaitingStamp
-from certs.issuance import AwaitingDocument, awaiting_document, decline_awaiting, stamp_awaiting
+from certs.issuance import AwaitingDocument, agree_awaiting, awaiting_document, decline_awaiting, stamp_awaiting
 from certs.library import Library, file_of
 from certs.pictures import picture
 from certs.reads import all_types, awaiting_stamp, get_certificate, get_type
@@ -28,7 +29,8 @@ from identity.organisations import get_organisation
 from keys.base.actor import Role
 from keys.base.errors import Forbidden, FujieError, NotFound
 from seal.matters import get_matter
-from seal.permits import UseRequest, explain_use
+from seal.permits import explain_use
+from seal.places import kept_for
 from seal.policy import Answer, RuleAnswer
 from seal.reads import pictures_of
 
@@ -39,7 +41,12 @@ AFTER = mark("The certificate as it was sealed.")
 STAMPED = mark("Stamped and issued")
 STAMPED_TEXT = mark("The certificate is in force; its holder finds it under their account.")
 SENT_BACK = mark("Sent back, not stamped. Its number stays taken; the business system may send a corrected approval.")
+AGREED = mark("You agreed. The certificate is stamped by another approver, or at the window that keeps the seal.")
 DECLINE = "decline"
+AGREE = "agree"
+DONE = {"sent-back": SENT_BACK, "agreed": AGREED}
+LEFT_TO_OTHERS = frozenset({"TWO_APPROVERS_NEEDED", "SEAL_USED_ELSEWHERE"})
+"""What keeps an approver from stamping, but not from agreeing."""
 LONGEST_REASON = 400
 
 
@@ -73,8 +80,17 @@ class Rule:
 
 def require_approver(request: Request) -> Present:
     """The approver at the browser. Raises LoginRequired, ApproversOnly."""
+    return _require(request, frozenset({Role.APPROVER}))
+
+
+def require_stamper(request: Request) -> Present:
+    """An approver, or a clerk: what a clerk may see is what their window keeps the seal for. Raises LoginRequired, ApproversOnly."""
+    return _require(request, frozenset({Role.APPROVER, Role.WINDOW_CLERK}))
+
+
+def _require(request: Request, roles: frozenset[Role]) -> Present:
     present = require_login(request)
-    if Role.APPROVER not in present.account.roles or present.account.organisation is None:
+    if not roles & present.account.roles or present.account.organisation is None:
         raise ApproversOnly
     return present
 
@@ -88,10 +104,11 @@ def _certificate_id(request: Request) -> uuid.UUID:
 
 @page
 async def show_approvals(request: Request) -> Response:
-    present, house, locale = require_approver(request), house_of(request), locale_of(request)
+    present, house, locale = require_stamper(request), house_of(request), locale_of(request)
     uscc = present.account.organisation or ""
     async with house.database.session() as session:
-        waiting = await awaiting_stamp(session, [uscc])
+        own = [uscc] if Role.APPROVER in present.account.roles else []
+        waiting = await awaiting_stamp(session, own, seals=await kept_for(session, present.actor))
         organisation = await get_organisation(session, uscc)
         kinds = await all_types(session)
     english = {code: kind.name_en for code, kind in kinds.items() if locale != CHINESE}
@@ -105,15 +122,15 @@ async def show_approvals(request: Request) -> Response:
         }
         for one in waiting
     ]
-    done = translate(locale, SENT_BACK) if request.query_params.get("done") == "sent-back" else ""
+    done = translate(locale, DONE[ended]) if (ended := request.query_params.get("done", "")) in DONE else ""
     return render(request, "approvals.html", items=items, done=done, organisation=organisation.name if organisation else uscc)
 
 
 @page
 async def show_approval(request: Request) -> Response:
-    present = require_approver(request)
+    present = require_stamper(request)
     try:
-        document = await awaiting_document(house_of(request).issuing, present.actor, _certificate_id(request))
+        document = await _awaiting(request, present)
     except NotAwaitingStamp:
         return await _stamped(request)
     return await _waiting(request, present, document)
@@ -122,20 +139,27 @@ async def show_approval(request: Request) -> Response:
 @page
 async def submit_approval(request: Request) -> Response:
     """Stamp the document that was shown, or send it back; a refusal shows the page again, as things stand now."""
-    present, issuing, certificate_id = require_approver(request), house_of(request).issuing, _certificate_id(request)
+    present, issuing, certificate_id = require_stamper(request), house_of(request).issuing, _certificate_id(request)
     form = await posted(request)
     if typed(form, "decision") == DECLINE:
         return await _send_back(request, present, certificate_id, typed(form, "reason", LONGEST_REASON))
     try:
-        await stamp_awaiting(issuing, present.actor, certificate_id, typed(form, "document"))
+        if typed(form, "decision") == AGREE:
+            await agree_awaiting(issuing, present.actor, certificate_id, typed(form, "document"))
+            return redirect("/approve?done=agreed")
+        await stamp_awaiting(issuing, present.actor, certificate_id, typed(form, "document"), address=address_of(request))
     except NotAwaitingStamp:
         raise
     except FujieError as error:
         if isinstance(error, NotFound) or error.status >= 500:
             raise
-        document = await awaiting_document(issuing, present.actor, certificate_id)
+        document = await _awaiting(request, present)
         return await _waiting(request, present, document, error.status, Errors(stamp=trouble_of(request, error)))
     return redirect(f"/approve/{certificate_id}")
+
+
+async def _awaiting(request: Request, present: Present) -> AwaitingDocument:
+    return await awaiting_document(house_of(request).issuing, present.actor, _certificate_id(request), address=address_of(request))
 
 
 async def _send_back(request: Request, present: Present, certificate_id: uuid.UUID, reason: str) -> Response:
@@ -143,7 +167,7 @@ async def _send_back(request: Request, present: Present, certificate_id: uuid.UU
     try:
         await decline_awaiting(issuing, present.actor, certificate_id, reason)
     except ReasonRequired as error:
-        document = await awaiting_document(issuing, present.actor, certificate_id)
+        document = await _awaiting(request, present)
         return await _waiting(request, present, document, error.status, Errors(reason=trouble_of(request, error)), reason)
     return redirect("/approve?done=sent-back")
 
@@ -151,9 +175,9 @@ async def _send_back(request: Request, present: Present, certificate_id: uuid.UU
 @page
 async def send_picture(request: Request) -> Response:
     """What will be sealed, the seal faintly on it; once sealed, the certificate itself, logged as a fetch. For the issuer's approvers."""
-    present, house = require_approver(request), house_of(request)
+    present, house = require_stamper(request), house_of(request)
     try:
-        document = await awaiting_document(house.issuing, present.actor, _certificate_id(request))
+        document = await _awaiting(request, present)
     except NotAwaitingStamp:
         certificate = await _issued(request)
         library = Library(house.database, house.clock, house.blobs, house.personal)
@@ -188,21 +212,15 @@ async def _waiting(
     request: Request, present: Present, document: AwaitingDocument, status: int = 200, errors: Errors = NO_ERRORS, reason: str = ""
 ) -> Response:
     certificate, house, locale = document.certificate, house_of(request), locale_of(request)
-    use = UseRequest(
-        seal_code=certificate.seal_code or "",
-        actor=present.actor,
-        matter_code=certificate.matter_code or "",
-        certificate_type=certificate.type_code,
-        document_hash=bytes.fromhex(document.document_hash),
-    )
     async with house.database.session() as session:
-        answers = await explain_use(session, house.clock.now(), use)
+        answers = await explain_use(session, house.clock.now(), document.use)
     view = await _view(request, certificate, BEFORE) | {
         "result": None,
         "status": "awaiting_stamp",
         "document": document.document_hash,
         "rules": sorted((_rule(answer, locale) for answer in answers), key=lambda rule: rule.tone != "bad"),
         "allowed": all(_tone(answer) == "good" for answer in answers),
+        "may_agree": Role.APPROVER in present.account.roles and any(answer.reason_code in LEFT_TO_OTHERS for answer in answers),
     }
     return render(request, "approval.html", status=status, view=view, errors=errors, reason=shown_again(reason))
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api.addresses import place_at
 from api.pages.approve import picture_response, require_approver
 from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
@@ -92,7 +93,8 @@ async def decide(request: Request) -> Response:
         if typed(form, "decision") == DECLINE:
             await reject_request(sealing, present.actor, identifier, reason)
             return redirect("/documents?done=sent-back")
-        await approve_request(sealing, present.actor, identifier, typed(form, "digest"))
+        place = await place_at(request, present.actor)
+        await approve_request(sealing, present.actor, identifier, typed(form, "digest"), place=place)
     except FujieError as error:
         if isinstance(error, NotFound) or error.status >= 500:
             raise
@@ -122,7 +124,7 @@ async def _shown(request: Request, present: Present, status: int = 200, trouble:
         document = await document_of_request(session, found)
         seal = await get_seal(session, found.due.seal_code)
         matter = await get_matter(session, found.due.matter_code)
-    answers = await reasons_of(sealing_of(house), present.actor, found)
+    answers = await reasons_of(sealing_of(house), present.actor, found, await place_at(request, present.actor))
     waiting = found.status is RequestStatus.AWAITING_APPROVAL
     tone, headline = STATUSES[found.status]
     mine = any(one.approver == present.actor.id for one in found.due.approvals)

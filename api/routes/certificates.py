@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from api.addresses import address_of
 from api.bearer import require_scope
 from api.logs import redact
 from api.problems import preferred_language
@@ -190,7 +191,7 @@ async def post_approval(request: Request) -> Response:
     actor = await require_scope(request, ISSUE)
     key = require_key(request.headers.get("idempotency-key"))
     body = await _parse(request, ApprovalBody)
-    return _outcome(request, await approve(request.app.state.house.issuing, actor, body.approval(), key))
+    return _outcome(request, await approve(request.app.state.house.issuing, actor, body.approval(), key, address=address_of(request)))
 
 
 @router.post("/certificates/search", openapi_extra=_documented(SearchBody))
@@ -249,7 +250,8 @@ async def post_stamp(request: Request, certificate_id: str) -> Response:
     """An approver stamps what waits; the seal's policy decides, and asks for two factors."""
     actor = await require_scope(request, ISSUE)
     body = await _parse(request, StampBody)
-    outcome = await stamp_awaiting(request.app.state.house.issuing, actor, _identifier(certificate_id), body.document_hash)
+    issuing, address = request.app.state.house.issuing, address_of(request)
+    outcome = await stamp_awaiting(issuing, actor, _identifier(certificate_id), body.document_hash, address=address)
     return _outcome(request, outcome)
 
 
@@ -268,7 +270,8 @@ async def _succeed(request: Request, actor: Actor, certificate_id: uuid.UUID, mo
     if body.approval is None:
         raise InvalidInput("no approval", errors=[{"field": "approval", "message": "a successor needs its own approval"}])
     succession = Succession(certificate_id, move, check_reason(body.reason))
-    return _outcome(request, await approve(request.app.state.house.issuing, actor, body.approval.approval(succession), key))
+    issuing, address = request.app.state.house.issuing, address_of(request)
+    return _outcome(request, await approve(issuing, actor, body.approval.approval(succession), key, address=address))
 
 
 def _add_move(move: str) -> None:

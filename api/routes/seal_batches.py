@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, Field
 
+from api.addresses import place_at
 from api.bearer import require_scope
 from api.routes.certificates import _documented, _parse
 from api.routes.seal_documents import (
@@ -48,7 +49,7 @@ class BatchBody(_Body):
 
 
 class HashBody(_Body):
-    """Digests of the octets of ``byte_range`` (``[0 a b c]``), hexadecimal; ``signing_time``: the ``/M`` of the PDF."""
+    """Digests of the octets of ``byte_range`` (``[0 a b c]``), hexadecimal; ``signing_time``: the PDF's ``/M``; ``window`` as above."""
 
     seal: Line
     matter_code: Line
@@ -58,6 +59,7 @@ class HashBody(_Body):
     sm3: Hash
     byte_range: Line
     signing_time: Annotated[AwareDatetime, Field(strict=False)]
+    window: Line | None = None
 
 
 def batch_json(request: Request, one: Batch) -> dict[str, Any]:
@@ -94,7 +96,8 @@ async def post_batch(request: Request) -> Response:
         body.title, body.seal, body.matter_code, body.document_kind, tuple(body.documents), placements_of(body.placements),
         body.certification, body.profile, body.unattended,
     )  # fmt: skip
-    made = await request_batch(sealing_of(request.app.state.house), actor, order, request.headers.get("idempotency-key"))
+    key, place = request.headers.get("idempotency-key"), await place_at(request, actor)
+    made = await request_batch(sealing_of(request.app.state.house), actor, order, key, place=place)
     return JSONResponse(batch_json(request, made), 202, _NO_STORE)
 
 
@@ -138,7 +141,8 @@ async def get_batch_file(request: Request, batch_id: str, position: int) -> Resp
 async def post_batch_approval(request: Request, batch_id: str) -> Response:
     """Agree to the batch's ``manifest``; with the last approval it runs."""
     actor, body = await require_scope(request, SCOPE), await _parse(request, ApprovalBody)
-    done = await approve_batch(sealing_of(request.app.state.house), actor, identifier_of(batch_id), body.digest)
+    place = await place_at(request, actor, body.window)
+    done = await approve_batch(sealing_of(request.app.state.house), actor, identifier_of(batch_id), body.digest, place=place)
     return JSONResponse(batch_json(request, done), 200, _NO_STORE)
 
 
@@ -185,7 +189,8 @@ async def post_hash(request: Request) -> Response:
         body.seal, body.matter_code, body.document_kind, bytes.fromhex(body.sha256), bytes.fromhex(body.sm3), body.byte_range,
         body.signing_time, body.reason,
     )  # fmt: skip
-    made = await stamp_digests(sealing_of(request.app.state.house), actor, order, request.headers.get("idempotency-key"))
+    key, place = request.headers.get("idempotency-key"), await place_at(request, actor, body.window)
+    made = await stamp_digests(sealing_of(request.app.state.house), actor, order, key, place=place)
     return JSONResponse(_hash_json(made), 201, _NO_STORE)
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.addresses import place_at
 from api.bearer import require_scope
 from api.routes.certificates import _documented, _parse
 from api.sealing import sealing_of
@@ -83,9 +84,13 @@ class RequestBody(_Body):
 
 
 class ApprovalBody(_Body):
-    """``digest``: what was shown, as the request names it (``seals[].digest``; for a batch its ``manifest``)."""
+    """``digest``: what was shown, as the request names it (``seals[].digest``; for a batch its ``manifest``).
+
+    ``window``: at which of several windows the person is, if they are posted to more than one.
+    """
 
     digest: Hash
+    window: Line | None = None
 
 
 class ReasonBody(_Body):
@@ -183,7 +188,7 @@ async def post_request(request: Request) -> Response:
         body.document_id, body.title, body.document_kind, lines, body.certification, body.profile, body.unattended, body.level
     )
     key = request.headers.get("idempotency-key")
-    made = await request_sealing(sealing_of(request.app.state.house), actor, order, key)
+    made = await request_sealing(sealing_of(request.app.state.house), actor, order, key, place=await place_at(request, actor))
     return JSONResponse(request_json(request, made), 201 if made.status == "sealed" else 202, _NO_STORE)
 
 
@@ -203,7 +208,7 @@ async def show_request(request: Request, request_id: str) -> Response:
     actor, house = await require_scope(request, SCOPE), request.app.state.house
     async with house.database.session() as session:
         found = await get_request(session, actor, identifier_of(request_id))
-    said = await reasons_of(sealing_of(house), actor, found)
+    said = await reasons_of(sealing_of(house), actor, found, await place_at(request, actor))
     reasons = [{"rule": one.rule, "answer": one.answer, "code": one.reason_code, "zh": one.zh, "en": one.en} for one in said]
     return JSONResponse(request_json(request, found) | {"reasons": reasons}, headers=_NO_STORE)
 
@@ -245,7 +250,8 @@ async def get_file(request: Request, request_id: str) -> Response:
 async def post_approve(request: Request, request_id: str) -> Response:
     """Agree to exactly what was shown; with the last approval it is sealed."""
     actor, body = await require_scope(request, SCOPE), await _parse(request, ApprovalBody)
-    done = await approve_request(sealing_of(request.app.state.house), actor, identifier_of(request_id), body.digest)
+    place = await place_at(request, actor, body.window)
+    done = await approve_request(sealing_of(request.app.state.house), actor, identifier_of(request_id), body.digest, place=place)
     return JSONResponse(request_json(request, done), headers=_NO_STORE)
 
 

@@ -190,3 +190,33 @@ async def test_everything_on_the_command_line(city, fujie_seal, tmp_path):  # no
     assert (await fujie_seal("uses", seal.code)).stdout == ""
     assert (await fujie_seal("alert", "list", seal.code)).stdout == ""
     assert (await fujie_seal("grant", "give", seal.code, "--matter", "M-1")).exit_code == 2
+
+
+async def test_a_repeated_change_gets_the_same_answer_and_another_body_none(city, call):  # noqa: F811
+    keeper = await person(city, "keeper", Role.SEAL_KEEPER)
+    await person(city, "approver", Role.APPROVER)
+    seal = await city.make()
+    body = {"grantee_kind": "person", "grantee": "approver", "matter_code": city.matter, "valid_to": "2027-06-01T00:00:00Z"}
+    made = await call(keeper, "POST", f"/seals/{seal.code}/grants", body, "a")
+    assert made[0] == 201
+    city.clock.advance(minutes=5)
+    assert await call(keeper, "POST", f"/seals/{seal.code}/grants", body, "a") == made, "also where an omitted start is the present moment"
+    withdrawn = await call(keeper, "POST", f"/seal-grants/{made[1]['id']}/withdraw", None, "b")
+    assert withdrawn[0] == 200
+    assert await call(keeper, "POST", f"/seal-grants/{made[1]['id']}/withdraw", None, "b") == withdrawn
+    assert (await call(keeper, "POST", f"/seal-grants/{made[1]['id']}/withdraw", None, "c"))[1]["code"] == "SEAL_GRANT_WITHDRAWN"
+    agreed, approver = {"document_hash": "ab" * 32, "requester": "clerk"}, await person(city, "second", Role.APPROVER)
+    own = await call(approver, "POST", f"/seals/{seal.code}/approvals", agreed, "d")
+    assert own[0] == 201
+    assert await call(approver, "POST", f"/seals/{seal.code}/approvals", agreed, "d") == own
+    status, problem = await call(approver, "POST", f"/seals/{seal.code}/approvals", agreed | {"requester": "another"}, "d")
+    assert (status, problem["code"]) == (422, "SEAL_REQUEST_REUSED")
+    others = await call(keeper, "POST", f"/seals/{seal.code}/grants", body, "d")
+    assert others[0] == 201, "keys are each person's own"
+    results = await asyncio.gather(*(call(keeper, "POST", f"/seals/{seal.code}/grants", body, "e") for _ in range(8)))
+    given = {answer["id"] for status, answer in results if status == 201}
+    assert len(given) == 1
+    assert {status for status, _ in results} <= {201, 409}
+    refused = {"grantee_kind": "person", "grantee": "nobody", "matter_code": city.matter, "valid_to": "2027-06-01T00:00:00Z"}
+    assert (await call(keeper, "POST", f"/seals/{seal.code}/grants", refused, "f"))[0] == 422
+    assert (await call(keeper, "POST", f"/seals/{seal.code}/grants", body, "f"))[0] == 201, "a refusal frees the key"

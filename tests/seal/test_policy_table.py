@@ -66,6 +66,8 @@ ROWS = [
     ("seal_is_active", seal(status=Status.CANCELLED), D, "SEAL_CANCELLED"),
     ("seal_is_active", seal(status=Status.LOST), D, "SEAL_LOST"),
     ("seal_is_active", seal(status=Status.MADE), D, "SEAL_NOT_ACTIVE"),
+    ("seal_is_active", seal(status=Status.EXPIRED), D, "SEAL_EXPIRED"),
+    ("seal_is_active", seal(status=Status.CLOSED), D, "SEAL_CANCELLED"),
     ("seal_is_within_its_validity", USE, A, "SEAL_VALID"),
     ("seal_is_within_its_validity", seal(valid_from=NOW + DAY), D, "SEAL_NOT_YET_VALID"),
     ("seal_is_within_its_validity", seal(valid_to=NOW - DAY / 2), D, "SEAL_EXPIRED"),
