@@ -85,8 +85,8 @@ def _others(costs: dict[str, Cost]) -> list[Row]:
         Row("stamp, with the SM2 stamp", whole, BOTH, costs["both"].total, note="what no implementation can do without"),
         Row("stamp, first of a minute", costs["judged"].total, "", None, note="judged whole, as any verifier will"),
         Row("stamp, document of others", costs["foreign"].total, TUNED, costs[TUNED].total, note="cross-reference streams; aim: 22 ms"),
-        Row("stamp, B-T", costs["B-T"].total, "", None, note="aim: 2 ms; without the authority's own work"),
-        Row("stamp, B-LTA", costs["B-LTA"].total, "", None, note="aim: 6 ms; B-T, then DSS and document time stamp"),
+        Row("stamp, B-T", costs["B-T"].total, BOTH, costs["both"].total, note="aim: 2 ms; without the authority's own work"),
+        Row("stamp, B-LTA", costs["B-LTA"].total, BOTH, costs["both"].total, note="aim: 6 ms; B-T, then DSS and document time stamp"),
     ]
 
 

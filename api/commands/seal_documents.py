@@ -21,6 +21,7 @@ from seal.batch_work import work_until_done
 from seal.batches import get_batch, list_batches, move_batch
 from seal.document_approving import cancel_request, picture_of, sealed_file
 from seal.document_carrying import sweep_requests
+from seal.document_levels import Level
 from seal.document_lifecycle import BatchMove
 from seal.document_reads import get_request, list_requests
 from seal.document_requests import request_sealing, upload
@@ -80,10 +81,11 @@ def request(
     place: Annotated[list[str], typer.Option(help='JSON, e.g. {"kind":"point","page":1,"x_mm":150,"y_mm":240}; may be repeated')],
     title: Annotated[str, typer.Option(help="what approvers read")] = "",
     key: Annotated[str, typer.Option(help="the same key again asks nothing new")] = "",
+    level: Annotated[Level, typer.Option(help="PAdES level of the sealed file")] = Level.B_B,
 ) -> None:
     """Ask that a document be sealed; an approver decides."""
     line = SealLine(seal, matter, tuple(orjson.loads(one) for one in place))
-    order = SealingOrder(document, title or str(document), None, (line,))
+    order = SealingOrder(document, title or str(document), None, (line,), level=level)
     _print(_request(with_house(lambda house: request_sealing(sealing_of(house), _acting_for(organisation), order, key or new_code()))))
 
 
