@@ -314,6 +314,37 @@ async def test_cancelling_against_activating(city, approval_seal):
     assert (await reads_of(city, approval_seal.code)).status is Status.CANCELLED
 
 
+@pytest.mark.parametrize("first", ["activate", "cancel"])
+async def test_whoever_comes_first_at_the_predecessor_decides(city, approval_seal, first):
+    """Both wait for the row of the old seal, in an order that is known: the second finds what the first did."""
+    new = await filed(city, await succeed(city.database, city.clock, city.keeper, approval_seal.code, Succession.REMAKE, Changes()))
+    steps = {
+        "activate": lambda: making.activate_seal(city.database, city.clock, city.admin, new.code),
+        "cancel": lambda: cancel_seal(city.database, city.clock, city.admin, approval_seal.code, ""),
+    }
+    second = next(name for name in steps if name != first)
+    async with city.database.begin() as session:
+        await session.execute(text("SELECT 1 FROM seal.seals WHERE code = :code FOR UPDATE"), {"code": approval_seal.code})
+        tasks = {}
+        for number, name in enumerate((first, second), 1):
+            tasks[name] = asyncio.create_task(steps[name]())
+            await until_waiting(city, number)
+    answers = dict(zip(tasks, await asyncio.wait_for(asyncio.gather(*tasks.values(), return_exceptions=True), 30), strict=True))
+    assert isinstance(answers[first], reads.Seal)
+    assert getattr(answers[second], "code", "") == {"cancel": "SEAL_MOVE_NOT_ALLOWED", "activate": PredecessorUnsuitable.code}[second]
+    old, now = await reads_of(city, approval_seal.code), await reads_of(city, new.code)
+    assert (old.status, now.status) == (Status.CANCELLED, Status.ACTIVE if first == "activate" else Status.FILED)
+
+
+async def until_waiting(city, number):
+    """Until so many connections of this database wait for a lock."""
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+    async with city.database.session() as session, asyncio.timeout(30):
+        while await session.scalar(waiting) < number:
+            await session.rollback()
+            await asyncio.sleep(0.01)
+
+
 async def test_several_seals_of_a_kind_are_told_apart_by_name(city):
     await city.make(kind="contract", name="合同专用章（1）", lower_text="合同专用章（1）")
     second = await city.make(kind="contract", name="合同专用章（2）", lower_text="合同专用章（2）")
