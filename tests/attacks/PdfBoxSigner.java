@@ -61,7 +61,7 @@ public final class PdfBoxSigner {
                 new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().build())
                     .build(new JcaContentSignerBuilder("SHA256withECDSA").build(key), chain.get(0)));
             generator.addCertificates(new JcaCertStore(chain));
-            signing.setSignature(generator.generate(new CMSProcessableByteArray(content), false).getEncoded("DER"));
+            signing.setSignature(generator.generate(new CMSProcessableByteArray(content), false).getEncoded());
         }
     }
 

@@ -28,6 +28,8 @@ from benchmarks.peers import installing
 from keys.custody.store import Algorithm, Purpose, StoredKey
 from seal.increment import Increment
 from seal.trust import Trust
+from tests.attacks.forged_cases import fill_text, updated
+from tests.attacks.forged_trailing import trailing
 from tests.conftest import require_command
 from tests.stamped import NOW, World, certificate_page, pem
 
@@ -127,11 +129,25 @@ class Studio:
             allow_fetching=False,
         )
 
-    def pyhanko(self, document: bytes, name: str = "Signature1", *, stamp: bool = False, lta: bool = False, box: bool = False,
-                signer: signers.SimpleSigner | None = None, **options: object) -> bytes:  # fmt: skip
-        """Signed by pyHanko. ``stamp``: with a time stamp; ``lta``: with validation data and a document time stamp; ``box``: visible."""
+    def pyhanko(
+        self,
+        document: bytes,
+        name: str = "Signature1",
+        *,
+        stamp: bool = False,
+        lta: bool = False,
+        lt: bool = False,
+        box: bool = False,
+        signer: signers.SimpleSigner | None = None,
+        **options: object,
+    ) -> bytes:
+        """Signed by pyHanko. ``stamp``: with a time stamp; ``box``: visible.
+
+        ``lt``: with validation data behind it, by default; ``lta``: with the data covered by a document time stamp.
+        """
+        if lt:
+            options |= {"embed_validation_info": True, "validation_context": self.context()}
         if lta:
-            # pyHanko's default appends validation data behind the document time stamp: nothing may stand there (LIBRARIES.md, rule 1).
             before = DSSContentSettings(next_ts_settings=TimestampDSSContentSettings(update_before_ts=True, include_vri=False))
             options |= {"embed_validation_info": True, "use_pades_lta": True, "validation_context": self.context(), "dss_settings": before}
         metadata = signers.PdfSignatureMetadata(field_name=name, md_algorithm="sha256", **{"subfilter": PADES} | options)
@@ -227,6 +243,9 @@ def honest(studio: Studio) -> dict[str, bytes]:
         made[f"openssl {name} cms"] = studio.openssl(document, cades=False)
     made["hybrid openssl pyhanko"] = studio.pyhanko(studio.openssl(rich()), "Second")
     made["hybrid pdfbox pyhanko lta"] = studio.pyhanko(made["pdfbox rich P2"], "Second", lta=True)
+    made["pdfbox rich P0, validation data by hand"] = trailing(made["pdfbox rich P0"], world["root"].certificate)
+    made["openssl streams pades, validation data by hand"] = trailing(made["openssl streams pades"], world["root"].certificate)
+    made["pyhanko rich filled, then signed again"] = studio.pyhanko(updated(made["pyhanko rich approval"], fill_text), "Second")
     return made
 
 
@@ -247,6 +266,9 @@ def _pyhanko(studio: Studio, name: str, document: bytes) -> dict[str, bytes]:
         f"pyhanko {name} B-T": sign(document, stamp=True),
         f"pyhanko {name} two": sign(sign(document), "Second", box=True),
     }
+    if name in ("streams", "typst"):
+        made[f"pyhanko {name} B-LT default"] = sign(document, stamp=True, lt=True)
+    made[f"pyhanko {name} B-LTA default"] = sign(document, stamp=True, lt=True, use_pades_lta=True)
     if name in ("typst", "linear"):
         return made
     return made | {
