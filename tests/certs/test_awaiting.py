@@ -1,19 +1,25 @@
+import datetime as dt
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
 from certs.approvals import OutcomeStatus
-from certs.awaiting import awaiting_document, decline_awaiting, stamp_awaiting
+from certs.awaiting import agree_awaiting, awaiting_document, decline_awaiting, stamp_awaiting
 from certs.issuance import approve, sweep
 from certs.lifecycle import Standing
 from certs.models import CertificateRow
 from certs.reads import awaiting_stamp
 from certs.verification import record_by_code
+from keys.base.actor import Actor, ActorKind, Role
 from keys.base.blobs import FolderBlobStore
 from keys.base.errors import FujieError
+from seal import windows
 from seal.changes import suspend_seal
+from seal.grants import Grant, grant_use
+from seal.use_log import read_uses
 
 ISSUER = "11990100MB00000435"
 
@@ -120,3 +126,34 @@ async def test_the_sweeper_leaves_what_waits_for_a_person(city: Any, parked: Any
     clock.advance(days=3)
     assert await sweep(city.issuing) == 0
     assert await stage(city) == "awaiting_stamp"
+
+
+async def test_a_seal_at_a_window_stamps_certificates_there_by_its_clerk_and_nowhere_else(city: Any, parked: Any) -> None:
+    issuing, centre, code = city.issuing, "11990100MB0000019L", city.seals[ISSUER]
+    database, clock, approver = issuing.database, issuing.clock, city.approver(ISSUER)
+    owner = replace(approver, id="keeper", roles=frozenset({Role.SEAL_KEEPER}))
+    keeper = Actor(ActorKind.PERSON, "centre", "", centre, "990100", frozenset({Role.SEAL_KEEPER}), assurance=2, authenticator=2)
+    clerk = replace(keeper, id="clerk", roles=frozenset({Role.WINDOW_CLERK}))
+    await windows.put_window(database, clock, keeper, windows.Window("W-3", "窗口", centre, "990100", "大厅", ("10.3.0.0/16",)))
+    await windows.post(database, clock, keeper, window_id="W-3", person="clerk")
+    assert await refusal(awaiting_document(issuing, clerk, parked.id)) == "NOT_FOUND", "the window does not keep it yet"
+    await windows.hand_over(database, clock, owner, window_id="W-3", seal_code=code)
+    now = clock.now()
+    async with database.begin() as session:
+        matter = city.approval().matter_code
+        await grant_use(session, now, owner, Grant(code, "window", "W-3", matter, None, now, now + dt.timedelta(days=30)))
+    seen = await awaiting_document(issuing, clerk, parked.id, address="10.3.7.7")
+    digest = seen.document_hash
+    assert (seen.use.requester, seen.use.place.address) == (city.attended.id, "10.3.7.7")
+    assert await refusal(stamp_awaiting(issuing, approver, parked.id, digest, address="10.3.7.7")) == "SEAL_USED_ELSEWHERE"
+    assert await refusal(stamp_awaiting(issuing, clerk, parked.id, digest, address="10.3.7.7")) == "DOCUMENT_NOT_APPROVED"
+    assert await refusal(agree_awaiting(issuing, clerk, parked.id, digest)) == "SEAL_APPROVAL_FORBIDDEN"
+    assert await refusal(agree_awaiting(issuing, approver, parked.id, "0" * 64)) == "DOCUMENT_CHANGED"
+    await agree_awaiting(issuing, approver, parked.id, digest)
+    for elsewhere in (None, "10.9.7.7"):
+        assert await refusal(stamp_awaiting(issuing, clerk, parked.id, digest, address=elsewhere)) == "SEAL_USED_ELSEWHERE"
+    outcome = await stamp_awaiting(issuing, clerk, parked.id, digest, address="10.3.7.7")
+    assert outcome.status is OutcomeStatus.ISSUED
+    async with database.session() as session:
+        (used,) = await read_uses(session, owner, code)
+    assert (used.window_id, used.address, used.actor_id, used.requester) == ("W-3", "10.3.7.7", "clerk", city.attended.id)
