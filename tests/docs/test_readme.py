@@ -122,7 +122,7 @@ def test_every_test_that_is_named_is_there(page: Path) -> None:
 
 
 def test_every_picture_is_shown() -> None:
-    shown = {Path(link).name for page in PAGES for link in LINK.findall(_text(page)) if link.endswith(".png")}
+    shown = {Path(link).name for page in EVERY_PAGE for link in LINK.findall(_text(page)) if link.endswith(".png")}
     assert {picture.name for picture in (ROOT / "docs" / "pictures").glob("*.png")} - shown == set()
 
 
