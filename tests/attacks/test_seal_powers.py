@@ -247,7 +247,7 @@ async def _a_name_reads_as_what_it_is(doors: Doors) -> None:
     document = (await doors.ask("client", "POST", "/api/v1/seal-documents", content=hostile.document())).json()["id"]
     line, ends = {"seal": code, "matter_code": matter, "placements": [PLACE]}, {"valid_from": "2026-12-01T00:00:00Z", "valid_to": FAR_OFF}
     for text in ("通知\u202etxt.exe", "通\u200b知", "⼀号通知", "通知\n已批准", "金\uf90a", "\U000e0041"):
-        order = {"name": text, "kind": "contract", "organisation_name": "示范市某局"} | ends
+        order: dict[str, object] = {"name": text, "kind": "contract", "organisation_name": "示范市某局"} | ends
         asked: list[tuple[str, str, dict[str, object]]] = [
             ("keeper", "seals", order),
             ("keeper", "seals", order | {"name": "某局合同专用章", "lower_text": text}),
