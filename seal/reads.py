@@ -1,6 +1,7 @@
 """Named selects about seals. They answer with frozen views; the tables stay inside."""
 
 import datetime as dt
+import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -216,6 +217,13 @@ async def uses_of(session: AsyncSession, code: str, *, limit: int = 100) -> list
         SealUse(row.permit_id, row.document_hash, row.actor_id, row.matter_code, row.unattended, row.at)
         for row in await session.scalars(query)
     ]
+
+
+async def is_made_seal(session: AsyncSession, code: str, sha256: str) -> bool:
+    """Whether the SESeal with this SHA-256 (hexadecimal) is the one that was made here under this code: a code alone is a claim."""
+    query = select(MadeSealRow.seal_der).join(SealRow, SealRow.id == MadeSealRow.seal_id).where(SealRow.code == code)
+    made = await session.scalar(query)
+    return made is not None and hashlib.sha256(made).hexdigest() == sha256
 
 
 async def pictures_of(session: AsyncSession, code: str) -> SealPictures:

@@ -138,7 +138,7 @@ def conclude(checks: Iterable[Check]) -> tuple[Indication, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class SealReport:
-    """The electronic seal a stamp was made with. Times are instants, sizes millimetres."""
+    """The electronic seal a stamp was made with. Times are instants, sizes millimetres; ``sha256``: of DER(SESeal), hexadecimal."""
 
     code: str
     name: str
@@ -149,6 +149,7 @@ class SealReport:
     width_mm: int
     height_mm: int
     stamped_at: dt.datetime | None = None
+    sha256: str = ""
 
     def to_json(self) -> JSON:
         return {
@@ -161,6 +162,7 @@ class SealReport:
             "width_mm": self.width_mm,
             "height_mm": self.height_mm,
             "stamped_at": _text(self.stamped_at),
+            "sha256": self.sha256,
         }
 
 

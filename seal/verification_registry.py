@@ -1,6 +1,7 @@
 """What a file cannot say: whether the seal was in use when it was used. Only the registry that filed the seal knows.
 
-Of a seal of ours our own history answers. Of one of others, what its registry said (:mod:`seal.foreign_status`): a feed that was taken
+Of a seal of ours our own history answers; a code alone makes no seal ours, the SESeal must be the one that was made here.
+Of one of others, what its registry said (:mod:`seal.foreign_status`): a feed that was taken
 in, or an answer that is kept or asked for; a registry that does not answer leaves the question open, and one that is not registered is
 not asked.
 
@@ -23,7 +24,7 @@ from keys.pki.status_lifecycle import COMPROMISED
 from seal.foreign_status import Known, StatusPort, ask_others, what_is_known
 from seal.lifecycle import Status
 from seal.models import MadeSealRow, SealRow
-from seal.reads import SealNotFound, status_at
+from seal.reads import SealNotFound, is_made_seal, status_at
 from seal.verdict import (
     Check,
     Indication,
@@ -68,6 +69,8 @@ async def _ask(session: AsyncSession, signature: SignatureVerdict, now: dt.datet
         status = await status_at(session, seal.code, seal.stamped_at)
     except SealNotFound:
         return _widened(signature, await _of_others(session, seal.code, seal.stamped_at))
+    if not await is_made_seal(session, seal.code, seal.sha256):
+        return _widened(signature, (failed("OUT_OF_SCOPE", "this registry made another seal under this code"),))
     if status is Status.ACTIVE and now is not None and signature.sub_indication == "REVOKED_NO_POE":
         signature = await _explained(session, signature, seal.code, seal.stamped_at, now)
     return _widened(signature, _status_checks(status))

@@ -99,6 +99,7 @@ def report_of(seal: ParsedSeal, stamped_at: dt.datetime | None) -> SealReport:
         width_mm=seal.width_mm,
         height_mm=seal.height_mm,
         stamped_at=stamped_at,
+        sha256=hashlib.sha256(seal.encoded).hexdigest(),
     )
 
 

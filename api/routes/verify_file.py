@@ -30,7 +30,7 @@ from keys.pki.reads import get_authorities
 from keys.trust.reads import external_answers, external_crls, trusted_authorities
 from seal.foreign_http import HttpStatus
 from seal.foreign_rules_list import rules_in_force
-from seal.reads import SealNotFound, get_seal, pictures_of
+from seal.reads import is_made_seal, pictures_of
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
 from seal.verdict import Verdict
@@ -98,13 +98,12 @@ async def report(request: Request) -> Response:
 
 
 async def _pictures(house: House, verdict: Verdict) -> dict[str, str]:
-    """SVG of the seals in the verdict that are in our register under the same code and name."""
+    """SVG of the seals in the verdict that were made here."""
     found = {}
     async with house.database.session() as session:
-        for code, name in {(one.seal.code, one.seal.name) for one in verdict.signatures if one.seal}:
-            with contextlib.suppress(SealNotFound):
-                if (await get_seal(session, code)).name == name:
-                    found[code] = (await pictures_of(session, code)).svg.decode()
+        for code, sha256 in {(one.seal.code, one.seal.sha256) for one in verdict.signatures if one.seal}:
+            if await is_made_seal(session, code, sha256):
+                found[code] = (await pictures_of(session, code)).svg.decode()
     return found
 
 

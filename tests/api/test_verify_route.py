@@ -178,6 +178,20 @@ async def test_the_registry_is_asked_whether_the_seal_was_in_use(
     assert after["indication"] != "TOTAL_PASSED"
 
 
+async def test_a_code_of_ours_makes_no_seal_ours(
+    client: AsyncClient, database: Database, keystore: KeyStore, clock: TestClock, world: World
+) -> None:
+    """Another trusted maker puts the code of our seal into a seal of its own: its stamp holds, and our registry does not vouch for it."""
+    foreign = world.stamped()
+    assert (await client.post(ADDRESS, content=foreign)).json()["indication"] == "TOTAL_PASSED"
+    ours = await demonstration_seal(database, keystore, clock)
+    assert ours.code == world.material().code
+    clock.advance(minutes=2)
+    answer = (await client.post(ADDRESS, content=foreign)).json()
+    assert (answer["indication"], answer["sub_indication"]) == ("INDETERMINATE", "SIG_CONSTRAINTS_FAILURE")
+    assert answer["signatures"][0]["checks"][-1]["name"] == "OUT_OF_SCOPE"
+
+
 async def test_rubbish_is_answered_like_everything_else(client: AsyncClient) -> None:
     for rubbish in (b"rubbish", b"%PDF-1.7", b"\x30\x82\xff\xff"):
         answer = await client.post(ADDRESS, content=rubbish)
