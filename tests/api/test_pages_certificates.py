@@ -12,6 +12,7 @@ import zxingcpp
 from PIL import Image
 from sqlalchemy import text
 
+from api.verdict_words import ADDED_UNSEEN
 from api.wiring import House
 from certs.reads import get_certificate
 from certs.records import Stage
@@ -273,7 +274,7 @@ async def test_what_is_wrong_with_a_file_is_said_in_plain_words(house: House, se
     changed, longer = pdf.replace(b"/Title", b"/Titlf", 1), pdf + b"\n%more\n"
     for content, english, chinese in (
         (changed, "This document was changed after it was sealed.", "文件在用印后被改动。"),
-        (longer, "Something was added to this document after it was sealed.", "用印之后有人在文件中添加了内容。"),
+        (longer, f"{ADDED_UNSEEN[1]}.", f"{ADDED_UNSEEN[0]}。"),
     ):
         page = await client.post("/verify?lang=en", files={"file": ("permit.pdf", content, "application/pdf")})
         assert f'<p class="story">{english}</p>' in page.text
