@@ -124,7 +124,9 @@ def next_code(person: Person) -> str:
     """A code that was not used before; of the next step, where this one's was."""
     totp = pyotp.parse_uri(person.totp)
     now = dt.datetime.now(dt.UTC)
-    code = str(totp.at(now) if totp.at(now) != person.used else totp.at(now, 1))  # type: ignore[attr-defined]
+    code = totp.at(now)  # type: ignore[attr-defined]
+    if code == person.used:
+        code = totp.at(now + dt.timedelta(seconds=totp.interval))  # type: ignore[attr-defined]
     person.used = code
     return code
 
