@@ -1,13 +1,16 @@
 """The catalogue of certificate types: what each holds, for whom, for how long, and what of it is personal.
 
-Pure. Types are data: the shipped ones lie in ``certs/data/certificate_types.json``; ``certs.reads`` loads and finds them in the database.
+Pure. Types are data: the shipped ones lie in ``certs/data/certificate_types.json``; ``certs.reads`` finds them in the database,
+``certs.catalogue_keeping`` changes them. A value of :class:`CertificateType` is one *version* of a type: a certificate remembers
+which one it was issued under, and a published version never changes.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
+from typing import Any
 
 import orjson
 
@@ -15,6 +18,7 @@ from identity.numbers import CodeType, is_person
 from keys.base.errors import FujieError, InvalidInput
 
 MAX_FIELD_LENGTH = 500
+MOST_HOLDERS = 50
 CODE_TYPE_NAMES = {
     CodeType.USCC: "统一社会信用代码",
     CodeType.OTHER_LEGAL_PERSON: "其他法人或其他组织证件号码",
@@ -56,21 +60,69 @@ class Mask(StrEnum):
     HIDDEN = "hidden"
 
 
+class FieldKind(StrEnum):
+    """What a value must look like. Values are texts always; the kind says which texts."""
+
+    TEXT = "text"
+    DATE = "date"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    CHOICE = "choice"
+
+
+class SharingClass(StrEnum):
+    """无条件共享, 有条件共享, 不予共享 (国发〔2016〕51号 §3)."""
+
+    UNCONDITIONAL = "unconditional"
+    CONDITIONAL = "conditional"
+    NOT_SHARED = "not_shared"
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Whom other than the issuer a certificate of the type is open to. ``basis``: the rule that says so; ``condition``: in words."""
+
+    sharing_class: SharingClass = SharingClass.CONDITIONAL
+    basis: str = ""
+    condition: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a type: its printed ``name``, its GB/T 36903 ``short`` name (``KZ_…``), and who may see it in full."""
+    """One field of a type: its printed ``name``, its GB/T 36903 ``short`` name (``KZ_…``), and who may see it in full.
+
+    ``longest`` in characters; ``pattern`` is a regular expression that the whole value must match; ``choices`` are those of a
+    field of kind ``choice``.
+    """
 
     name: str
     short: str
     mandatory: bool
     mask: Mask
+    kind: FieldKind = FieldKind.TEXT
+    longest: int = MAX_FIELD_LENGTH
+    pattern: str = ""
+    choices: tuple[str, ...] = ()
+
+
+OFFLINE_DEFAULT = ("ZZMC", "ZZBH", "ZZBS", "ZZBFJG", "ZZBFRQ", "ZZYXQQSRQ", "ZZYXQJZRQ", "CZZT")
+"""What the offline code tells unless the type says otherwise: eight compact fields (about 332 octets, version 13-M)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateType:
-    """A type of certificate. ``issued_here``: there is a template; others can be imported only.
+    """One version of a type of certificate. ``issued_here``: there is a template; others can be imported only.
 
-    ``open_ended`` allows a certificate without a last day; ``max_years`` bounds the span of validity.
+    ``open_ended``      allows a certificate without a last day; ``max_years`` bounds the span of validity
+    ``version``         of the type: 1, 2, …; not the version in a certificate's identifier
+    ``issuers``         credit codes of the organisations that may issue it; none: whoever has the right to issue for its organisation
+    ``matters``         codes of the matters whose approvals lead to it; none: any
+    ``seal_kind``       a ``seal.kinds.SealKind``; empty: any kind the seal's own policy allows
+    ``template``        the name of the template, without its ending; empty: the one installed for the type's code
+    ``most_holders``    how many people or organisations can hold one certificate together
+    ``offline_fields``  short names (GB/T 36903 or ``KZ_…``) of what stands in the offline code, in its order
+    ``exact_term``      the certificate runs ``max_years`` to the day, neither more nor less
+    ``aliases``         other names it is searched by
     """
 
     code: str
@@ -81,6 +133,21 @@ class CertificateType:
     open_ended: bool
     max_years: int | None
     fields: tuple[Field, ...]
+    version: int = 1
+    issuers: tuple[str, ...] = ()
+    matters: tuple[str, ...] = ()
+    seal_kind: str = ""
+    template: str = ""
+    most_holders: int = MOST_HOLDERS
+    offline_fields: tuple[str, ...] = OFFLINE_DEFAULT
+    sharing: Sharing = Sharing()
+    exact_term: bool = False
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def authority(self) -> str:
+        """The credit code of the defining body (GB/T 36904)."""
+        return self.code[:18]
 
 
 class UnknownCertificateType(FujieError):
@@ -115,8 +182,41 @@ def parse_type(row: Mapping[str, object]) -> CertificateType:
         issued_here=bool(row["issued_here"]),
         open_ended=bool(row["open_ended"]),
         max_years=max_years if isinstance(max_years, int) else None,
-        fields=tuple(Field(one["name"], one["short"], bool(one["mandatory"]), Mask(one["mask"])) for one in fields),
+        fields=tuple(_parse_field(one) for one in fields),
+        **_optional_members(row),
     )
+
+
+def _parse_field(one: Mapping[str, Any]) -> Field:
+    return Field(
+        one["name"],
+        one["short"],
+        bool(one["mandatory"]),
+        Mask(one["mask"]),
+        FieldKind(one.get("kind", FieldKind.TEXT)),
+        int(one.get("longest", MAX_FIELD_LENGTH)),
+        str(one.get("pattern", "")),
+        tuple(str(choice) for choice in one.get("choices", ())),
+    )
+
+
+def _optional_members(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Members that older definitions lack: what is absent keeps its default."""
+    read: dict[str, Callable[[Any], Any]] = {
+        "version": int, "issuers": _texts, "matters": _texts, "seal_kind": str, "template": str, "most_holders": int,
+        "offline_fields": _texts, "sharing": _parse_sharing, "exact_term": bool, "aliases": _texts,
+    }  # fmt: skip
+    return {name: reader(row[name]) for name, reader in read.items() if name in row}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("a list of texts")
+    return tuple(str(one) for one in value)
+
+
+def _parse_sharing(value: Any) -> Sharing:
+    return Sharing(SharingClass(value["class"]), str(value.get("basis", "")), str(value.get("condition", "")))
 
 
 def definition(kind: CertificateType) -> dict[str, object]:
@@ -129,8 +229,25 @@ def definition(kind: CertificateType) -> dict[str, object]:
         "issued_here": kind.issued_here,
         "open_ended": kind.open_ended,
         "max_years": kind.max_years,
-        "fields": [{"name": one.name, "short": one.short, "mandatory": one.mandatory, "mask": one.mask.value} for one in kind.fields],
+        "fields": [_field_definition(one) for one in kind.fields],
+        "version": kind.version,
+        "issuers": list(kind.issuers),
+        "matters": list(kind.matters),
+        "seal_kind": kind.seal_kind,
+        "template": kind.template,
+        "most_holders": kind.most_holders,
+        "offline_fields": list(kind.offline_fields),
+        "sharing": {"class": kind.sharing.sharing_class.value, "basis": kind.sharing.basis, "condition": kind.sharing.condition},
+        "exact_term": kind.exact_term,
+        "aliases": list(kind.aliases),
     }
+
+
+def _field_definition(one: Field) -> dict[str, object]:
+    return {
+        "name": one.name, "short": one.short, "mandatory": one.mandatory, "mask": one.mask.value, "kind": one.kind.value,
+        "longest": one.longest, "pattern": one.pattern, "choices": list(one.choices),
+    }  # fmt: skip
 
 
 def order_fields(kind: CertificateType, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
