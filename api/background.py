@@ -1,4 +1,8 @@
-"""What runs beside the requests: the log's sequencer, the sweeper of interrupted issuing, forgetting what is past use."""
+"""What runs beside the requests: the log's sequencer, the sweeper of interrupted issuing, batches, forgetting what is past use.
+
+Any number of processes run it at once, in ``fujie serve`` or ``fujie worker``. What can be shared out is (``SHARED``): each process takes
+rows that no other holds. The rest is done by the one that leads (``api.leading``).
+"""
 
 import asyncio
 import contextlib
@@ -7,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 
 from api.evidence import Evidence
+from api.leading import Leadership
 from api.sealing import sealing_of
 from api.wiring import House
 from certs.rewrapping import SEALED
@@ -40,18 +45,27 @@ EXPIRE_SECONDS = 30.0
 ARCHIVE_SECONDS = 60.0
 BATCH_SECONDS = 1.0
 BATCH_ROUND_SECONDS = 30.0
+GRACE_SECONDS = 8.0
+"""How long what has begun may take to end once the process is to stop; a lease brings the rest to another."""
+SHARED = frozenset({"sweep", "documents", "batches", "time stamps", "rewrap", "sealed files"})
+"""Steps whose work is divided among all processes by row locks and leases."""
+ENDED_IN_ORDER = frozenset({"sweep", "documents", "batches", "time stamps", "sealed files"})
+"""Steps that end what they have begun before the process stops."""
+Step = Callable[[], Awaitable[object]]
 
 
-async def _every(seconds: float, name: str, step: Callable[[], Awaitable[object]]) -> None:
-    """Repeat ``step``; a failure is logged and tried again at the next turn."""
-    while True:
+async def _every(seconds: float, name: str, step: Step, leading: Leadership, stopping: asyncio.Event) -> None:
+    """Repeat ``step`` until the process is to stop; a failure is logged and tried again at the next turn."""
+    while not stopping.is_set():
         try:
-            await step()
+            if name in SHARED or await leading.held():
+                await step()
         except KeyStoreUnavailable as error:
             log.warning("background step waits for the key device", step=name, code=error.code)
         except Exception:
             log.exception("background step failed", step=name)
-        await asyncio.sleep(seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), seconds)
 
 
 async def _forget(house: House) -> None:
@@ -62,16 +76,18 @@ async def _forget(house: House) -> None:
         await grant_statements.forget_old(session, house.clock.now())
 
 
-@contextlib.asynccontextmanager
-async def background(house: House) -> AsyncIterator[None]:
-    """Run the steps until leaving; then sequence what the last requests wrote."""
-    evidence = Evidence(house)
+def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[str, tuple[float, Step]]:
+    """Name → seconds between turns, and the step."""
     upgrading, sealing = house.upgrading, sealing_of(house)
-    steps: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {
+
+    def batches() -> Awaitable[object]:
+        return work_until_done(sealing, seconds=BATCH_ROUND_SECONDS, stopping=stopping)
+
+    return {
         **evidence.steps(),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
         "documents": (SWEEP_SECONDS, lambda: sweep_requests(sealing)),
-        "batches": (BATCH_SECONDS, lambda: work_until_done(sealing, seconds=BATCH_ROUND_SECONDS)),
+        "batches": (BATCH_SECONDS, batches),
         "time stamps": (STAMP_SECONDS, lambda: obtain(house.database, house.clock, house.timestamps)),
         "forget": (FORGET_SECONDS, lambda: _forget(house)),
         "token keys": (TEND_SECONDS, lambda: tend(house.database, house.keystore, house.clock, house.rotation)),
@@ -83,12 +99,33 @@ async def background(house: House) -> AsyncIterator[None]:
         "alerts": (ALERT_SECONDS, lambda: watch_uses(house.database, house.clock)),
         "others' lists": (OTHERS_SECONDS, lambda: refresh_all(house.database, house.clock)),
     }
-    tasks = [asyncio.create_task(_every(seconds, name, step), name=name) for name, (seconds, step) in steps.items()]
-    try:
-        yield
-    finally:
-        for task in tasks:
+
+
+@contextlib.asynccontextmanager
+async def background(house: House) -> AsyncIterator[None]:
+    """Run the steps until leaving; then end what has begun, and sequence what the last requests wrote."""
+    evidence, stopping = Evidence(house), asyncio.Event()
+    async with Leadership(house.database) as leading:
+        tasks = [
+            asyncio.create_task(_every(seconds, name, step, leading, stopping), name=name)
+            for name, (seconds, step) in _steps(house, evidence, stopping).items()
+        ]
+        try:
+            yield
+        finally:
+            stopping.set()
+            await _ended(tasks)
+    with contextlib.suppress(KeyStoreUnavailable):  # the key device is away: the next start puts it into the log
+        await evidence.sequence()
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Steps that seal or issue end in order, within their grace; the others at once."""
+    orderly = [task for task in tasks if task.get_name() in ENDED_IN_ORDER]
+    for task in tasks:
+        if task not in orderly:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(KeyStoreUnavailable):  # the key device is away: the next start puts it into the log
-            await evidence.sequence()
+    await asyncio.wait(orderly, timeout=GRACE_SECONDS)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

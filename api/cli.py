@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("api.commands.serving:serve", "start everything and serve until Ctrl-C"),
+    "worker": ("api.commands.working:worker", "run background jobs and batches beside the servers, until SIGTERM"),
     "verify": ("api.commands.verify:verify", "verify files: PDF, seal, QR picture"),
     "seal": ("api.commands.seals:app", "seals: apply, review, make, file, activate, suspend, cancel, status, feed …"),
     "certs": ("api.commands.certs:app", "certificates: show, suspend, resume, revoke, cancel"),

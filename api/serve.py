@@ -118,7 +118,8 @@ async def _serve(settings: Settings, addresses: Addresses, listening: socket.soc
             await keep_roots(house)
         server = Server(_configuration(house))
         _end_on_signals(server)
-        async with background(house), web_processes(settings, addresses, listening):
+        beside = background(house) if settings.background else contextlib.nullcontext()
+        async with beside, web_processes(settings, addresses, listening):
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             await _announce(house, server, serving, console)
             await serving

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     blob_url: str = ""
     workers: int = Field(default=1, ge=1, le=64)
     cpu_workers: int = Field(default=0, ge=0, le=256)
+    background: bool = True
     demo: bool = True
     crypto: Crypto = Crypto.INTL
     token_key_days: float = Field(default=90, gt=0, le=3660)

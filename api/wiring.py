@@ -22,6 +22,7 @@ from identity.personal_data import PersonalData, following, open_personal_data
 from keys.base.blobs import BlobStore, FolderBlobStore
 from keys.base.clock import Clock, SystemClock
 from keys.base.db import Database
+from keys.base.errors import FujieError
 from keys.custody.errors import KeyStoreMisconfigured
 from keys.custody.pkcs11 import Pkcs11KeyStore
 from keys.custody.reads import require_own_keys
@@ -127,6 +128,30 @@ def shared_servers(settings: Settings) -> Iterator[Addresses]:
             yield addresses
     except HomeInUse:
         yield _running_addresses(settings.home)
+
+
+class NothingRuns(FujieError):
+    """No servers are named and no instance of this home runs whose servers could be used."""
+
+    code = "NOTHING_RUNS"
+    status = 409
+    public = (
+        "没有可用的数据库：请先启动 fujie serve，或设置 FUJIE_DATABASE_URL 和 FUJIE_REDIS_URL。",
+        "There is no database: start fujie serve first, or set FUJIE_DATABASE_URL and FUJIE_REDIS_URL.",
+    )
+
+
+def existing_servers(settings: Settings) -> Addresses:
+    """The servers that the settings name, else those of the running instance; starts none, so that it never stands in a server's way.
+
+    Raises :class:`NothingRuns`.
+    """
+    if settings.database_url and settings.redis_url:
+        return Addresses(settings.database_url, settings.redis_url)
+    try:
+        return _running_addresses(settings.home)
+    except HomeInUse as error:
+        raise NothingRuns(str(settings.home)) from error
 
 
 def open_keystore(settings: Settings) -> KeyStore:

@@ -90,10 +90,13 @@ async def work_batches(sealing: Sealing, *, most: int = CLAIMED) -> int:
     return len(claims)
 
 
-async def work_until_done(sealing: Sealing, *, seconds: float) -> int:
-    """Rounds until nothing waits or the time is up; the number of documents taken."""
+async def work_until_done(sealing: Sealing, *, seconds: float, stopping: asyncio.Event | None = None) -> int:
+    """Rounds until nothing waits, the time is up or the process is to stop; the number of documents taken."""
     deadline, taken = asyncio.get_running_loop().time() + seconds, 0
-    while asyncio.get_running_loop().time() < deadline and (number := await work_batches(sealing)):
+    while asyncio.get_running_loop().time() < deadline and not (stopping and stopping.is_set()):
+        number = await work_batches(sealing)
+        if not number:
+            break
         taken += number
     return taken
 

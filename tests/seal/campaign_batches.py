@@ -41,11 +41,11 @@ from tests.seal.races import RunningClock
 from tests.seal.sealing_house import Direct
 
 PLACE = {"kind": "point", "page": 1, "x_mm": 150.0, "y_mm": 240.0}
-_COPY = text(
+COPIES = text(
     "INSERT INTO seal.documents SELECT gen_random_uuid(), organisation, uploader, 'copy ' || n, source_hash, document_hash, octets, pages,"
     " removed, not_embedded, uploaded_at FROM seal.documents, generate_series(1, :number) n WHERE id = :first RETURNING id"
 )
-_LAPSE = text("UPDATE seal.batch_documents SET lease_until = lease_until - interval '1 hour' WHERE lease_owner IS NOT NULL")
+LAPSE = text("UPDATE seal.batch_documents SET lease_until = lease_until - interval '1 hour' WHERE lease_owner IS NOT NULL")
 
 
 def opened(url: str, folder: Path, origin: float) -> tuple[City, Sealing]:
@@ -66,7 +66,7 @@ async def prepare(url: str, folder: Path, origin: float, number: int) -> uuid.UU
     await city.grant(seal, city.client, unattended=True, quota_day=100_000, valid_to=year)
     first = await upload(sealing, city.client, hostile.document(), "letter.pdf")
     async with city.database.begin() as session:
-        documents = tuple((await session.execute(_COPY, {"number": number, "first": first.id})).scalars())
+        documents = tuple((await session.execute(COPIES, {"number": number, "first": first.id})).scalars())
     order = BatchOrder("campaign", seal.code, city.matter, None, documents, (PLACE,), unattended=True)
     batch = await request_batch(sealing, city.client, order, "campaign")
     sealing.rebuilder.close()
@@ -89,7 +89,7 @@ async def counted(url: str) -> tuple[int, int, int, str]:
     """Sealed documents, rows in the log of use, documents used twice, the batch's status."""
     database = Database(url)
     async with database.begin() as session:
-        await session.execute(_LAPSE if await _idle(session) else text("SELECT 1"))
+        await session.execute(LAPSE if await _idle(session) else text("SELECT 1"))
         sealed = (await session.execute(text("SELECT count(*) FROM seal.batch_documents WHERE state = 'sealed'"))).scalar_one()
         uses = (await session.execute(text("SELECT count(*) FROM seal.uses"))).scalar_one()
         twice = text("SELECT count(*) - count(DISTINCT permit_id) FROM seal.batch_documents WHERE state = 'sealed'")
