@@ -19,6 +19,7 @@ from keys.base.db import AsyncSession
 
 LEASE = dt.timedelta(seconds=15)
 RENEWAL_SECONDS = 4.0
+_LONGEST_PAUSE = 9  # the power of two, in seconds
 
 
 def new_lease() -> uuid.UUID:
@@ -47,8 +48,8 @@ async def release(issuing: Issuing, certificate_id: uuid.UUID, lease: uuid.UUID,
 
 
 async def postpone(issuing: Issuing, certificate_id: uuid.UUID, lease: uuid.UUID, failure: str) -> None:
-    """Give the work back after a failure of ours, to be tried again in 2, 4, 8 … seconds: a full disk is not emptied at once."""
-    pause = func.make_interval(0, 0, 0, 0, 0, 0, func.power(2.0, IssuingRow.attempts))
+    """Give the work back after a failure of ours, to be tried again in 2, 4, 8 … 512 seconds: a full disk is not emptied at once."""
+    pause = func.make_interval(0, 0, 0, 0, 0, 0, func.power(2.0, func.least(IssuingRow.attempts, _LONGEST_PAUSE)))
     until = literal(issuing.clock.now(), DateTime(timezone=True)) + pause
     statement = update(IssuingRow).where(IssuingRow.certificate_id == certificate_id, IssuingRow.lease_owner == lease)
     async with issuing.database.begin() as session:

@@ -1,7 +1,7 @@
 """Finishing or voiding what a killed process left behind.
 
 A reserved certificate whose lease ran out is carried through from its record; one that failed :data:`MOST_ATTEMPTS` times is
-void. Leases keep two processes from doing the same certificate.
+void, unless only the store of files kept it waiting: that comes back. Leases keep two processes from doing the same certificate.
 """
 
 import uuid
@@ -14,11 +14,13 @@ from certs.models import IssuingRow
 from certs.records import Stage
 from certs.reservation import load_reserved
 from certs.stages import Issuing, Reserved
+from keys.base.blobs import StoreFull, StoreUnreachable
 from keys.base.errors import FujieError
 
 log = structlog.get_logger("fujie.certs.sweeping")
 
 MOST_ATTEMPTS = 8
+_WAITS_FOR_THE_STORE = frozenset({StoreFull.code, StoreUnreachable.code})
 _AT_ONCE = 20
 
 
@@ -40,8 +42,8 @@ async def _finish(issuing: Issuing, certificate_id: uuid.UUID) -> bool:
     taken = await take_over(issuing, certificate_id)
     if taken is None:
         return False
-    reserved, attempts = taken
-    if attempts > MOST_ATTEMPTS:
+    reserved, attempts, failure = taken
+    if attempts > MOST_ATTEMPTS and failure not in _WAITS_FOR_THE_STORE:
         await give_up(issuing, reserved)
         return True
     try:
@@ -54,11 +56,11 @@ async def _finish(issuing: Issuing, certificate_id: uuid.UUID) -> bool:
     return True
 
 
-async def take_over(issuing: Issuing, certificate_id: uuid.UUID) -> tuple[Reserved, int] | None:
-    """Take the lease of an abandoned certificate, with how often it was tried; ``None`` when somebody works on it."""
+async def take_over(issuing: Issuing, certificate_id: uuid.UUID) -> tuple[Reserved, int, str | None] | None:
+    """Take the lease of an abandoned certificate, with how often it was tried and what failed last; ``None``: somebody works on it."""
     async with issuing.database.begin() as session:
         lease = await claim(session, issuing.clock.now(), certificate_id, Stage.RESERVED)
         if lease is None:
             return None
         row = await session.get_one(IssuingRow, certificate_id)
-        return await load_reserved(session, certificate_id, lease), row.attempts
+        return await load_reserved(session, certificate_id, lease), row.attempts, row.failure

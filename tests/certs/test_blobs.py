@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from keys.base.blobs import BlobDamaged, FolderBlobStore
+from keys.base.blobs import BlobDamaged, FolderBlobStore, StoreFull
 
 
 async def test_a_file_is_found_by_its_hash_and_stored_once(blobs: FolderBlobStore) -> None:
@@ -35,6 +35,6 @@ async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("keys.base.blobs.os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(StoreFull, match="No space"):
         await store.put(b"data")
     assert not [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
