@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from keys.base.object_store import S3Address
 from keys.custody.private_file import in_memory
 from keys.evidence.notes import MalformedNote, VerifierKey
 from keys.schedule import Schedule
@@ -22,6 +23,7 @@ from seal.upgrade_policy import Renewal, read_sunsets
 _KEK_OCTETS = 32
 _HELD: dict[str, Path] = {}
 """Secrets that stood in the environment, by setting: where they are now."""
+_S3_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 class Settings(BaseSettings):
@@ -40,6 +42,12 @@ class Settings(BaseSettings):
     database_url: str = ""
     redis_url: str = ""
     blob_url: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    scrub_kilobytes: int = Field(default=2048, ge=16, le=1_048_576)
+    scrub_days: float = Field(default=30, gt=0, le=3660)
+    orphan_hours: float = Field(default=168, ge=1, le=8760)
+    preview_megabytes: int = Field(default=512, ge=1, le=1_048_576)
     workers: int = Field(default=1, ge=1, le=64)
     cpu_workers: int = Field(default=0, ge=0, le=256)
     background: bool = True
@@ -88,6 +96,10 @@ class Settings(BaseSettings):
         if secret := self.key_encryption_key.get_secret_value():
             _HELD["key_encryption_key"] = in_memory("fujie-key-encryption-key", _kek(secret))
         self.pkcs11_pin = self.key_encryption_key = SecretStr("")
+        if self.blob_url.startswith("s3:"):
+            for name in _S3_SECRETS:
+                if secret := os.environ.pop(name, ""):
+                    _HELD[name] = in_memory(name, secret.encode())
         self._held = dict(_HELD)
         for name in [name for name in os.environ if name.upper() in {"FUJIE_PKCS11_PIN", "FUJIE_KEY_ENCRYPTION_KEY"}]:
             del os.environ[name]
@@ -139,10 +151,13 @@ class Settings(BaseSettings):
 
     @field_validator("blob_url")
     @classmethod
-    def _folder(cls, value: str) -> str:
-        """Files are kept in a folder; an S3 store is not written yet, and pretending would lose documents."""
-        if value and not value.startswith("file:"):
-            raise ValueError("FUJIE_BLOB_URL must be a file: address")
+    def _file_or_s3(cls, value: str) -> str:
+        """``file:/folder`` or ``s3://bucket/prefix``; no credentials in an address."""
+        parts = urlsplit(value)
+        if value and parts.scheme not in {"file", "s3"}:
+            raise ValueError("FUJIE_BLOB_URL must be a file: or an s3: address")
+        if parts.scheme == "s3" and (not parts.hostname or "@" in parts.netloc or parts.query):
+            raise ValueError("FUJIE_BLOB_URL must be s3://BUCKET or s3://BUCKET/PREFIX, without credentials")
         return value
 
     @field_validator("witnesses")
@@ -199,6 +214,16 @@ class Settings(BaseSettings):
     def blob_folder(self) -> Path:
         """Where certificates' files are: the folder of ``FUJIE_BLOB_URL``, else one in the home."""
         return Path(urlsplit(self.blob_url).path) if self.blob_url else self.home / "blobs"
+
+    @property
+    def s3_address(self) -> S3Address | None:
+        """The bucket of ``FUJIE_BLOB_URL``; None: files are in a folder. Without keys in the environment the instance's role is asked."""
+        parts = urlsplit(self.blob_url)
+        if parts.scheme != "s3":
+            return None
+        secret, token = (self._held[name].read_text() if name in self._held else "" for name in _S3_SECRETS)
+        key_id = os.environ.get("AWS_ACCESS_KEY_ID", "") if secret else ""
+        return S3Address(parts.netloc, parts.path.strip("/"), self.s3_endpoint, self.s3_region, key_id, secret, token)
 
     @property
     def trust_file(self) -> Path:

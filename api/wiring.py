@@ -23,6 +23,7 @@ from keys.base.blobs import BlobStore, FolderBlobStore
 from keys.base.clock import Clock, SystemClock
 from keys.base.db import Database
 from keys.base.errors import FujieError
+from keys.base.object_store import ObjectBlobStore
 from keys.custody.errors import KeyStoreMisconfigured
 from keys.custody.pkcs11 import Pkcs11KeyStore
 from keys.custody.reads import require_own_keys
@@ -172,6 +173,12 @@ def open_keystore(settings: Settings) -> KeyStore:
     return SoftwareKeyStore.create(file)
 
 
+def open_blobs(settings: Settings) -> BlobStore:
+    """Where files are kept: the bucket or the folder of ``FUJIE_BLOB_URL``."""
+    address = settings.s3_address
+    return ObjectBlobStore(address) if address else FolderBlobStore(settings.blob_folder)
+
+
 def open_token(settings: Settings, module: Path) -> Pkcs11KeyStore:
     """The token named by the settings, asked at once whether it answers."""
     if not settings.pkcs11_token:
@@ -208,7 +215,7 @@ async def open_house(settings: Settings, addresses: Addresses) -> AsyncIterator[
         await establish_witness(database, keystore, clock, settings.issuer.partition("://")[2] + "/witness", suite.log)
         async with database.begin() as session:
             await add_missing_types(session, clock.now(), shipped_types())
-        blobs = FolderBlobStore(settings.blob_folder)
+        blobs = open_blobs(settings)
         time = trusted_time(settings, database, keystore, clock)
         issuing = Issuing(
             database=database,
