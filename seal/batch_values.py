@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seal.document_levels import Level
 from seal.document_lifecycle import BatchStatus
 from seal.document_values import Approval
 
@@ -16,7 +17,10 @@ DECISION_HOLDS = dt.timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True)
 class BatchOrder:
-    """What is asked: one seal, one matter, the same places on every document. ``documents``: 1 to 10,000 uploads."""
+    """What is asked: one seal, one matter, the same places on every document. ``documents``: 1 to 10,000 uploads.
+
+    ``level``: PAdES level of every file: B-B, B-T, B-LT or B-LTA.
+    """
 
     title: str
     seal_code: str
@@ -27,6 +31,7 @@ class BatchOrder:
     certification: int | None = None
     profile: str = "pades"
     unattended: bool = False
+    level: str = Level.B_B
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Batch:
     total: int
     sealed: int
     refused: int
+    level: Level = Level.B_B
 
     @property
     def waiting(self) -> int:

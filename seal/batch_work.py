@@ -28,6 +28,7 @@ from seal.batch_values import DECISION_HOLDS
 from seal.batches import write_batch_move
 from seal.departures import ApproverDeparted
 from seal.document_errors import ApprovalLapsed, DocumentBeingSealed, SealingFailed
+from seal.document_levels import Level, Raised, keep, raised, room_for
 from seal.document_lifecycle import BatchMove, BatchStatus
 from seal.document_models import BatchDocumentRow, BatchRow, DocumentRow
 from seal.document_moves import LEASE
@@ -75,6 +76,7 @@ class _Terms:
     decided_at: dt.datetime
     place: Place | None
     agreed: int
+    level: Level
 
 
 async def work_batches(sealing: Sealing, *, most: int = CLAIMED) -> int:
@@ -142,6 +144,7 @@ def _terms(row: BatchRow) -> _Terms:
     return _Terms(
         row.seal_code, row.matter_code, row.document_kind, row.plan, stamper, others,
         row.requester, row.unattended, row.approvals_needed, last, read_place(row.stamper or {}), len(agreed),
+        Level(row.plan.get("level", Level.B_B)),
     )  # fmt: skip
 
 
@@ -169,10 +172,12 @@ async def _steps(sealing: Sealing, claim: _Claim) -> None:
     permit = await _permitted(sealing, claim)
     async with sealing.database.begin() as session:
         material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code, standing=permit.standing)
+    room = await room_for(sealing.levels, terms.level)
     signing_time = sealing.gate.now().replace(microsecond=0)
     plan = plan_of(terms.plan, claim.pages)
-    stamped = await sealing.workers.run(stamp_document, permit, base, material, plan, sealing.keystore, signing_time)
-    await _record(sealing, claim, permit, await sealing.blobs.put(stamped.pdf))
+    stamped = await sealing.workers.run(stamp_document, permit, base, material, plan, sealing.keystore, signing_time, room)
+    made = await raised(sealing.levels, terms.level, stamped)
+    await _record(sealing, claim, permit, await sealing.blobs.put(made.pdf), made)
 
 
 async def _permitted(sealing: Sealing, claim: _Claim) -> Permit:
@@ -198,7 +203,7 @@ async def _permitted(sealing: Sealing, claim: _Claim) -> Permit:
     return await request_permit(sealing.database, sealing.gate, use)
 
 
-async def _record(sealing: Sealing, claim: _Claim, permit: Permit, sealed_hash: bytes) -> None:
+async def _record(sealing: Sealing, claim: _Claim, permit: Permit, sealed_hash: bytes, made: Raised) -> None:
     """All or nothing. A batch that was cancelled meanwhile takes no further seal."""
     async with sealing.database.begin() as session:
         status = await session.scalar(select(BatchRow.status).where(BatchRow.id == claim.batch_id).with_for_update(read=True))
@@ -208,6 +213,7 @@ async def _record(sealing: Sealing, claim: _Claim, permit: Permit, sealed_hash: 
         if marked is None or status == BatchStatus.CANCELLED:
             raise DocumentBeingSealed(str(claim.batch_id))
         await consume_permit(session, now, permit, claim.document_hash)
+        await keep(session, sealing.levels, f"batch:{claim.batch_id}:{claim.position}", sealed_hash, made)
 
 
 async def _refuse(sealing: Sealing, claim: _Claim, code: str) -> None:

@@ -28,6 +28,7 @@ from seal.approvals import RequesterApproves, require_approver, requirements_of
 from seal.batch_values import DECISION_HOLDS, MOST_DOCUMENTS, Batch, BatchDocument, BatchOrder
 from seal.departures import require_present
 from seal.document_errors import BatchEmpty, DocumentNotFound, NotSealedYet, PictureChanged, RequestForbidden, RequestKeyReused
+from seal.document_levels import Level
 from seal.document_lifecycle import BatchMove, BatchStatus, batch_target
 from seal.document_models import BatchDocumentRow, BatchRow, DocumentRow
 from seal.document_reads import document_view
@@ -51,6 +52,7 @@ from seal.material import load_material
 from seal.policy_facts import Place
 from seal.reads import Seal, get_seal
 from seal.stamp_plans import digest_of
+from seal.upgrades import current_hash
 
 PAGE = 100
 _AT_ONCE = 2_000
@@ -84,7 +86,9 @@ async def _request(sealing: Sealing, actor: Actor, order: BatchOrder, key: str, 
         material = await load_material(session, sealing.keystore, sealing.clock.now(), order.seal_code)
         seal = await get_seal(session, order.seal_code)
     line = SealLine(order.seal_code, order.matter_code, order.placements)
-    single = SealingOrder(documents[0].id, order.title, order.document_kind, (line,), order.certification, order.profile)
+    single = SealingOrder(
+        documents[0].id, order.title, order.document_kind, (line,), order.certification, order.profile, level=order.level
+    )  # fmt: skip
     (plan,) = planned(single, documents[0], [material])
     await try_out(sealing, documents[0].document_hash, material, plan, len(documents[0].pages))
     async with sealing.database.begin() as session:
@@ -141,7 +145,7 @@ async def batch_documents(
 
 
 async def batch_file(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, position: int) -> bytes:
-    """One sealed document; the fetch is audited. Raises :class:`DocumentNotFound`, :class:`NotSealedYet`."""
+    """The newest version of one sealed document; the fetch is audited. Raises :class:`DocumentNotFound`, :class:`NotSealedYet`."""
     await get_batch(sealing, actor, batch_id)
     async with sealing.database.begin() as session:
         row = await session.get(BatchDocumentRow, (batch_id, position))
@@ -149,9 +153,10 @@ async def batch_file(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, positi
             raise DocumentNotFound(str(position))
         if row.sealed_hash is None:
             raise NotSealedYet(row.state)
-        details: dict[str, audit.JSON] = {"position": position, "sealed": row.sealed_hash.hex()}
+        newest = await current_hash(session, row.sealed_hash)
+        details: dict[str, audit.JSON] = {"position": position, "sealed": newest.hex()}
         await audit.record(session, sealing.clock.now(), Event("seal.batch.fetch", f"batch:{batch_id}", Outcome.DONE, actor, details))
-    return await sealing.blobs.get(row.sealed_hash)
+    return await sealing.blobs.get(newest)
 
 
 async def approve_batch(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, manifest: str, *, place: Place | None = None) -> Batch:
@@ -311,6 +316,7 @@ def _view(row: BatchRow, sealed: int, refused: int) -> Batch:
         document_kind=row.document_kind, requester=row.requester, requester_name=row.requester_name, unattended=row.unattended,
         approvals_needed=row.approvals_needed, approvals=agreed, manifest=row.manifest, status=BatchStatus(row.status),
         status_since=row.status_since, created_at=row.created_at, reason=row.reason, total=row.total, sealed=sealed, refused=refused,
+        level=Level(row.plan.get("level", Level.B_B)),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ Equal input, equal octets: the judge of such documents writes ``fill`` again and
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from seal.increment import Increment, references, stream
 from seal.joint_dictionary import Terms, blank
@@ -35,6 +36,12 @@ from seal.placing import Certification
 from seal.revision import Hollow, announced, finished
 
 
+@lru_cache(maxsize=256)
+def _deflated(content: bytes) -> bytes:
+    """A seal's impression is the same on every document: compressed once."""
+    return zlib.compress(content, 9)
+
+
 @dataclass(frozen=True, slots=True)
 class Ink:
     """A seal's impression: deflated PDF operators, and the box they draw into."""
@@ -44,7 +51,7 @@ class Ink:
 
     @classmethod
     def of(cls, content: bytes, size: Size) -> "Ink":
-        return cls(zlib.compress(content, 9), size)
+        return cls(_deflated(content), size)
 
     def body(self) -> bytes:
         # A group, so that overlapping strokes stay one red when the whole is laid over the page as ink is (joint_fields.inked_form).

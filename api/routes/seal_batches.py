@@ -46,6 +46,7 @@ class BatchBody(_Body):
     certification: Literal[0, 1] | None = None
     profile: Literal["pades", "gm.sm2seal"] = "pades"
     unattended: bool = False
+    level: Literal["B-B", "B-T", "B-LT", "B-LTA"] = "B-B"
 
 
 class HashBody(_Body):
@@ -67,6 +68,7 @@ def batch_json(request: Request, one: Batch) -> dict[str, Any]:
     return {
         "id": str(one.id), "title": one.title, "seal": one.seal_code, "matter_code": one.matter_code, "status": one.status.value,
         "status_since": one.status_since.isoformat(), "reason": one.reason, "manifest": one.manifest.hex(),
+        "level": one.level.value,
         "approvals_needed": one.approvals_needed, "approvals": [{"approver": agreed.approver_name} for agreed in one.approvals],
         "progress": {"total": one.total, "sealed": one.sealed, "refused": one.refused, "waiting": one.waiting},
         "links": {"self": own, "documents": f"{own}/documents"},
@@ -94,7 +96,7 @@ async def post_batch(request: Request) -> Response:
     actor, body = await require_scope(request, SCOPE), await _parse(request, BatchBody)
     order = BatchOrder(
         body.title, body.seal, body.matter_code, body.document_kind, tuple(body.documents), placements_of(body.placements),
-        body.certification, body.profile, body.unattended,
+        body.certification, body.profile, body.unattended, body.level,
     )  # fmt: skip
     key, place = request.headers.get("idempotency-key"), await place_at(request, actor)
     made = await request_batch(sealing_of(request.app.state.house), actor, order, key, place=place)

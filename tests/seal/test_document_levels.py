@@ -14,10 +14,13 @@ from keys.time.errors import TimestampUnavailable
 from keys.time.reading import read_token
 from keys.time.source import LocalTimestampSource, TimestampSource
 from seal import levels
+from seal.batch_values import BatchOrder
+from seal.batch_work import work_batches, work_until_done
+from seal.batches import batch_file, get_batch, move_batch, request_batch
 from seal.document_approving import approve_request, sealed_file
 from seal.document_carrying import sweep_requests
 from seal.document_levels import Levels
-from seal.document_lifecycle import RequestStatus
+from seal.document_lifecycle import BatchMove, BatchStatus, RequestStatus
 from seal.document_reads import get_request
 from seal.document_values import SealRequest
 from seal.grants import Grant, grant_use
@@ -28,6 +31,7 @@ from seal.trust import Trust
 from seal.upgrades import Upgrading, backlog, keep_up, version_of
 from seal.verdict import Indication
 from seal.verification import verify
+from tests.seal import hostile_pdfs as hostile
 from tests.seal.sealing_house import House, house, rebuilder, trust_of
 
 __all__ = ["house", "rebuilder"]
@@ -122,6 +126,36 @@ async def test_an_authority_that_is_away_seals_nothing_until_it_is_back(house: H
     house.city.clock.advance(seconds=30)
     assert await sweep_requests(house.sealing) == 1
     assert levels.look(await sealed_file(house.sealing, house.clerk, request.id)).level == "PAdES-B-LTA"
+
+
+async def test_a_batch_has_a_level_its_approver_agrees_to_and_its_files_are_kept(house: House) -> None:
+    city, source = house.city, stamping(house, kept=True)
+    documents = tuple([await house.uploaded(city.client, hostile.document(pages=number)) for number in (1, 2)])
+    place = {"kind": "point", "page": 1, "x_mm": 150.0, "y_mm": 240.0}
+    order = BatchOrder("批量", house.seal.code, city.matter, None, documents, (place,), unattended=True, level="B-LTA")
+    with pytest.raises(FujieError) as caught:
+        await request_batch(house.sealing, city.client, replace(order, level="B-X"), house.key())
+    assert caught.value.code == "STAMP_PLAN_INVALID"
+    batch = await request_batch(house.sealing, city.client, order, house.key())
+    lower = await request_batch(house.sealing, city.client, replace(order, level="B-B"), house.key())
+    assert (batch.level, lower.level) == ("B-LTA", "B-B")
+    assert batch.manifest != lower.manifest, "who agrees, agrees to the level"
+    await move_batch(house.sealing, city.client, lower.id, BatchMove.CANCEL, "only the other")
+    source.away = True
+    await work_batches(house.sealing)
+    assert (await get_batch(house.sealing, city.client, batch.id)).sealed == 0, "no authority, nothing half-stamped"
+    source.away = False
+    city.clock.advance(seconds=5)
+    await work_until_done(house.sealing, seconds=60)
+    done = await get_batch(house.sealing, city.client, batch.id)
+    assert (done.status, done.sealed) == (BatchStatus.DONE, 2)
+    for position in (0, 1):
+        pdf = await batch_file(house.sealing, city.client, batch.id, position)
+        assert levels.look(pdf).level == "PAdES-B-LTA"
+        async with city.database.session() as session:
+            version = await version_of(session, hashlib.sha256(pdf).digest())
+        assert version is not None
+        assert version.subject == f"batch:{batch.id}:{position}"
 
 
 @pytest.mark.parametrize(("level", "due"), [("B-B", 1), ("B-LTA", 0)])
