@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.instance import Instance
-from certs.reads import get_certificate, get_type
+from certs.reads import get_certificate, type_of
 from certs.rendering import RenderJob, render
 from certs.sealing import render_job
 from certs.stages import Reserved
@@ -67,7 +67,7 @@ async def _take(instance: Instance, stamped: bytes, trust: bytes) -> Sample:
     told: dict[str, Any] = instance.demo["certificate"]
     async with database.begin() as session:
         certificate = await get_certificate(session, uuid.UUID(told["id"]))
-        kind = await get_type(session, certificate.type_code) if certificate else None
+        kind = await type_of(session, certificate)
         if certificate is None or kind is None:
             raise LookupError("the instance does not know the certificate of its own story")
         material = await load_material(session, keystore, clock.now(), certificate.seal_code or "")

@@ -17,10 +17,10 @@ from certs.approvals import (
     UnknownSeal,
     check_shape,
 )
-from certs.catalogue import CertificateType, UnknownCertificateType, check_holder_kind, check_validity, order_fields
+from certs.catalogue import CertificateType, check_holder_kind, check_validity, order_fields
 from certs.lifecycle import find_move
 from certs.privacy import holds_number
-from certs.reads import get_certificate, get_type, may_issue_for
+from certs.reads import get_certificate, issuable_type, may_issue_for
 from certs.records import Certificate, Stage
 from certs.stages import Issuing
 from identity.numbers import check, normalise
@@ -59,9 +59,9 @@ class Admitted:
 async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
     """Check everything that can be known before a number is taken.
 
-    Raises ``InvalidInput``, ``UnknownCertificateType``, ``UnknownIssuer``, ``IssuerNotAllowed``, ``UnknownMatter``,
-    ``UnknownSeal``, ``HolderNotFound``, ``RegistryUnavailable``, the seal policy's ``NotPermitted``, and while nothing may be
-    issued ``ClockUntrusted`` or ``TimestampsOverdue``.
+    Raises ``InvalidInput``, ``UnknownCertificateType``, ``CertificateTypeRetired``, ``UnknownIssuer``, ``IssuerNotAllowed``,
+    ``UnknownMatter``, ``UnknownSeal``, ``HolderNotFound``, ``RegistryUnavailable``, the seal policy's ``NotPermitted``, and while
+    nothing may be issued ``ClockUntrusted`` or ``TimestampsOverdue``.
     """
     check_shape(approval)
     now = issuing.gate.now()
@@ -83,10 +83,7 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
 
 
 async def _kind_of(session: AsyncSession, approval: Approval) -> CertificateType:
-    kind = await get_type(session, approval.certificate_type)
-    if kind is None or not kind.issued_here:
-        raise UnknownCertificateType
-    return kind
+    return await issuable_type(session, approval.certificate_type)
 
 
 async def _issuer_of(session: AsyncSession, actor: Actor, approval: Approval) -> Organisation:

@@ -6,6 +6,8 @@ which one it was issued under, and a published version never changes.
 """
 
 import datetime as dt
+import hashlib
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -121,7 +123,7 @@ class CertificateType:
     ``template``        the name of the template, without its ending; empty: the one installed for the type's code
     ``most_holders``    how many people or organisations can hold one certificate together
     ``offline_fields``  short names (GB/T 36903 or ``KZ_…``) of what stands in the offline code, in its order
-    ``exact_term``      the certificate runs ``max_years`` to the day, neither more nor less
+    ``exact_term``      the certificate runs ``max_years`` and no less; its last day is the anniversary or the day before
     ``aliases``         other names it is searched by
     """
 
@@ -148,6 +150,17 @@ class CertificateType:
     def authority(self) -> str:
         """The credit code of the defining body (GB/T 36904)."""
         return self.code[:18]
+
+
+class CertificateTypeRetired(FujieError):
+    """The type has ended: certificates issued under it stay what they are, new ones are refused."""
+
+    code = "CERTIFICATE_TYPE_RETIRED"
+    status = 422
+    public = (
+        "该证照类型已停用，不再签发新证照；已签发的证照不受影响。",
+        "This type of certificate was retired: no new ones are issued; those issued before are not affected.",
+    )
 
 
 class UnknownCertificateType(FujieError):
@@ -250,15 +263,34 @@ def _field_definition(one: Field) -> dict[str, object]:
     }  # fmt: skip
 
 
+def definition_digest(kind: CertificateType) -> bytes:
+    """The SHA-256 of the definition in canonical JSON: what a reviewer agrees to."""
+    return hashlib.sha256(orjson.dumps(definition(kind), option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def search_text(kind: CertificateType) -> str:
+    """What a search looks in: code, names and field names, folded as :func:`folded` folds what is searched for."""
+    return folded(" ".join((kind.code, kind.name_zh, kind.name_en, *kind.aliases, *(one.name for one in kind.fields))))
+
+
+def folded(text: str) -> str:
+    """Width and case make no difference: NFKC, lower case, one space between words."""
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
+
+
 def order_fields(kind: CertificateType, given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The fields in the type's order; raises :class:`InvalidInput` naming every field that is unknown, missing or too long."""
-    known = {one.name for one in kind.fields}
+    known = {one.name: one for one in kind.fields}
     errors = [_field_error(name, "unknown field") for name in given if name not in known]
     errors += [_field_error(one.name, "missing") for one in kind.fields if one.mandatory and not given.get(one.name, "").strip()]
-    errors += [_field_error(name, "too long") for name, value in given.items() if len(value) > MAX_FIELD_LENGTH]
+    errors += [_field_error(name, "too long") for name, value in given.items() if len(value) > _longest(known.get(name))]
     if errors:
         raise InvalidInput("fields do not fit the type", errors=errors)
     return tuple((one.name, given[one.name].strip()) for one in kind.fields if given.get(one.name, "").strip())
+
+
+def _longest(field: Field | None) -> int:
+    return field.longest if field else MAX_FIELD_LENGTH
 
 
 def check_validity(kind: CertificateType, valid_from: dt.date, valid_to: dt.date | None) -> None:
@@ -273,8 +305,13 @@ def _validity_error(kind: CertificateType, valid_from: dt.date, valid_to: dt.dat
         return None if kind.open_ended else "this type needs a last day of validity"
     if valid_to < valid_from:
         return "ends before it begins"
-    if kind.max_years is not None and valid_to > _years_later(valid_from, kind.max_years):
+    if kind.max_years is None:
+        return None
+    end = _years_later(valid_from, kind.max_years)
+    if valid_to > end:
         return f"longer than {kind.max_years} years"
+    if kind.exact_term and valid_to < end - dt.timedelta(days=1):
+        return f"shorter than {kind.max_years} years"
     return None
 
 
@@ -286,7 +323,9 @@ def _years_later(day: dt.date, years: int) -> dt.date:
 
 
 def check_holder_kind(kind: CertificateType, code_types: tuple[str, ...]) -> None:
-    """Raise :class:`InvalidInput` when a holder's code type is unknown or not one the type can be given to."""
+    """Raise :class:`InvalidInput` when a holder's code type is not one the type can be given to, or there are too many holders."""
+    if len(code_types) > kind.most_holders:
+        raise InvalidInput("too many holders", errors=[_field_error("holders", f"at most {kind.most_holders} holders of this type")])
     errors = [
         _field_error(f"holders.{position}.code_type", "not a holder of this type")
         for position, code_type in enumerate(code_types)

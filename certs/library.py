@@ -4,6 +4,7 @@ A purpose (≤ 200 characters) is mandatory (GB/T 36906); whoever may not see a 
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -14,7 +15,7 @@ from certs.catalogue import CertificateType, order_fields
 from certs.holders import holder_index
 from certs.models import AccessRow
 from certs.privacy import holds_number
-from certs.reads import all_types, certificates_held, get_certificate, get_type, is_held_by
+from certs.reads import certificates_held, get_certificate, is_held_by, type_of, types_of
 from certs.reads import history as history_of
 from certs.records import Certificate, HistoryEntry, Page, Stage
 from identity.numbers import check
@@ -92,7 +93,7 @@ async def read(library: Library, actor: Actor, certificate_id: uuid.UUID) -> tup
     """The certificate with its type, or ``NotFound``."""
     async with library.database.session() as session:
         certificate = await readable(session, actor, certificate_id)
-        return certificate, await get_type(session, certificate.type_code)
+        return certificate, await type_of(session, certificate)
 
 
 async def read_history(library: Library, actor: Actor, certificate_id: uuid.UUID) -> tuple[HistoryEntry, ...]:
@@ -140,10 +141,11 @@ async def search(library: Library, actor: Actor, query: Search) -> Page:
         )
 
 
-async def catalogue_of(library: Library) -> dict[str, CertificateType]:
-    """The types by code, to name and order the fields of a list."""
+async def kinds_of(library: Library, certificates: Sequence[Certificate]) -> tuple[CertificateType | None, ...]:
+    """The type of each, in the version it was issued under, to name and order its fields."""
     async with library.database.session() as session:
-        return await all_types(session)
+        found = await types_of(session, certificates)
+    return tuple(found.get((one.type_code, one.type_version)) for one in certificates)
 
 
 def ordered_fields(certificate: Certificate, kind: CertificateType | None) -> tuple[tuple[str, str], ...]:

@@ -20,12 +20,24 @@ class Base(DeclarativeBase):
 
 
 class TypeRow(Base):
-    """One certificate type; ``definition`` is the object of :func:`certs.catalogue.definition`."""
+    """One certificate type: what lists and searches show of it. The definitions are :class:`certs.catalogue_models.TypeVersionRow`.
+
+    ``status`` of the type as a whole, ``version`` in force or last in force, ``open_version`` the one being worked on
+    (:func:`certs.type_lifecycle.standing_of`). Names and the rest are those of the version in force, else of the latest.
+    """
 
     __tablename__ = "types"
 
     code: Mapped[str] = mapped_column(primary_key=True)
-    definition: Mapped[dict[str, Any]]
+    status: Mapped[str]
+    version: Mapped[int | None]
+    open_version: Mapped[int | None]
+    name_zh: Mapped[str]
+    name_en: Mapped[str]
+    holder_kind: Mapped[str]
+    sharing_class: Mapped[str]
+    issuers: Mapped[list[str]] = mapped_column(JSONB)
+    search: Mapped[str]
     updated_at: Mapped[dt.datetime]
 
 
@@ -56,6 +68,7 @@ class CertificateRow(Base):
 
     ``status`` is the code of GB/T 36903; ``stage`` says how far issuing went and is ``issued`` for imported records too.
     ``document_hash`` is the SHA-256 of the sealed PDF. ``duplicate`` marks a later row of an import with a known identifier.
+    ``type_version``: the version of the type it was issued under; none for what was imported.
     """
 
     __tablename__ = "certificates"
@@ -65,6 +78,7 @@ class CertificateRow(Base):
     status: Mapped[str]
     source: Mapped[str]
     type_code: Mapped[str]
+    type_version: Mapped[int | None]
     type_name: Mapped[str]
     number: Mapped[str]
     identifier: Mapped[str]

@@ -7,10 +7,14 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from certs.catalogue import CertificateType, definition, parse_type
+from certs.catalogue import CertificateType, CertificateTypeRetired, UnknownCertificateType, parse_type
+from certs.catalogue_models import TypeVersionRow
 from certs.lifecycle import Status
 from certs.models import CertificateRow, EventRow, HolderRow, IssuingRightRow, SerialRow, TypeRow
 from certs.records import Certificate, HistoryEntry, Holder, Page, Source, Stage
+from certs.type_lifecycle import EVER_PUBLISHED, TypeMove, TypeStatus
+from certs.type_rows import SHIPPED, add_versions, ship
+from keys.base.actor import SYSTEM
 from keys.base.db import AsyncSession
 from keys.base.ids import normalise_code
 
@@ -18,29 +22,69 @@ PAGE_SIZE = 50
 
 
 async def put_types(session: AsyncSession, now: dt.datetime, kinds: Iterable[CertificateType]) -> None:
-    """Add certificate types or replace their definitions."""
+    """Put these types into force, each as the next version of its type; one that is in force as it is stays."""
     for kind in kinds:
-        values = {"definition": definition(kind), "updated_at": now}
-        statement = insert(TypeRow).values(code=kind.code, **values)
-        await session.execute(statement.on_conflict_do_update(index_elements=[TypeRow.code], set_=values))
+        await ship(session, now, kind)
 
 
 async def add_missing_types(session: AsyncSession, now: dt.datetime, kinds: Iterable[CertificateType]) -> None:
     """Add those types that are not there; what an operator changed stays."""
-    for kind in kinds:
-        statement = insert(TypeRow).values(code=kind.code, definition=definition(kind), updated_at=now)
-        await session.execute(statement.on_conflict_do_nothing())
+    known = set(await session.scalars(select(TypeRow.code)))
+    await add_versions(session, now, SYSTEM, [kind for kind in kinds if kind.code not in known], TypeMove.SHIP, SHIPPED)
 
 
-async def get_type(session: AsyncSession, code: str) -> CertificateType | None:
-    row = await session.get(TypeRow, code)
-    return parse_type(row.definition) if row else None
+async def get_type(session: AsyncSession, code: str, version: int | None = None) -> CertificateType | None:
+    """A version that is or was in force; without ``version`` the newest of them. Drafts are no types yet."""
+    wanted = TypeVersionRow.version == (TypeRow.version if version is None else version)
+    statement = (
+        select(TypeVersionRow.definition)
+        .join(TypeRow, TypeRow.code == TypeVersionRow.type_code)
+        .where(TypeVersionRow.type_code == code, wanted, TypeVersionRow.status.in_(EVER_PUBLISHED))
+    )
+    found = await session.scalar(statement)
+    return parse_type(found) if found is not None else None
+
+
+async def type_of(session: AsyncSession, certificate: Certificate | None) -> CertificateType | None:
+    """The version of its type that a certificate was issued under; the newest one for an imported record."""
+    return await get_type(session, certificate.type_code, certificate.type_version) if certificate else await get_type(session, "")
+
+
+async def issuable_type(session: AsyncSession, code: str) -> CertificateType:
+    """The version in force. Raises ``UnknownCertificateType`` where there is none or no template, and ``CertificateTypeRetired``."""
+    kind = await get_type(session, code)
+    if kind is None:
+        raise UnknownCertificateType
+    if await session.scalar(select(TypeRow.status).where(TypeRow.code == code)) != TypeStatus.PUBLISHED:
+        raise CertificateTypeRetired
+    if not kind.issued_here:
+        raise UnknownCertificateType
+    return kind
+
+
+async def types_of(session: AsyncSession, certificates: Iterable[Certificate]) -> dict[tuple[str, int | None], CertificateType]:
+    """The types of these certificates by code and version as the certificates name them, to name and order their fields."""
+    wanted = {(one.type_code, one.type_version) for one in certificates}
+    statement = (
+        select(TypeVersionRow.type_code, TypeVersionRow.version, TypeRow.version, TypeVersionRow.definition)
+        .join(TypeRow, TypeRow.code == TypeVersionRow.type_code)
+        .where(TypeVersionRow.type_code.in_({code for code, _ in wanted}), TypeVersionRow.status.in_(EVER_PUBLISHED))
+    )
+    found: dict[tuple[str, int | None], CertificateType] = {}
+    for code, version, newest, definition in await session.execute(statement):
+        named = {(code, version)} | ({(code, None)} if version == newest else set())
+        for pair in named & wanted:
+            found[pair] = parse_type(definition)
+    return found
 
 
 async def all_types(session: AsyncSession) -> dict[str, CertificateType]:
-    """The whole catalogue, by code."""
-    rows = await session.scalars(select(TypeRow).order_by(TypeRow.code))
-    return {row.code: parse_type(row.definition) for row in rows}
+    """The newest version of every type that is or was in force, by code."""
+    statement = select(TypeVersionRow.type_code, TypeVersionRow.definition).join(
+        TypeRow, (TypeRow.code == TypeVersionRow.type_code) & (TypeRow.version == TypeVersionRow.version)
+    )
+    rows = await session.execute(statement.order_by(TypeVersionRow.type_code))
+    return {code: parse_type(found) for code, found in rows}
 
 
 async def grant_issuing(session: AsyncSession, now: dt.datetime, client_id: str, issuer: str, granted_by: str) -> None:

@@ -39,7 +39,10 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One certificate with its holders in their order. Instants are UTC, dates are civil dates in China Standard Time."""
+    """One certificate with its holders in their order. Instants are UTC, dates are civil dates in China Standard Time.
+
+    ``type_version``: the version of its type it was issued under; none for an imported record.
+    """
 
     id: uuid.UUID
     stage: Stage
@@ -71,6 +74,7 @@ class Certificate:
     created_at: dt.datetime
     issued_at: dt.datetime | None
     holders: tuple[Holder, ...]
+    type_version: int | None = None
 
     def standing(self, today: dt.date) -> Standing:
         """What a relying party is told on the civil date ``today``."""

@@ -15,7 +15,8 @@ from certs.leases import LEASE, new_lease
 from certs.lifecycle import Status
 from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
-from certs.reads import get_certificate, get_type, identifier_taken, next_serial, to_certificate, to_holder
+from certs.offline_signing import give_place, offline_text
+from certs.reads import get_certificate, identifier_taken, next_serial, to_certificate, to_holder, type_of
 from certs.records import Certificate, Source, Stage
 from certs.stages import Issuing, Reserved
 from keys.base.actor import Actor, ActorKind
@@ -45,24 +46,25 @@ async def reserve(
         await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
         await session.flush()
         certificate = to_certificate(row, {certificate_id: [to_holder(one) for one in holders]})
-    return _stage(certificate, admitted.kind, work, lease)
+        offline = await give_place(session, issuing.keystore, certificate, admitted.kind)
+    return _stage(certificate, admitted.kind, work, lease, offline)
 
 
 async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease: uuid.UUID) -> Reserved:
     """The stage as it stands in the database: what the sweeper and an approver's stamp start from."""
     certificate = await get_certificate(session, certificate_id)
     row = await session.get(IssuingRow, certificate_id, populate_existing=True)
-    kind = await get_type(session, certificate.type_code) if certificate else None
+    kind = await type_of(session, certificate)
     if certificate is None or row is None or kind is None:
         raise LookupError(f"certificate {certificate_id} has no issuing to go on with")
-    return _stage(certificate, kind, row, lease)
+    return _stage(certificate, kind, row, lease, await offline_text(session, certificate))
 
 
-def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID) -> Reserved:
+def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID, offline: str | None) -> Reserved:
     approval = row.approval
     return Reserved(
         certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"],
-        approval["window"], approval.get("address"),
+        approval["window"], approval.get("address"), offline,
     )  # fmt: skip
 
 
@@ -96,6 +98,7 @@ def _certificate_row(
         status=Status.VALID.value,
         source=Source.ISSUED.value,
         type_code=admitted.kind.code,
+        type_version=admitted.kind.version,
         type_name=admitted.kind.name_zh,
         number=approval.approval_number.strip(),
         identifier=str(identifier),

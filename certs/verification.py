@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from certs.library import ordered_fields
 from certs.lifecycle import Standing, Status
 from certs.privacy import hide_numbers, mask_fields
-from certs.reads import certificate_by_code, get_type, history
+from certs.reads import certificate_by_code, history, type_of
 from certs.records import Certificate, HistoryEntry
 from identity.numbers import mask_holder
 from keys.base.clock import civil_date
@@ -97,7 +97,7 @@ async def record_by_code(database: Database, now: dt.datetime, code: str) -> Rec
     well_formed = len(wanted) == CODE_LENGTH and _ALPHABET.issuperset(wanted)
     async with database.session() as session:
         found = await certificate_by_code(session, wanted if well_formed else "")
-        kind = await get_type(session, found.type_code if found else "")
+        kind = await type_of(session, found)
         entries = await history(session, found.id if found else uuid.UUID(int=0))
     if found is None:
         return RecordReport(wanted if well_formed else "", Standing.UNKNOWN, now, None, "", (), ())

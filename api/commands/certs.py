@@ -10,7 +10,7 @@ from api.commands.house import with_house
 from api.wiring import House
 from certs.catalogue import parse_types
 from certs.metadata import describe
-from certs.reads import all_types, find_certificate, get_type, history, put_types
+from certs.reads import all_types, find_certificate, history, put_types, type_of
 from certs.records import Certificate
 from certs.standing import change_standing
 from keys.base.actor import SYSTEM
@@ -35,7 +35,7 @@ def show(name: Name) -> None:
     async def journey(house: House) -> None:
         async with house.database.session() as session:
             certificate = await _find(house, name)
-            kind = await get_type(session, certificate.type_code)
+            kind = await type_of(session, certificate)
             entries = await history(session, certificate.id)
         moves = [{"at": one.at.isoformat(), "operation": one.operation, "to": one.to_status, "reason": one.reason} for one in entries]
         _print(_summary(house, certificate) | {"metadata": describe(certificate, kind), "history": moves})

@@ -1,5 +1,7 @@
 """The tables of every package, for Alembic only."""
 
+import certs.catalogue_models
+import certs.code_models
 import certs.models
 import identity.models
 import identity.oidc_models
@@ -21,6 +23,7 @@ import seal.upgrade_models
 
 ALL = (keys.models.Base.metadata, identity.models.Base.metadata, seal.models.Base.metadata, certs.models.Base.metadata)
 MORE_TABLES = (
+    certs.catalogue_models,
     keys.ceremony.models,
     keys.evidence.models,
     keys.pki.status_models,
@@ -35,5 +38,6 @@ MORE_TABLES = (
     seal.document_models,
     seal.impression_models,
     seal.upgrade_models,
+    certs.code_models,
 )
 """Modules that add tables to a base of their package."""

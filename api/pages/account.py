@@ -12,7 +12,7 @@ from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import render
 from api.pages.words import CODE_TYPES, LEVELS, METHODS, REAL_NAME_OUTCOMES, STATUS_TAGS
 from api.session import Present, require_login
-from certs.reads import all_types, certificates_held
+from certs.reads import certificates_held, types_of
 from certs.records import Certificate
 from identity.numbers import FLAGS
 from identity.people import holder_index_of
@@ -104,8 +104,8 @@ async def _account(
         index = await holder_index_of(session, present.account.id)
         held = (await certificates_held(session, index)).items if index else ()
         sessions = await sessions_of(session, now, present.account.id)
-        kinds = await all_types(session) if held and locale != CHINESE else {}
-    english = {code: kind.name_en for code, kind in kinds.items()}
+        kinds = await types_of(session, held) if locale != CHINESE else {}
+    english = {code: kind.name_en for (code, _), kind in kinds.items()}
     level = present.account.identity_level
     return render(
         request,

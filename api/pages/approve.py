@@ -22,7 +22,7 @@ from certs.approvals import NotAwaitingStamp
 from certs.issuance import AwaitingDocument, agree_awaiting, awaiting_document, decline_awaiting, stamp_awaiting
 from certs.library import Library, file_of
 from certs.pictures import picture
-from certs.reads import all_types, awaiting_stamp, get_certificate, get_type
+from certs.reads import awaiting_stamp, get_certificate, type_of, types_of
 from certs.records import Certificate, Stage
 from certs.standing import ReasonRequired
 from identity.organisations import get_organisation
@@ -110,8 +110,8 @@ async def show_approvals(request: Request) -> Response:
         own = [uscc] if Role.APPROVER in present.account.roles else []
         waiting = await awaiting_stamp(session, own, seals=await kept_for(session, present.actor))
         organisation = await get_organisation(session, uscc)
-        kinds = await all_types(session)
-    english = {code: kind.name_en for code, kind in kinds.items() if locale != CHINESE}
+        kinds = await types_of(session, waiting) if locale != CHINESE else {}
+    english = {code: kind.name_en for (code, _), kind in kinds.items()}
     items = [
         {
             "id": str(one.id),
@@ -239,7 +239,7 @@ async def _view(request: Request, certificate: Certificate, picture_text: str) -
     locale = locale_of(request)
     async with house_of(request).database.session() as session:
         matter = await get_matter(session, certificate.matter_code or "")
-        kind = await get_type(session, certificate.type_code)
+        kind = await type_of(session, certificate)
     english = kind.name_en if kind and locale != CHINESE else ""
     return {
         "id": str(certificate.id),

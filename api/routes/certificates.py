@@ -19,7 +19,7 @@ from certs.approvals import Approval, HolderInput, Outcome, OutcomeStatus, Succe
 from certs.catalogue import CertificateType
 from certs.idempotency import require_key
 from certs.issuance import approve, stamp_awaiting
-from certs.library import Library, Search, catalogue_of, decode_purpose, file_of, ordered_fields, read, read_history, search
+from certs.library import Library, Search, decode_purpose, file_of, kinds_of, ordered_fields, read, read_history, search
 from certs.lifecycle import SUCCESSIONS
 from certs.metadata import describe
 from certs.records import Certificate, Stage
@@ -164,6 +164,7 @@ def _describe(request: Request, certificate: Certificate, kind: CertificateType 
         "status": certificate.standing(civil_date(house.clock.now())).value if issued else certificate.stage.value,
         "status_code": certificate.status.value if issued else None,
         "type": certificate.type_code,
+        "type_version": certificate.type_version,
         "division": certificate.division,
         "source": certificate.source.value,
         "trust_grade": certificate.trust_grade,
@@ -200,8 +201,8 @@ async def post_search(request: Request) -> Response:
     actor = await require_scope(request, READ)
     body = await _parse(request, SearchBody)
     page = await search(_library(request), actor, Search(body.holder_code, body.code_type, body.purpose, body.type, body.cursor))
-    kinds = await catalogue_of(_library(request))
-    items = [_describe(request, one, kinds.get(one.type_code)) for one in page.items]
+    kinds = await kinds_of(_library(request), page.items)
+    items = [_describe(request, one, kind) for one, kind in zip(page.items, kinds, strict=True)]
     return JSONResponse({"items": items, "next_cursor": page.next_cursor}, headers=_NO_STORE)
 
 
