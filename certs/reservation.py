@@ -15,7 +15,6 @@ from certs.leases import LEASE, new_lease
 from certs.lifecycle import Status
 from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
-from certs.offline_signing import give_place, offline_text
 from certs.reads import get_certificate, identifier_taken, next_serial, to_certificate, to_holder, type_of
 from certs.records import Certificate, Source, Stage
 from certs.stages import Issuing, Reserved
@@ -46,8 +45,7 @@ async def reserve(
         await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
         await session.flush()
         certificate = to_certificate(row, {certificate_id: [to_holder(one) for one in holders]})
-        offline = await give_place(session, issuing.keystore, certificate, admitted.kind)
-    return _stage(certificate, admitted.kind, work, lease, offline)
+    return _stage(certificate, admitted.kind, work, lease)
 
 
 async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease: uuid.UUID) -> Reserved:
@@ -57,14 +55,14 @@ async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease:
     kind = await type_of(session, certificate)
     if certificate is None or row is None or kind is None:
         raise LookupError(f"certificate {certificate_id} has no issuing to go on with")
-    return _stage(certificate, kind, row, lease, await offline_text(session, certificate))
+    return _stage(certificate, kind, row, lease)
 
 
-def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID, offline: str | None) -> Reserved:
+def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID) -> Reserved:
     approval = row.approval
     return Reserved(
         certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"],
-        approval["window"], approval.get("address"), offline,
+        approval["window"], approval.get("address"),
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """The tables of every package, for Alembic only."""
 
 import certs.catalogue_models
-import certs.code_models
 import certs.models
 import identity.models
 import identity.oidc_models
@@ -38,6 +37,5 @@ MORE_TABLES = (
     seal.document_models,
     seal.impression_models,
     seal.upgrade_models,
-    certs.code_models,
 )
 """Modules that add tables to a base of their package."""
