@@ -49,6 +49,9 @@ CHECKS: dict[str, tuple[str, str]] = {
     "STAMP_FORMAT": ("电子签章格式", "Form of the electronic stamp"),
     "STAMP_SIGNATURE": ("电子签章有效", "The stamp's signature holds"),
     "SIGNATURE_ENCODING": ("签名值编码", "Encoding of the signature"),
+    "STAMP_EXTENSION": ("签章的关键扩展", "Critical extensions of the stamp"),
+    "SEAL_EXTENSION": ("印章的关键扩展", "Critical extensions of the seal"),
+    "SIGNING_TIME": ("所称的签名时间", "The time of signing stated"),
     "SIGNER_NOT_AUTHORISED": ("签章者获印章授权", "The seal authorises the signer"),
     "SIGNER_CHAIN": ("签章者证书可信", "The stamp signer's certificate is trusted"),
     "SIGNER_KEY_USAGE": ("签章者证书用途", "The stamp signer's certificate is for signatures"),
@@ -97,6 +100,7 @@ FAILURES: dict[str, tuple[str, str]] = {
     ),
     "SEAL_SUSPENDED": ("用印时印章处于停用状态", "The seal was not in use when it stamped"),
     "SEAL_CANCELLED": ("用印时印章已经注销", "The seal had been cancelled when it stamped"),
+    "SIGNING_TIME": ("所称的签名时间尚未到来", "The time of signing stated has not come"),
     "OUT_OF_SCOPE": ("签发该证书的机构受信任，但不用于此范围", "The authority behind it is trusted, but not for this"),
 }
 
@@ -108,6 +112,10 @@ OPEN_QUESTIONS: dict[str, tuple[str, str]] = {
               "Who signed cannot be confirmed: the certificate leads to no authority trusted here, or is out of its validity"),
     "REVOCATION": ("无法确认签名证书是否已被吊销", "Whether the signer's certificate was revoked cannot be told"),
     "TIMESTAMP": ("没有可信时间证明签名的时刻", "No trusted time proves when it was signed"),
+    "SEAL_EXTENSION": ("印章带有本系统不认识的关键扩展，其限制无法判断",
+                       "The seal carries an extension marked critical that is not known here: what it restricts cannot be told"),
+    "STAMP_EXTENSION": ("签章带有本系统不认识的关键扩展，其限制无法判断",
+                        "The stamp carries an extension marked critical that is not known here: what it restricts cannot be told"),
     "RECORD": ("请向签发机关查询记录", "Ask the issuer for the record"),
     "MAKER_CHAIN": ("无法确认制章者", "Who made the seal cannot be confirmed"),
     "MAKER_REVOKED": ("无法确认制章者证书是否已被吊销", "Whether the seal maker's certificate was revoked cannot be told"),

@@ -3,10 +3,11 @@
 What stands in an OFD's SignedValue.dat of type ``Sign``, and in ``/Contents`` of PDFs signed with SM2. ECDSA and RSA with SHA-256 are
 judged too, since an OFD may name them. In the order of the checks:
 
-1. ``CMS_FORM``   one DER value, one signer, detached (or with exactly the content it is made over); the attributes name what they must
+1. ``CMS_FORM``   one DER value (a notice: lengths left out of its frame, :mod:`keys.base.ber`), one signer, detached (or with exactly
+   the content it is made over); the attributes name what they must
 2. ``DATA_HASH``  the message digest is that of the content
 3. ``SIGNATURE``  over the signed attributes, or over the content where there are none
-4. ``TIMESTAMP``  a token over the signature value, if there is one
+4. ``SIGNING_TIME`` (only where it has not come), ``TIMESTAMP``  a token over the signature value, if there is one
 5. ``CHAIN``, ``REVOCATION``, ``OUT_OF_SCOPE``   as for every signer of a document
 """
 
@@ -15,7 +16,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from keys.base import der, der_values
+from keys.base import ber, der, der_values
 from keys.base.der import Element, NotDer
 from keys.custody import sm2
 from keys.trust.entries import Use
@@ -26,7 +27,7 @@ from seal.verification_evidence import Evidence
 from seal.verification_path import MAX_CANDIDATES, Party, Revoked, find_path, out_of_bounds, read_certificate, revocation
 from seal.verification_rules import signature_checks
 from seal.verification_stamp import revocation_check
-from seal.verification_stamp_time import SKEW, TokenJudgement, judge_token
+from seal.verification_stamp_time import SKEW, TokenJudgement, judge_token, time_checks
 
 SM3, SHA256 = sm2.SM3, "2.16.840.1.101.3.4.2.1"
 _DATA = frozenset({"1.2.156.10197.6.1.4.2.1", "1.2.840.113549.1.7.1"})
@@ -38,6 +39,7 @@ _BARE_RSA = "1.2.840.113549.1.1.1"
 _RULES = SystemRules(algorithms=frozenset(Algorithm))
 _DIGEST_OF = {Algorithm.SM2_SM3: SM3, Algorithm.ECDSA_SHA256: SHA256, Algorithm.RSA_SHA256: SHA256}
 _DIGEST_WORDS = {SM3: "SM3", SHA256: "SHA-256"}
+IN_BER = "one value in BER, without some lengths; judged in DER"
 _SIGNING_USES = ("digital_signature", "non_repudiation")
 _CONTEXT_0, _CONTEXT_1, _NULL = 0xA0, 0xA1, 0x05
 
@@ -165,7 +167,10 @@ def _exactly(elements: list[Element], count: int) -> list[Element]:
 def judge_cms(message: bytes, content: Content, evidence: Evidence) -> CmsJudgement:
     """See the module's steps. Never raises for what is in the message."""
     try:
-        stated = read_signed_data(message)
+        encoded, taken = ber.first_message(message)
+        if taken != len(message):
+            raise NotDer("octets behind it")
+        stated = read_signed_data(encoded)
         time = _stated_time(stated)
         carried = tuple(party for party in map(read_certificate, stated.certificates) if party)
         signer = next((one for one in carried if (one.issuer, one.serial) == stated.signer), None)
@@ -175,7 +180,8 @@ def judge_cms(message: bytes, content: Content, evidence: Evidence) -> CmsJudgem
     if signer is None or fault:
         return CmsJudgement((failed("CMS_FORM", fault or "the signer's certificate is not in it"),), signer.name if signer else None, time)
     known = replace(evidence, candidates=(*carried, *evidence.candidates))
-    checks = (passed("CMS_FORM", "one DER value"), *_checks(stated, content, signer, known, time))
+    form = passed("CMS_FORM", "one DER value") if encoded == message else notice("CMS_FORM", IN_BER)
+    checks = (form, *_checks(stated, content, signer, known, time))
     return CmsJudgement(checks, signer.name, time)
 
 
@@ -225,6 +231,7 @@ def _checks(stated: SignedData, content: Content, signer: Party, evidence: Evide
     message = stated.signed if stated.signed is not None else content.whole()
     yield from signature_checks("SIGNATURE", signer, _full_algorithm(stated), message, stated.signature, _RULES)
     token = _token(stated, evidence, time)
+    yield from time_checks(time, evidence.known or evidence.at)
     yield token.check
     yield from signer_checks(signer, evidence, time, token.proven)
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keys.trust.entries import Use
 from seal.foreign_rules import STRICT, AuthorityRules, SystemRules
@@ -51,7 +51,11 @@ class Evidence:
     @property
     def surroundings(self) -> Surroundings:
         """What a time stamp is judged with."""
-        return Surroundings(self.standpoint.anchors, self.candidates, self.revocation)
+        return Surroundings(self.standpoint.anchors, self.candidates, self.revocation, self.at)
+
+    def as_of(self, proven: dt.datetime | None) -> "Evidence":
+        """The same evidence, judged at the proven instant with what has become known until now."""
+        return self if proven is None else replace(self, at=min(proven, self.at), known=self.known or self.at)
 
 
 @dataclass(frozen=True, slots=True)

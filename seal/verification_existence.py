@@ -6,13 +6,13 @@ Whoever's certificate is good at the proven instant is good for the signature, w
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keys.trust.entries import Use
 from seal.verdict import Check, failed, notice, passed
 from seal.verification_evidence import Evidence
 from seal.verification_path import Party, Revoked, Unknown, find_path, out_of_bounds
-from seal.verification_stamp_time import Surroundings, TokenJudgement, judge_token
+from seal.verification_stamp_time import TokenJudgement, judge_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +28,13 @@ def judge_stampings(stampings: Sequence[Stamping], evidence: Evidence) -> tuple[
     judgements: list[TokenJudgement] = []
     proven: dt.datetime | None = None
     for stamping in stampings:
-        judgement = judge_token("TIMESTAMP", stamping.token, stamping.value, _surroundings(as_of(evidence, proven)))
+        judgement = judge_token("TIMESTAMP", stamping.token, stamping.value, evidence.as_of(proven).surroundings)
         if judgement.beside:
             judgement = TokenJudgement(failed("TIMESTAMP", "the token carries other certificates than its chain", "FORMAT_FAILURE"))
         judgements.append(judgement)
         if judgement.proven is not None:
             proven = judgement.proven if proven is None else min(proven, judgement.proven)
     return judgements, proven
-
-
-def as_of(evidence: Evidence, proven: dt.datetime | None) -> Evidence:
-    """The same evidence, judged at the proven instant with what has become known until now."""
-    return evidence if proven is None else replace(evidence, at=min(proven, evidence.at), known=evidence.known or evidence.at)
-
-
-def _surroundings(evidence: Evidence) -> Surroundings:
-    def revocation(path: tuple[Party, ...]) -> Revoked | Unknown | None:
-        outside = out_of_bounds(path, evidence.at)
-        return Unknown(0, f"expired, and nothing proves that it stamped earlier: {outside.name}") if outside else evidence.revocation(path)
-
-    return replace(evidence.surroundings, revocation=revocation)
 
 
 def today(signer: Party, evidence: Evidence, signing_time: dt.datetime | None, proven: dt.datetime) -> Iterator[Check]:

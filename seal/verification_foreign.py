@@ -44,6 +44,7 @@ from seal.verdict import (
     unsigned,
 )
 from seal.verification_chain import SIGNER, TIME_STAMPER, Chain, Evidence
+from seal.verification_cms import IN_BER
 from seal.verification_gm import domestic, judge_domestic, revision_of
 from seal.verification_joint_mixed import with_stamps
 from seal.verification_path import MAX_CANDIDATES
@@ -57,6 +58,7 @@ from seal.verification_pdf import (
     security_store,
     signature_fields,
 )
+from seal.verification_stamp_time import SKEW, time_checks
 from seal.verification_trailing import require_data_only
 from seal.verification_trailing_parts import NotOnlyData
 
@@ -163,6 +165,7 @@ def _judge(data: bytes, signature: _InDer, place: _Place, evidence: Evidence) ->
         checks.append((open_question if reason in _INDETERMINATE else failed)("SIGNATURE", _short(error.failure_message), reason))
     else:
         checks += _findings(data, signature, status, place, chain, stamper)
+        checks += time_checks(_claimed_time(signature), place.now)
         checks += _today(signature, evidence, rules, place.now)
     verdict = judged(
         signature.field_name,
@@ -219,7 +222,7 @@ def _form(data: bytes, signature: _InDer) -> Iterator[Check]:
     elif crowded:
         yield failed("CMS_FORM", f"more than {MAX_CANDIDATES} certificates")
     elif octets[: signature.taken] != signature.message:
-        yield notice("CMS_FORM", "one value in BER, without some lengths; judged in DER")
+        yield notice("CMS_FORM", IN_BER)
     else:
         yield passed("CMS_FORM", "one DER value")
 
@@ -232,7 +235,7 @@ def _findings(data: bytes, signature: _InDer, status: Status, place: _Place, cha
     yield passed("SIGNATURE", mechanism) if status.valid else failed("SIGNATURE", "the signature does not hold")
     yield from _trust(status, chain)
     yield from chain.bounds
-    yield _timestamp(status, stamper)
+    yield _timestamp(status, stamper, place.now)
 
 
 def _coverage(data: bytes, signature: _InDer, status: Status, is_last: bool) -> Check:
@@ -285,7 +288,11 @@ def _trust(status: Status, chain: Chain) -> Iterator[Check]:
         yield open_question("REVOCATION", fault.detail, fault.sub_indication)
 
 
-def _timestamp(status: Status, stamper: Chain) -> Check:
+def _timestamp(status: Status, stamper: Chain, now: dt.datetime) -> Check:
+    stamp = status if isinstance(status, DocumentTimestampStatus) else status.timestamp_validity
+    stated = stamp.timestamp if stamp is not None else None
+    if stated is not None and stated > now + SKEW:
+        return open_question("TIMESTAMP", f"states {stated:%Y-%m-%dT%H:%M:%SZ}, which has not come", "NOT_YET_VALID")
     if isinstance(status, DocumentTimestampStatus):
         return notice("TIMESTAMP", f"states {status.timestamp:%Y-%m-%dT%H:%M:%SZ}")
     token = status.timestamp_validity

@@ -6,7 +6,7 @@ what came later is permitted. So those questions are its own (:class:`DomesticSi
 1. ``FORMAT``     the field holds a signature dictionary with a ByteRange and Contents
 2. ``COVERAGE``   the last signature covers the entire file but for its own ``/Contents``, an earlier one its whole revision
 3. ``DOCMDP``     nothing came later but what the signer, and signers before, permit
-4. ``CMS_FORM``   ``/Contents`` is one DER value in one hexadecimal spelling, followed by zeros only
+4. ``CMS_FORM``   ``/Contents`` is one DER value in one hexadecimal spelling, followed by zeros only (a notice: a SignedData in BER)
 5. the stamp (:mod:`seal.verification_stamp`; dataHash is SM3 of the covered octets, propertyInfo the ByteRange) or the SignedData
    (:mod:`seal.verification_cms`)
 """
@@ -25,16 +25,17 @@ from pyhanko.sign.validation.errors import SignatureValidationError
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 
-from keys.base import der, der_values
+from keys.base import ber, der, der_values
 from keys.custody import sm2
 from seal.extraction import first_value
 from seal.verdict import Check, SignatureVerdict, failed, judged, notice, passed
-from seal.verification_cms import SIGNED_DATA, SM3, Content, judge_cms, read_signed_data
+from seal.verification_cms import IN_BER, SIGNED_DATA, SM3, Content, judge_cms, read_signed_data
 from seal.verification_evidence import Covered, Evidence
 from seal.verification_pdf import UNREADABLE, SignatureField, entry
 from seal.verification_stamp import judge_stamp
 
 SUB_FILTER = "/GM.sm2seal"
+_INDEFINITE = b"\x80"
 _UPPER, _LOWER = frozenset(b"0123456789ABCDEF"), frozenset(b"0123456789abcdef")
 
 
@@ -76,12 +77,20 @@ def domestic(field: SignatureField) -> Domestic | None:
     stated = False
     try:
         stated = entry(field.dictionary, "/SubFilter") == SUB_FILTER
-        contents = first_value(entry(field.dictionary, "/Contents").original_bytes)
+        contents = _message(entry(field.dictionary, "/Contents").original_bytes)[0]
         if _begins_with_type(contents) and (stated or _is_sm(contents)):
             return Domestic.CMS
     except UNREADABLE:
         pass  # whatever it holds is not what it should be
     return Domestic.STAMP if stated else None
+
+
+def _message(octets: bytes) -> tuple[bytes, int]:
+    """The value at the start of ``/Contents``, a SignedData in BER brought into DER, and how many octets it takes there."""
+    if octets[1:2] == _INDEFINITE:
+        return ber.first_message(octets)
+    value = first_value(octets)
+    return value, len(value)
 
 
 def _begins_with_type(contents: bytes) -> bool:
@@ -102,7 +111,7 @@ def judge_domestic(
         signature = DomesticSignature(reader, field)
         signature.compute_integrity_info(DEFAULT_DIFF_POLICY)
         checks = [passed("FORMAT", "PDF with a domestic signature"), *_findings(data, signature, last)]
-        contents = first_value(signature.pkcs7_content)
+        contents, _ = _message(signature.pkcs7_content)
     except (*UNREADABLE, SignatureValidationError) as error:
         return judged(field.name, (failed("FORMAT", f"a signature that cannot be read: {str(error)[:120] or type(error).__name__}"),))
     evidence = replace(evidence, covered=())  # what the file holds now need not have been there when it was signed
@@ -130,24 +139,26 @@ def _findings(data: bytes, signature: DomesticSignature, last: bool) -> Iterator
         yield notice("DOCMDP", "not certified: later signatures and form filling are not ruled out by the signer")
     else:
         yield passed("DOCMDP", f"changes permitted by the signer: P {signature.docmdp_level.value}")
-    fault = _spelling(data, signature)
-    yield failed("CMS_FORM", fault) if fault else passed("CMS_FORM", "one DER value")
+    yield _spelling(data, signature)
 
 
-def _spelling(data: bytes, signature: DomesticSignature) -> str | None:
+def _spelling(data: bytes, signature: DomesticSignature) -> Check:
     """LIBRARIES.md, rule 7, as far as it holds for anybody's signature."""
     _, start, end, _ = (int(number) for number in signature.byte_range)
     text = data[start + 1 : end - 1]
     one_spelling = set(text) <= _UPPER or set(text) <= _LOWER
     framed = data[start : start + 1] == b"<" and data[end - 1 : end] == b">"
     if not (one_spelling and framed and bytes.fromhex(text.decode("ascii")) == signature.pkcs7_content):
-        return "Contents is not the gap of the ByteRange, or not in one hexadecimal spelling"
+        return failed("CMS_FORM", "Contents is not the gap of the ByteRange, or not in one hexadecimal spelling")
+    octets = signature.pkcs7_content
     try:
-        message = first_value(signature.pkcs7_content)
+        message, taken = _message(octets)
         der.read(message)
     except (der.NotDer, IndexError) as error:
-        return f"Contents is not one DER value: {error}"[:160]
-    return "Contents is followed by other octets than zeros" if any(signature.pkcs7_content[len(message) :]) else None
+        return failed("CMS_FORM", f"Contents is not one DER value: {error}"[:160])
+    if any(octets[taken:]):
+        return failed("CMS_FORM", "Contents is followed by other octets than zeros")
+    return passed("CMS_FORM", "one DER value") if octets[:taken] == message else notice("CMS_FORM", IN_BER)
 
 
 def _ranges(data: bytes, signature: DomesticSignature) -> tuple[memoryview, memoryview]:

@@ -34,7 +34,6 @@ from seal.signature_dictionary import recognise_timestamp
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, passed, summed_up
 from seal.verification_evidence import Covered, Evidence
-from seal.verification_existence import as_of
 from seal.verification_joint_revisions import History, NotOurs, Sealed, advance, begin, digests
 from seal.verification_joint_times import (
     certificates_in,
@@ -164,7 +163,7 @@ class _Judge:
         time, behind = one.terms.signing_time, self._proven_behind(index)
         own = judge_own(stated.token, stated.signature, self._evidence_for(index, certificates_in(stated.token or b"")), behind)
         proven = earliest([behind, own.proven if own else None])
-        then = as_of(evidence, not_before_claimed(proven, time))
+        then = evidence.as_of(not_before_claimed(proven, time))
         checks += _integrity(one, stated, digest, self._known(index))
         checks += signer_checks(stated.signer, stated.certificates, then, time)
         checks += time_checks(stated.signer, evidence, time, own, proven)
@@ -193,7 +192,7 @@ class _Judge:
         checks.append(_padded(one))
         time = one.terms.signing_time if one.terms else None
         proven = self._proven_behind(index)
-        evidence = as_of(self._evidence_for(index, _certificates_in(ses)), proven)
+        evidence = self._evidence_for(index, _certificates_in(ses)).as_of(proven)
         stamp = judge_stamp(ses, evidence, Covered(digest.sm3, one.place.byte_range, time, digest.sha256, proven))
         checks += (*stamp.checks, *_declared(one, stamp.seal.code if stamp.seal else None))
         return judged(one.name, checks, signer=stamp.signer, signing_time=time, level=LEVELS[Profile.GM], seal=stamp.seal)

@@ -9,7 +9,7 @@ from seal.extraction import first_value
 from seal.signature_dictionary import Place
 from seal.verdict import Check, failed, notice, passed
 from seal.verification_evidence import Evidence
-from seal.verification_existence import Stamping, as_of, judge_stampings, today
+from seal.verification_existence import Stamping, judge_stampings, today
 from seal.verification_path import Party
 from seal.verification_pdf import UNREADABLE
 from seal.verification_stamp_time import SKEW, TokenJudgement
@@ -31,7 +31,7 @@ def certificates_in(token: bytes) -> tuple[bytes, ...]:
 def judge_document_stamp(data: bytes, place: Place, end: int, evidence: Evidence, proven: dt.datetime | None) -> TokenJudgement:
     """A document time stamp; ``proven``: since when it exists itself, by those behind it."""
     covered = data[: place.start] + data[place.end : end]
-    (judgement,), _ = judge_stampings([Stamping(token_in(place), covered)], as_of(evidence, proven))
+    (judgement,), _ = judge_stampings([Stamping(token_in(place), covered)], evidence.as_of(proven))
     return judgement
 
 
@@ -43,7 +43,7 @@ def judge_own(token: bytes | None, signature: bytes, evidence: Evidence, proven:
     """A seal's own time stamp, over its signature value."""
     if token is None:
         return None
-    (judgement,), _ = judge_stampings([Stamping(token, signature)], as_of(evidence, proven))
+    (judgement,), _ = judge_stampings([Stamping(token, signature)], evidence.as_of(proven))
     return judgement
 
 

@@ -87,7 +87,9 @@ def _judge(ofd: Ofd, signature: OfdSignature, evidence: Evidence, digests: dict[
 
 
 def _is_stamp(value: bytes) -> bool:
-    """An SES_Signature begins with toSign, a SEQUENCE; a ContentInfo with an OBJECT IDENTIFIER."""
+    """An SES_Signature begins with toSign, a SEQUENCE; a ContentInfo with an OBJECT IDENTIFIER, and only it may leave out its length."""
+    if value[1:2] == b"\x80":
+        return False
     try:
         return der.members(der.outermost(value))[0].tag == der.SEQUENCE
     except (der.NotDer, IndexError):

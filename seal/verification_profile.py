@@ -32,7 +32,7 @@ from seal.signature_dictionary import NO_CHANGES, Place, Written
 from seal.trust import Trust
 from seal.verdict import Check, Kind, SignatureVerdict, Verdict, failed, judged, notice, passed, summed_up
 from seal.verification_evidence import Evidence
-from seal.verification_existence import Stamping, as_of, judge_stampings, today
+from seal.verification_existence import Stamping, judge_stampings, today
 from seal.verification_path import signature_holds
 from seal.verification_pdf import UNREADABLE, SecurityStore, SignatureField, entry, evidence_from, read_lists
 from seal.verification_reading import FieldPlace, ReadPdf, plain_store
@@ -104,7 +104,7 @@ def _signatures(case: _Case) -> list[SignatureVerdict]:
 
 def _seal(case: _Case, own: TokenJudgement | None, proven: dt.datetime | None) -> SignatureVerdict:
     stated, written = case.stated, case.written
-    then = as_of(case.evidence, _not_before_claimed(proven, written.signing_time))
+    then = case.evidence.as_of(_not_before_claimed(proven, written.signing_time))
     checks: list[Check] = [passed("FORMAT", "PDF with one certifying signature"), _coverage(case), _certification(case)]
     checks += _integrity(case)
     checks += signer_checks(stated.signer, stated.certificates, then, written.signing_time)

@@ -8,7 +8,7 @@ from keys.custody import sm2
 from keys.custody.verifying import ECDSA_WITH_SHA256, RSA_WITH_SHA256, algorithm_identifier, verify_signature
 from seal.asn1 import ParsedSeal, ParsedStamp
 from seal.foreign_rules import STRICT, TOLERANCE_NAMES, Algorithm, Encoding, SystemRules, Tolerance
-from seal.verdict import Check, failed, notice, passed
+from seal.verdict import Check, failed, notice, open_question, passed
 from seal.verification_path import Party
 
 _ALGORITHM_WORDS = {
@@ -20,6 +20,7 @@ _OID_OF = {Algorithm.ECDSA_SHA256: ECDSA_WITH_SHA256, Algorithm.RSA_SHA256: RSA_
 _PARAMETERS = {Algorithm.RSA_SHA256: b"\x05\x00"}
 _LARGEST_REMEMBERED = 1 << 18
 _RAW_OCTETS = 64
+_MOST_NAMED = 3
 _NUMBERS = re.compile(r"[\[\](){},;:\s\d]+")
 
 
@@ -32,6 +33,17 @@ def form_checks(name: str, read: ParsedSeal | ParsedStamp, rules: SystemRules) -
     yield passed(name, f"version {read.version}")
     for departure in sorted(read.departures):
         yield tolerated(departure)
+
+
+def extension_checks(name: str, read: ParsedSeal | ParsedStamp) -> Iterator[Check]:
+    """Whoever marks an extension critical asks that nobody who does not know it relies on the rest (X.509 §7.3, as in GM/T 0031).
+
+    This version knows none. Nothing is malformed or forged, so the question stays open; no rule for a system closes it.
+    """
+    unknown = [one.oid for one in read.extensions if one.critical]
+    if unknown:
+        more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+        yield open_question(name, f"marked critical, and not known here: {', '.join(unknown[:_MOST_NAMED])}{more}", "GENERIC")
 
 
 def tolerated(departure: Tolerance) -> Check:

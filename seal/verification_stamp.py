@@ -18,7 +18,7 @@ from seal.recognition import SealFacts, bounds_checks
 from seal.verdict import Check, SealReport, failed, notice, open_question, passed
 from seal.verification_evidence import Covered, Evidence
 from seal.verification_path import Party, Revoked, Unknown, find_path, out_of_bounds, read_certificate, revocation
-from seal.verification_rules import form_checks, plain_property, signature_checks, tolerated
+from seal.verification_rules import extension_checks, form_checks, plain_property, signature_checks, tolerated
 from seal.verification_stamp_time import SKEW, TokenJudgement, judge_token
 
 __all__ = [
@@ -54,7 +54,8 @@ def judge_stamp(encoded: bytes, evidence: Evidence, covered: Covered | None) -> 
     if signer is None or stamp.time is None:
         return StampJudgement((failed("STAMP_FORMAT", "its certificate or its time cannot be read"),))
     rules = evidence.rules_for(signer, Use.SEAL_SIGNER, stamp.time)
-    checks = (*form_checks("STAMP_FORMAT", stamp, rules), *_stamp_checks(stamp, signer, stamp.time, evidence, covered, rules))
+    form = (*form_checks("STAMP_FORMAT", stamp, rules), *extension_checks("STAMP_EXTENSION", stamp))
+    checks = (*form, *_stamp_checks(stamp, signer, stamp.time, evidence, covered, rules))
     return StampJudgement(checks, report_of(stamp.seal, stamp.time), signer.name, stamp.time, stamp.seal.encoded)
 
 
@@ -111,9 +112,9 @@ def _stamp_checks(
         yield passed("SIGNER_NOT_AUTHORISED", "the seal names this certificate")
     else:
         yield failed("SIGNER_NOT_AUTHORISED", "the seal does not name this certificate: it must be made again")
-    yield from seal_checks(stamp.seal, time, evidence)
     token = _own_token(stamp, time, evidence)
     proven = min((one for one in (token and token.proven, covered and covered.proven) if one), default=None)
+    yield from seal_checks(stamp.seal, time, evidence, proven)
     yield from _signer_checks(stamp.seal, signer, time, evidence, proven)
     yield from _covers(stamp, covered, rules)
     yield from _token_checks(stamp, token, rules)
@@ -176,14 +177,15 @@ def _digest(kind: str, certificate: bytes) -> bytes | None:
     return hashlib.sha256(certificate).digest() if name in ("sha256", "2.16.840.1.101.3.4.2.1") else None
 
 
-def seal_checks(seal: ParsedSeal, instant: dt.datetime, evidence: Evidence) -> Iterator[Check]:
-    """The seal at ``instant``: the time of stamping, or now for a seal by itself."""
+def seal_checks(seal: ParsedSeal, instant: dt.datetime, evidence: Evidence, proven: dt.datetime | None = None) -> Iterator[Check]:
+    """The seal at ``instant``: the time of stamping, or now for a seal by itself. ``proven``: it existed then, in a stamp."""
     maker = read_certificate(seal.maker_certificate)
     if maker is None:
         yield failed("SEAL_FORMAT", "the maker's certificate cannot be read")
         return
     rules = evidence.rules_for(maker, Use.SEAL_MAKER, seal.created)
     yield from form_checks("SEAL_FORMAT", seal, rules)
+    yield from extension_checks("SEAL_EXTENSION", seal)
     yield from signature_checks("SEAL_SIGNATURE", maker, seal.algorithm, seal.signed, seal.signature, rules)
     if seal.version == 5:
         yield _made_in_time(seal, maker)
@@ -191,7 +193,7 @@ def seal_checks(seal: ParsedSeal, instant: dt.datetime, evidence: Evidence) -> I
     yield _bound("SEAL_NOT_YET_VALID", instant >= seal.valid_from, f"valid from {seal.valid_from:%Y-%m-%d}")
     yield _bound("SEAL_EXPIRED", instant <= seal.valid_to, f"valid to {seal.valid_to:%Y-%m-%d}")
     if seal.version == 5:
-        yield from _seal_times(seal, instant, evidence, rules)
+        yield from _seal_times(seal, instant, evidence.as_of(proven), rules)
 
 
 def _seal_times(seal: ParsedSeal, instant: dt.datetime, evidence: Evidence, rules: SystemRules) -> Iterator[Check]:

@@ -10,6 +10,7 @@ from pyhanko.sign import fields
 from pyhanko.sign.signers import cms_embedder
 from pyhanko.sign.signers.pdf_byterange import PdfSignedData
 
+from keys.base import der
 from keys.custody.sm2 import sm3
 from tests.ofd_by_hand import signed_data
 from tests.ses_by_hand import StampSpec, stamp_by_hand, usual
@@ -56,7 +57,16 @@ def stamped(world: World, pdf: bytes, spec: StampSpec | None = None, *, named: s
     return filled(empty, stamp_by_hand(world, spec))
 
 
-def sm2_signed(world: World, pdf: bytes, *, gm: bool, subfilter: str, attributes: bool = True, **layout: object) -> bytes:
-    """Signed with an SM2 CMS."""
-    empty = hollow(pdf, subfilter=subfilter, **layout)  # type: ignore[arg-type]
-    return filled(empty, signed_data(world, covered(empty), gm=gm, attributes=attributes))
+def sm2_signed(world: World, pdf: bytes, *, gm: bool, subfilter: str, field: str = "Seal1", **message: object) -> bytes:
+    """Signed with an SM2 CMS; ``message``: as :func:`tests.ofd_by_hand.signed_data` knows it."""
+    empty = hollow(pdf, field, subfilter)
+    return filled(empty, signed_data(world, covered(empty), gm=gm, **message))  # type: ignore[arg-type]
+
+
+def in_ber(message: bytes) -> bytes:
+    """A SignedData without the lengths of its frame, as plain programs on BouncyCastle write it."""
+    kind, content = der.members(der.read(message))
+    version, digests, encapsulated, *rest = (one.encoded for one in der.members(der.read(content.value)))
+    inner = b"\x30\x80" + der.read(encapsulated).value + b"\0\0"
+    certificates = b"\xa0\x80" + der.read(rest[0]).value + b"\0\0"
+    return b"\x30\x80" + kind.encoded + b"\xa0\x80\x30\x80" + version + digests + inner + certificates + b"".join(rest[1:]) + bytes(6)

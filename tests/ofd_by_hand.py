@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from keys.custody.sm2 import sm3
-from tests.ses_by_hand import StampSpec, oid, seal_by_hand, seq, stamp_by_hand, tlv
+from tests.ses_by_hand import StampSpec, TokenSpec, oid, seal_by_hand, seq, stamp_by_hand, tlv, token
 from tests.stamped import World
 
 XMLNS = 'xmlns:ofd="http://www.ofdspec.org/2016"'
@@ -147,8 +147,17 @@ class _Forward:
         self._out.flush()
 
 
-def signed_data(world: World, content: bytes, *, gm: bool = True, attributes: bool = True, algorithm: str = "1.2.156.10197.1.501") -> bytes:
-    """A SignedData by the SM2 signer: GB/T 35275's types or RFC 5652's, detached."""
+def signed_data(
+    world: World,
+    content: bytes,
+    *,
+    gm: bool = True,
+    attributes: bool = True,
+    algorithm: str = "1.2.156.10197.1.501",
+    time: bytes = b"261121020000Z",
+    timestamp: TokenSpec | None = None,
+) -> bytes:
+    """A SignedData by the SM2 signer: GB/T 35275's types or RFC 5652's, detached. ``time``: UTCTime; ``timestamp``: over its signature."""
     party = world["signer-sm"]
     types = ("1.2.156.10197.6.1.4.2.1", "1.2.156.10197.6.1.4.2.2") if gm else ("1.2.840.113549.1.7.1", "1.2.840.113549.1.7.2")
     digest = seq(oid(SM3))
@@ -156,7 +165,7 @@ def signed_data(world: World, content: bytes, *, gm: bool = True, attributes: bo
         [
             seq(oid("1.2.840.113549.1.9.3"), tlv(0x31, oid(types[0]))),
             seq(oid("1.2.840.113549.1.9.4"), tlv(0x31, tlv(0x04, sm3(content)))),
-            seq(oid("1.2.840.113549.1.9.5"), tlv(0x31, tlv(0x17, b"261121020000Z"))),
+            seq(oid("1.2.840.113549.1.9.5"), tlv(0x31, tlv(0x17, time))),
         ]
     )
     signed = tlv(0x31, *values) if attributes else content
@@ -169,6 +178,7 @@ def signed_data(world: World, content: bytes, *, gm: bool = True, attributes: bo
         tlv(0xA0, *values) if attributes else b"",
         seq(oid(algorithm)),
         tlv(0x04, signature),
+        tlv(0xA1, seq(oid("1.2.840.113549.1.9.16.2.14"), tlv(0x31, token(world, timestamp, signature)))) if timestamp else b"",
     )
     body = seq(tlv(0x02, b"\1"), tlv(0x31, digest), seq(oid(types[0])), tlv(0xA0, party.certificate), tlv(0x31, info))
     return seq(oid(types[1]), tlv(0xA0, body))

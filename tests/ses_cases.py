@@ -97,6 +97,9 @@ def opened(sub: str) -> tuple[Indication, str]:
 
 LOOSE = SystemRules(tolerances=frozenset(Tolerance))
 LATER = NOW + 40 * DAY
+CRITICAL = (extension(), extension(critical=True))
+BRIEFLY = stamp(timestamp=time_stamp("brief-stamper"))
+OLD_SEAL = seal(timestamp=time_stamp("brief-stamper", at=NOW - DAY))
 CASES = [
     # What is right, in every generation and spelling of the list of signers
     *(Case(f"good-{v}", of(v), "STAMP_SIGNATURE", P, PASSED) for v in (1, 4, 5)),
@@ -108,9 +111,11 @@ CASES = [
         "good-digest-oid", seal(stated_type=2, listed=digests("signer-sm", kind="1.2.156.10197.1.401")), "SIGNER_NOT_AUTHORISED", P, PASSED
     ),
     Case("good-digest-sha256", seal(stated_type=2, listed=digests("signer-sm", kind="SHA-256")), "SIGNER_NOT_AUTHORISED", P, PASSED),
-    Case(
-        "good-extensions", both(seal(extensions=(extension(),)), stamp(extensions=(extension(critical=True),))), "STAMP_FORMAT", P, PASSED
-    ),
+    Case("good-extensions", both(seal(extensions=(extension(),)), stamp(extensions=(extension(),))), "STAMP_FORMAT", P, PASSED),
+    # Marked critical and known to nobody: nothing is forged, and nobody may rely on it
+    *(Case(f"critical-stamp-{v}", both(of(v), stamp(extensions=CRITICAL)), "STAMP_EXTENSION", U, opened("GENERIC")) for v in (4, 5)),
+    *(Case(f"critical-seal-{v}", both(of(v), seal(extensions=CRITICAL)), "SEAL_EXTENSION", U, opened("GENERIC")) for v in (1, 4, 5)),
+    Case("never-critical", stamp(extensions=CRITICAL), "STAMP_EXTENSION", U, opened("GENERIC"), Asked(rules=LOOSE)),
     Case("good-oid-of-the-curve", both(seal(algorithm=SM2_UNDER_CURVE), stamp(algorithm=SM2_UNDER_CURVE)), "SEAL_SIGNATURE", P, PASSED),
     Case("seal-4-in-stamp-5", seal(version=4), "SEAL_FORMAT", P, PASSED),
     # r || s instead of DER: believed, with a notice
@@ -201,6 +206,20 @@ CASES = [
     Case("time-stamp-of-else", stamp(timestamp=time_stamp(over=b"else")), "STAMP_TIMESTAMP", F, opened("NO_POE")),
     Case("time-stamp-of-stranger", stamp(timestamp=time_stamp("strange-stamper")), "STAMP_TIMESTAMP", U, opened("NO_POE")),
     Case("time-stamp-too-old", stamp(timestamp=time_stamp(at=NOW - DAY / 24)), "STAMP_TIMESTAMP", F, opened("SIG_CONSTRAINTS_FAILURE")),
+    Case("time-stamp-to-come", stamp(timestamp=time_stamp(at=NOW + DAY)), "STAMP_TIMESTAMP", F, opened("NOT_YET_VALID")),
+    Case("time-stamp-good-then", BRIEFLY, "STAMP_TIMESTAMP", P, PASSED),
+    Case("time-stamp-expired", BRIEFLY, "STAMP_TIMESTAMP", U, opened("OUT_OF_BOUNDS_NO_POE"), Asked(at=LATER)),
+    Case("time-stamp-proves-no-more", BRIEFLY, "SIGNER_REVOKED", F, opened("REVOKED_NO_POE"), Asked({"signer-sm": NOW + DAY}, at=LATER)),
+    Case(
+        "time-stamp-due-expired",
+        BRIEFLY,
+        "STAMP_TIMESTAMP",
+        F,
+        opened("NO_POE"),
+        Asked(at=LATER, rules=SystemRules(timestamp_required=True)),
+    ),
+    Case("time-stamp-authority-revoked", stamp(timestamp=time_stamp()), "STAMP_TIMESTAMP", U, opened("NO_POE"), Asked({"tsa": NOW - DAY})),
+    Case("time-stamp-for-else", stamp(timestamp=time_stamp("signer")), "STAMP_TIMESTAMP", F, opened("NO_POE")),
     Case("time-stamp-revoked", stamp(timestamp=time_stamp()), "STAMP_TIMESTAMP", U, opened("NO_POE"), Asked({"stamper": NOW - DAY})),
     # The seal
     *(Case(f"broken-seal-{v}", both(of(v), seal(broken=True)), "SEAL_SIGNATURE", F, broken("SIG_CRYPTO_FAILURE")) for v in (1, 4, 5)),
@@ -222,6 +241,9 @@ CASES = [
         for v in (1, 4, 5)
     ),
     Case("seal-time-stamp", seal(timestamp=time_stamp(at=NOW - DAY)), "SEAL_TIMESTAMP", P, PASSED),
+    Case("seal-time-stamp-expired", OLD_SEAL, "SEAL_TIMESTAMP", U, opened("OUT_OF_BOUNDS_NO_POE"), Asked(at=LATER)),
+    Case("seal-time-stamp-expired-proven", both(OLD_SEAL, stamp(timestamp=time_stamp())), "SEAL_TIMESTAMP", P, PASSED, Asked(at=LATER)),
+    Case("seal-time-stamp-expired-proven-around", OLD_SEAL, "SEAL_TIMESTAMP", P, PASSED, Asked(at=LATER, proven=NOW)),
     Case("seal-time-stamp-of-else", seal(timestamp=time_stamp(at=NOW - DAY, over=b"else")), "SEAL_TIMESTAMP", F, opened("NO_POE")),
     Case("seal-time-stamp-of-stranger", seal(timestamp=time_stamp("strange-stamper", at=NOW - DAY)), "SEAL_TIMESTAMP", U, opened("NO_POE")),
     Case(

@@ -8,6 +8,7 @@ import java.security.cert.Certificate;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Calendar;
+import java.util.Date;
 import java.util.List;
 import java.io.File;
 import org.apache.pdfbox.cos.COSArray;
@@ -16,15 +17,21 @@ import org.apache.pdfbox.cos.COSName;
 import org.apache.pdfbox.pdmodel.PDDocument;
 import org.apache.pdfbox.pdmodel.interactive.digitalsignature.ExternalSigningSupport;
 import org.apache.pdfbox.pdmodel.interactive.digitalsignature.PDSignature;
+import org.bouncycastle.asn1.DERSet;
+import org.bouncycastle.asn1.cms.Attribute;
+import org.bouncycastle.asn1.cms.AttributeTable;
+import org.bouncycastle.asn1.cms.CMSAttributes;
+import org.bouncycastle.asn1.cms.Time;
 import org.bouncycastle.cert.jcajce.JcaCertStore;
 import org.bouncycastle.cms.CMSProcessableByteArray;
 import org.bouncycastle.cms.CMSSignedDataGenerator;
+import org.bouncycastle.cms.DefaultSignedAttributeTableGenerator;
 import org.bouncycastle.cms.jcajce.JcaSignerInfoGeneratorBuilder;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 
-/** Signs PDFs as a program on PDFBox and BouncyCastle does. Arguments: P12, then IN OUT P for each file; P 0 does not certify. */
+/** Signs PDFs as a program on PDFBox and BouncyCastle does. Arguments: P12, then IN OUT P for each file; P 0 does not certify. -Dsigned: Unix time. */
 public final class PdfBoxSigner {
     public static void main(String[] arguments) throws Exception {
         Security.addProvider(new BouncyCastleProvider());
@@ -49,7 +56,10 @@ public final class PdfBoxSigner {
             signature.setFilter(PDSignature.FILTER_ADOBE_PPKLITE);
             signature.setSubFilter(PDSignature.SUBFILTER_ADBE_PKCS7_DETACHED);
             signature.setName("PDFBox");
-            signature.setSignDate(Calendar.getInstance());
+            Date signed = new Date(Long.getLong("signed") * 1000);
+            Calendar calendar = Calendar.getInstance();
+            calendar.setTime(signed);
+            signature.setSignDate(calendar);
             if (permission > 0) {
                 certify(document, signature, permission);
             }
@@ -59,6 +69,8 @@ public final class PdfBoxSigner {
             CMSSignedDataGenerator generator = new CMSSignedDataGenerator();
             generator.addSignerInfoGenerator(
                 new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().build())
+                    .setSignedAttributeGenerator(new DefaultSignedAttributeTableGenerator(
+                        new AttributeTable(new Attribute(CMSAttributes.signingTime, new DERSet(new Time(signed))))))
                     .build(new JcaContentSignerBuilder("SHA256withECDSA").build(key), chain.get(0)));
             generator.addCertificates(new JcaCertStore(chain));
             signing.setSignature(generator.generate(new CMSProcessableByteArray(content), false).getEncoded());

@@ -31,6 +31,7 @@ from seal.trust import Trust
 from tests.attacks.forged_cases import fill_text, updated
 from tests.attacks.forged_trailing import trailing
 from tests.conftest import require_command
+from tests.others_clock import TimedSigner
 from tests.stamped import NOW, World, certificate_page, pem
 
 SECOND = dt.timedelta(seconds=1)
@@ -154,7 +155,7 @@ class Studio:
         stamper = OwnStamper(self.world, NOW + SECOND) if stamp or lta else None
         spec = fields.SigFieldSpec(name, on_page=0, box=(50, 50, 150, 90) if box else None)
         writer = IncrementalPdfFileWriter(io.BytesIO(document), strict=False)
-        tool = signers.PdfSigner(metadata, signer=signer or self.signer, timestamper=stamper, new_field_spec=spec)
+        tool = TimedSigner(metadata, signer=signer or self.signer, timestamper=stamper, new_field_spec=spec)
         return bytes(tool.sign_pdf(writer).getvalue())
 
     def pdfbox(self, *jobs: tuple[bytes, int]) -> list[bytes]:
@@ -174,7 +175,11 @@ class Studio:
         for number, (document, permission) in enumerate(jobs):
             (self.folder / f"in{number}.pdf").write_bytes(document)
             arguments += [str(self.folder / f"in{number}.pdf"), str(self.folder / f"out{number}.pdf"), str(permission)]
-        subprocess.run(["java", "-Xshare:auto", "-cp", f"{path}:{self.folder}", "PdfBoxSigner", *arguments], check=True, timeout=120)
+        subprocess.run(
+            ["java", "-Xshare:auto", f"-Dsigned={int(NOW.timestamp())}", "-cp", f"{path}:{self.folder}", "PdfBoxSigner", *arguments],
+            check=True,
+            timeout=120,
+        )
         return [(self.folder / f"out{number}.pdf").read_bytes() for number in range(len(jobs))]
 
     def openssl(self, document: bytes, *, cades: bool = True) -> bytes:
@@ -208,9 +213,21 @@ class Studio:
             ["openssl", "cms", "-sign", "-binary", "-md", "sha256", *(["-cades"] if cades else []), "-in", str(covered), "-signer",
              str(self.folder / "own.pem"), "-inkey", str(self.folder / "key.pem"), "-certfile", str(self.folder / "ca.pem"),
              "-outform", "DER"], capture_output=True, check=True, timeout=60)  # fmt: skip
-        digits = done.stdout.hex().encode()
+        digits = self._dated(done.stdout).hex().encode()
         out[at + 1 : at + 1 + len(digits)] = digits
         return bytes(out)
+
+    def _dated(self, message: bytes) -> bytes:
+        """OpenSSL states the machine's time, whatever it is told: the world's own in its place, and OpenSSL's signature over that."""
+        content = cms.ContentInfo.load(message)
+        (signer,) = content["content"]["signer_infos"]
+        for attribute in signer["signed_attrs"]:
+            if attribute["type"].native == "signing_time":
+                attribute["values"] = [cms.Time({"utc_time": NOW})]
+        (self.folder / "attributes.der").write_bytes(cms.CMSAttributes(list(signer["signed_attrs"])).dump(force=True))
+        arguments = ["-sha256", "-sign", str(self.folder / "key.pem"), str(self.folder / "attributes.der")]
+        signer["signature"] = subprocess.run(["openssl", "dgst", *arguments], capture_output=True, check=True, timeout=60).stdout
+        return bytes(content.dump(force=True))
 
 
 def _spelled(dictionary: generic.DictionaryObject, without: set[str]) -> bytes:

@@ -54,6 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     world.leaf("strange-signer", "seal-signer-sm", "strange")
     world.authority("strange-tsa", Algorithm.P256, "strange-root")
     world.leaf("strange-stamper", "tsa-signer", "strange-tsa")
+    world.leaf("brief-stamper", "tsa-signer", "tsa", not_before=NOW - 20 * DAY, not_after=NOW + 10 * DAY)
     return world
 
 
@@ -61,6 +62,8 @@ def trust_of(world: World, asked: Asked) -> Trust:
     names = ("root", "root-sm", "seal-sm", "seal-maker", "tsa")
     dead = {world[name].serial: since for name, since in asked.revoked.items()}
     lists = tuple(world.crl(name, dead, this=asked.at) for name in names)
+    if asked.at > NOW and not asked.revoked:  # lists of the day on which who has expired since was still on them
+        lists += tuple(world.crl(name) for name in ("root", "tsa"))
     helpers = tuple(world[name].certificate for name in names)
     rules = (AuthorityRules(digest(world["root-sm"].certificate), asked.rules),) if asked.rules else ()
     if asked.scope is None:
@@ -112,7 +115,7 @@ def test_every_name_of_the_standard_is_in_the_table() -> None:
         "SEAL_FORMAT", "SEAL_SIGNATURE", "SEAL_MADE_TIME", "MAKER_CHAIN", "MAKER_KEY_USAGE", "MAKER_EXPIRED", "MAKER_REVOKED",
         "SEAL_NOT_YET_VALID", "SEAL_EXPIRED", "SEAL_TIMESTAMP", "SEAL_TIME_ORDER", "STAMP_FORMAT", "STAMP_SIGNATURE",
         "SIGNER_NOT_AUTHORISED", "SIGNER_CHAIN", "SIGNER_KEY_USAGE", "STAMP_TIME_INVALID", "SIGNER_REVOKED", "DATA_HASH",
-        "STAMP_TIMESTAMP", "OUT_OF_SCOPE",
+        "STAMP_TIMESTAMP", "OUT_OF_SCOPE", "STAMP_EXTENSION", "SEAL_EXTENSION",
     }  # fmt: skip
     assert names <= {case.name for case in CASES if case.outcome in (F, U)}
     assert {case.name for case in CASES if case.outcome is N} >= {"SIGNATURE_ENCODING", "MAKER_EXPIRED", "MAKER_REVOKED"}

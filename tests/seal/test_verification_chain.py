@@ -22,6 +22,7 @@ from seal.trust import Trust
 from seal.verdict import Indication, Outcome, Verdict
 from seal.verification import verify
 from tests.chains import NOW, Key, Maker, root
+from tests.others_clock import TimedSigner
 from tests.stamped import certificate_page
 
 ANSWERING = ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING])
@@ -54,7 +55,7 @@ def signed(signer: Maker, mechanism: str, carried: list[Maker], stamper: Any = N
     digest = "sha384" if "384" in mechanism else "sha256"
     options = {"field_name": "Signature1", "md_algorithm": digest, "subfilter": fields.SigSeedSubFilter.PADES} | metadata
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf or certificate_page()))
-    return bytes(signers.sign_pdf(writer, signers.PdfSignatureMetadata(**options), signer=simple, timestamper=stamper).getvalue())
+    return bytes(TimedSigner(signers.PdfSignatureMetadata(**options), simple, timestamper=stamper).sign_pdf(writer).getvalue())
 
 
 def with_store(pdf: bytes, *answers: bytes) -> bytes:

@@ -19,6 +19,7 @@ from keys.custody.store import Algorithm, Purpose, StoredKey
 from seal.trust import Trust
 from seal.verdict import Indication, Outcome, Verdict
 from seal.verification import verify
+from tests.others_clock import TimedSigner
 from tests.stamped import NOW, World, certificate_page
 
 PADES, ADOBE = fields.SigSeedSubFilter.PADES, fields.SigSeedSubFilter.ADOBE_PKCS7_DETACHED
@@ -44,7 +45,7 @@ class Stranger:
 
     def sign(self, pdf: bytes, field: str = "Signature1", **options: object) -> bytes:
         metadata = signers.PdfSignatureMetadata(field_name=field, md_algorithm="sha256", **{"subfilter": PADES} | options)
-        out = signers.sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)), metadata, signer=self.signer)
+        out = TimedSigner(metadata, self.signer).sign_pdf(IncrementalPdfFileWriter(io.BytesIO(pdf)))
         return bytes(out.getvalue())
 
 

@@ -25,6 +25,7 @@ from seal.verification import verify
 from seal.verification_pdf import open_pdf, signature_fields
 from seal.verification_signed_data import read_stated
 from tests.joint import Town, approval, code, extra_revision
+from tests.others_clock import TimedSigner
 from tests.stamped import NOW, World
 
 LATER = NOW + dt.timedelta(hours=1)
@@ -134,7 +135,7 @@ def signed_by_others(town: Town, document: bytes, spec: fields.SigFieldSpec | No
     )
     meta = signers.PdfSignatureMetadata(field_name="Theirs", md_algorithm="sha256", subfilter=fields.SigSeedSubFilter.PADES, **options)
     writer = IncrementalPdfFileWriter(io.BytesIO(document), strict=False)
-    signed = signers.PdfSigner(meta, signer=signer, new_field_spec=spec).sign_pdf(writer, existing_fields_only=False)
+    signed = TimedSigner(meta, signer=signer, new_field_spec=spec).sign_pdf(writer, existing_fields_only=False)
     return bytes(signed.getvalue())
 
 
