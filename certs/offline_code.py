@@ -11,7 +11,7 @@ is a CBOR map in deterministic encoding:
     3  the certificate's number                     8  [status list, index] (Token Status List)
     4  the issuer's name                            9  verification code, 10 octets of 80 bits
     5  issued on, days since 1970-01-01             10 valid from, days (absent: not stated)
-    6  valid to, days (absent: no last day)
+    6  valid to, days (absent: no last day)         11 what the type adds: [[field, value], …], masked (absent: nothing)
 
 Names of people are masked unless their type says otherwise; of their numbers only the masked form ever gets here. Algorithms: ES256
 (-7), EdDSA with Ed25519 (-8), and SM2 with SM3 (-65537: COSE has registered none, this is one of its private numbers).
@@ -23,7 +23,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 
 from certs.numbering import ROOT, check_character
 from certs.privacy import holds_number
@@ -40,10 +40,10 @@ _EPOCH = dt.date(1970, 1, 1)
 _COORDINATE = 32
 _MOST_HOLDERS = 8
 _HEADER_ALGORITHM, _HEADER_KEY = 1, 4
-_IDENTIFIER, _NAME, _NUMBER, _ISSUER, _ISSUED_ON, _VALID_TO, _HOLDERS, _STATUS, _CODE, _VALID_FROM = range(1, 11)
+_IDENTIFIER, _NAME, _NUMBER, _ISSUER, _ISSUED_ON, _VALID_TO, _HOLDERS, _STATUS, _CODE, _VALID_FROM, _FIELDS = range(1, 12)
 _TEXTS = (_IDENTIFIER, _NAME, _NUMBER, _ISSUER)
 _REQUIRED = frozenset({*_TEXTS, _ISSUED_ON, _HOLDERS, _STATUS, _CODE})
-_KNOWN = _REQUIRED | {_VALID_FROM, _VALID_TO}
+_KNOWN = _REQUIRED | {_VALID_FROM, _VALID_TO, _FIELDS}
 _SEGMENTS = 4
 
 
@@ -106,6 +106,7 @@ class OfflineCode:
     holders: tuple[CodeHolder, ...]
     status: StatusReference
     verification_code: str
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,19 @@ def decode_offline(text: str) -> SignedCode:
         raise OfflineCodeMalformed(type(error).__name__) from error
 
 
-def holds(signed: SignedCode, public: bytes) -> bool:
-    """Whether the key (SPKI DER) signed the code. Never raises."""
+class Signed(Protocol):
+    """What a COSE_Sign1 says of its signature."""
+
+    @property
+    def algorithm(self) -> CodeAlgorithm: ...
+    @property
+    def message(self) -> bytes: ...
+    @property
+    def signature(self) -> bytes: ...
+
+
+def holds(signed: Signed, public: bytes) -> bool:
+    """Whether the key (SPKI DER) signed the code, or the list. Never raises."""
     signature = signed.signature
     if len(signature) != 2 * _COORDINATE:
         return False
@@ -184,7 +196,8 @@ def _fixed(algorithm: CodeAlgorithm, signature: bytes) -> bytes:
 
 def _refuse_numbers(code: OfflineCode) -> None:
     """The last gate: whatever went wrong before, a person's number is never signed into a code that strangers scan."""
-    if any(holds_number(one.name) or ("*" not in one.code and holds_number(one.code)) for one in code.holders):
+    texts = (*(one.name for one in code.holders), *(one.code for one in code.holders), *(value for _, value in code.fields))
+    if any(map(holds_number, (*texts, code.number))):
         raise ValueError("a person's number in an offline code")
 
 
@@ -194,11 +207,12 @@ def _payload(code: OfflineCode) -> dict[int, object]:
     if root or check != check_character(body.replace(".", "")):
         raise ValueError("an identifier of another form")
     stated = {_VALID_FROM: code.valid_from, _VALID_TO: code.valid_to}
+    added = {_FIELDS: [list(one) for one in code.fields]} if code.fields else {}
     return {
         _IDENTIFIER: body, _NAME: code.name, _NUMBER: code.number, _ISSUER: code.issuer, _ISSUED_ON: _days(code.issued_on),
         _HOLDERS: [[one.name, one.code] for one in code.holders[:_MOST_HOLDERS]],
         _STATUS: [code.status.list, code.status.index], _CODE: _packed(code.verification_code),
-    } | {label: _days(day) for label, day in stated.items() if day is not None}  # fmt: skip
+    } | {label: _days(day) for label, day in stated.items() if day is not None} | added  # fmt: skip
 
 
 def _read(payload: Mapping[int, Any]) -> OfflineCode:
@@ -220,6 +234,7 @@ def _read(payload: Mapping[int, Any]) -> OfflineCode:
         holders=tuple(CodeHolder(_text(name), _text(code)) for name, code in payload[_HOLDERS]),
         status=StatusReference(_natural(status_list), _natural(index)),
         verification_code=_unpacked(payload[_CODE]),
+        fields=tuple((_text(name), _text(value)) for name, value in payload.get(_FIELDS, ())),
     )
 
 

@@ -47,7 +47,7 @@ class Reserved:
 
     ``actor`` asked; ``unattended``: the seal may be used without a person. ``verify_url`` is what the QR code will hold.
     ``move`` and ``reason`` end its predecessor, if it has one. ``window``, ``address``: where it was asked for, as the approving system
-    says and as the connection shows.
+    says and as the connection shows. ``offline_text``: what the second QR code says, where the type has one.
     """
 
     certificate: Certificate
@@ -60,6 +60,7 @@ class Reserved:
     reason: str = ""
     window: str | None = None
     address: str | None = None
+    offline_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

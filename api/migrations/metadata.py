@@ -1,6 +1,8 @@
 """The tables of every package, for Alembic only."""
 
 import certs.catalogue_models
+import certs.code_models
+import certs.library_models
 import certs.models
 import identity.models
 import identity.oidc_models
@@ -37,5 +39,7 @@ MORE_TABLES = (
     seal.document_models,
     seal.impression_models,
     seal.upgrade_models,
+    certs.code_models,
+    certs.library_models,
 )
 """Modules that add tables to a base of their package."""

@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     PERSONAL_DATA = "personal_data"
     STATUS = "status"
     TRUST = "trust"
+    CODES = "codes"
 
 
 @dataclass(frozen=True, slots=True)
