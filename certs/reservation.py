@@ -15,6 +15,7 @@ from certs.leases import LEASE, new_lease
 from certs.lifecycle import Status
 from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
+from certs.offline_signing import give_place, offline_text
 from certs.reads import get_certificate, identifier_taken, next_serial, to_certificate, to_holder, type_of
 from certs.records import Certificate, Source, Stage
 from certs.stages import Issuing, Reserved
@@ -45,7 +46,8 @@ async def reserve(
         await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
         await session.flush()
         certificate = to_certificate(row, {certificate_id: [to_holder(one) for one in holders]})
-    return _stage(certificate, admitted.kind, work, lease)
+        offline = await give_place(session, issuing.keystore, certificate, admitted.kind)
+    return _stage(certificate, admitted.kind, work, lease, offline)
 
 
 async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease: uuid.UUID) -> Reserved:
@@ -55,14 +57,14 @@ async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease:
     kind = await type_of(session, certificate)
     if certificate is None or row is None or kind is None:
         raise LookupError(f"certificate {certificate_id} has no issuing to go on with")
-    return _stage(certificate, kind, row, lease)
+    return _stage(certificate, kind, row, lease, await offline_text(session, certificate))
 
 
-def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID) -> Reserved:
+def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lease: uuid.UUID, offline: str | None) -> Reserved:
     approval = row.approval
     return Reserved(
         certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"],
-        approval["window"], approval.get("address"),
+        approval["window"], approval.get("address"), offline,
     )  # fmt: skip
 
 
