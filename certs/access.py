@@ -52,4 +52,9 @@ def _of_client(certificate: Certificate, actor: Actor) -> bool:
 
 def _speaks_for_holder(certificate: Certificate, actor: Actor) -> bool:
     held = {one.code for one in certificate.holders if one.code}
-    return bool(actor.roles & _FOR_THE_ORGANISATION) and actor.organisation in held
+    return speaks_for_organisation(actor) and actor.organisation in held
+
+
+def speaks_for_organisation(actor: Actor) -> bool:
+    """Its legal representative or agent: what it holds is theirs to see."""
+    return actor.kind is ActorKind.PERSON and actor.organisation is not None and bool(actor.roles & _FOR_THE_ORGANISATION)

@@ -1,4 +1,4 @@
-"""Reading certificates: by id, by holder, the file. Every fetch of a file and every search is logged with its purpose.
+"""Reading certificates: by id, and the file. Every fetch of a file is logged with its purpose; searches are ``certs.finding``.
 
 A purpose (≤ 200 characters) is mandatory (GB/T 36906); whoever may not see a certificate is told that there is none.
 """
@@ -8,17 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from certs.access import STAFF, may_read
+from certs.access import may_read
 from certs.approvals import is_clean
 from certs.archiving import newest
 from certs.catalogue import CertificateType, order_fields
-from certs.holders import holder_index
 from certs.models import AccessRow
 from certs.privacy import holds_number
-from certs.reads import certificates_held, get_certificate, is_held_by, type_of, types_of
+from certs.reads import get_certificate, is_held_by, type_of, types_of
 from certs.reads import history as history_of
-from certs.records import Certificate, HistoryEntry, Page, Stage
-from identity.numbers import check
+from certs.records import Certificate, HistoryEntry, Stage
 from identity.people import holder_index_of
 from identity.personal_data import PersonalData
 from keys.base.actor import Actor, ActorKind
@@ -61,18 +59,6 @@ class Library:
     personal: PersonalData
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """``holder_code`` under its ``code_type``; ``cursor`` of the page before; ``type_code`` narrows."""
-
-    holder_code: str
-    code_type: str
-    purpose: str
-    type_code: str | None = None
-    cursor: str | None = None
-    limit: int = 50
-
-
 def check_purpose(purpose: str) -> str:
     """The purpose as it is logged; raises :class:`PurposeRequired`."""
     text = purpose.strip()
@@ -113,32 +99,11 @@ async def file_of(library: Library, actor: Actor, certificate_id: uuid.UUID, pur
         certificate = await readable(session, actor, certificate_id)
         if certificate.stage is not Stage.ISSUED or certificate.document_hash is None:
             raise DocumentNotHeld
-        session.add(_access(library, actor, "file", reason, certificate_id))
+        session.add(access_row(library, actor, "file", reason, certificate_id))
         document_hash = await newest(session, certificate.document_hash)
         details: dict[str, JSON] = {"purpose": audit.digest(reason), "document": document_hash.hex()}
         await audit.record(session, now, Event("certs.file.fetch", f"certificate:{certificate_id}", audit.Outcome.DONE, actor, details))
     return await library.blobs.get(document_hash)
-
-
-async def search(library: Library, actor: Actor, query: Search) -> Page:
-    """Certificates of one holder that the actor may see, newest first.
-
-    A client and staff see what their organisation issued or had issued; a person sees their own. Raises
-    :class:`PurposeRequired`, ``InvalidInput``.
-    """
-    reason, now = check_purpose(query.purpose), library.clock.now()
-    index, cursor = _index(library.personal, query), _cursor(query.cursor)
-    _check_type(query.type_code)
-    async with library.database.begin() as session:
-        session.add(_access(library, actor, "search", reason, None))
-        details: dict[str, JSON] = {"purpose": audit.digest(reason), "holder": index.hex()}
-        await audit.record(session, now, Event("certs.search", "certificates", audit.Outcome.DONE, actor, details))
-        own = await _own_index(session, actor) == index
-        if not own and not _sees_by_organisation(actor):
-            return Page((), None)
-        return await certificates_held(
-            session, index, type_code=query.type_code, readable_by=None if own else actor.organisation, cursor=cursor, limit=query.limit
-        )
 
 
 async def kinds_of(library: Library, certificates: Sequence[Certificate]) -> tuple[CertificateType | None, ...]:
@@ -162,14 +127,15 @@ async def readable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUI
     certificate = await get_certificate(session, certificate_id)
     if certificate is None or certificate.stage is Stage.VOID:
         raise NotFound("certificate")
-    own = await _own_index(session, actor)
+    own = await own_index(session, actor)
     is_holder = own is not None and certificate.stage is Stage.ISSUED and await is_held_by(session, certificate_id, own)
     if not may_read(certificate, actor, is_holder=is_holder):
         raise NotFound("certificate")
     return certificate
 
 
-async def _own_index(session: AsyncSession, actor: Actor) -> bytes | None:
+async def own_index(session: AsyncSession, actor: Actor) -> bytes | None:
+    """The blind index of the number bound to a person's account."""
     if actor.kind is not ActorKind.PERSON:
         return None
     try:
@@ -178,33 +144,8 @@ async def _own_index(session: AsyncSession, actor: Actor) -> bytes | None:
         return None
 
 
-def _sees_by_organisation(actor: Actor) -> bool:
-    return actor.organisation is not None and (actor.kind is ActorKind.CLIENT or bool(actor.roles & STAFF))
-
-
-def _index(personal: PersonalData, query: Search) -> bytes:
-    try:
-        well_formed = check(query.code_type, query.holder_code).well_formed
-    except ValueError:
-        raise InvalidInput("unknown code type", errors=[{"field": "code_type", "message": "unknown"}]) from None
-    if not well_formed:
-        raise InvalidInput("malformed holder code", errors=[{"field": "holder_code", "message": "not well-formed"}])
-    return holder_index(personal, query.code_type, query.holder_code)
-
-
-def _check_type(type_code: str | None) -> None:
-    if type_code is not None and not is_clean(type_code):
-        raise InvalidInput("type", errors=[{"field": "type", "message": "not printable"}])
-
-
-def _cursor(cursor: str | None) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(cursor) if cursor else None
-    except ValueError:
-        raise InvalidInput("cursor", errors=[{"field": "cursor", "message": "not one of ours"}]) from None
-
-
-def _access(library: Library, actor: Actor, kind: str, purpose: str, certificate_id: uuid.UUID | None) -> AccessRow:
+def access_row(library: Library, actor: Actor, kind: str, purpose: str, certificate_id: uuid.UUID | None) -> AccessRow:
+    """Who looked, when and why; the holder sees it."""
     return AccessRow(
         id=new_id(), certificate_id=certificate_id, at=library.clock.now(), kind=kind, purpose=purpose,
         actor_kind=actor.kind.value, actor_id=actor.id, organisation=actor.organisation,

@@ -48,6 +48,7 @@ class Standing(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
+    DISPOSED = "disposed"
     UNKNOWN = "unknown"
 
 

@@ -123,14 +123,14 @@ async def get_certificate(session: AsyncSession, certificate_id: uuid.UUID) -> C
     row = await session.get(CertificateRow, certificate_id)
     if row is None:
         return None
-    return to_certificate(row, await _holders_of(session, [row.id]))
+    return to_certificate(row, await holders_of(session, [row.id]))
 
 
 async def certificate_by_code(session: AsyncSession, code: str) -> Certificate | None:
     """The issued certificate with a verification code. One that does not exist takes the same two queries."""
     statement = select(CertificateRow).where(CertificateRow.verification_code == code, CertificateRow.stage == Stage.ISSUED)
     row = (await session.scalars(statement)).one_or_none()
-    holders = await _holders_of(session, [row.id if row else uuid.UUID(int=0)])
+    holders = await holders_of(session, [row.id if row else uuid.UUID(int=0)])
     return to_certificate(row, holders) if row else None
 
 
@@ -167,7 +167,7 @@ async def certificates_held(
     if cursor is not None:
         statement = statement.where(CertificateRow.id < cursor)
     rows = list(await session.scalars(statement.order_by(CertificateRow.id.desc()).limit(limit + 1)))
-    holders = await _holders_of(session, [row.id for row in rows])
+    holders = await holders_of(session, [row.id for row in rows])
     items = tuple(to_certificate(row, holders) for row in rows[:limit])
     return Page(items, str(items[-1].id) if len(rows) > limit else None)
 
@@ -184,7 +184,7 @@ async def awaiting_stamp(
         .limit(limit)
     )
     rows = list(await session.scalars(statement))
-    holders = await _holders_of(session, [row.id for row in rows])
+    holders = await holders_of(session, [row.id for row in rows])
     return tuple(to_certificate(row, holders) for row in rows)
 
 
@@ -218,7 +218,8 @@ async def count_certificates(session: AsyncSession) -> int:
     return (await session.execute(select(func.count()).select_from(CertificateRow))).scalar_one()
 
 
-async def _holders_of(session: AsyncSession, certificates: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Holder]]:
+async def holders_of(session: AsyncSession, certificates: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Holder]]:
+    """The holders of each certificate, in their order."""
     statement = select(HolderRow).where(HolderRow.certificate_id.in_(certificates)).order_by(HolderRow.certificate_id, HolderRow.position)
     found: dict[uuid.UUID, list[Holder]] = {}
     for row in await session.scalars(statement):

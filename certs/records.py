@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from certs.lifecycle import Standing, Status, standing
 
+DISPOSED = "disposed"
+"""The flag of a record whose file and personal data were disposed of: what is left says that it was (``certs.retention``)."""
+
 
 class Stage(StrEnum):
     """How far issuing went; imported records count as issued."""
@@ -78,6 +81,8 @@ class Certificate:
 
     def standing(self, today: dt.date) -> Standing:
         """What a relying party is told on the civil date ``today``."""
+        if DISPOSED in self.flags:
+            return Standing.DISPOSED
         return standing(self.status, today=today, valid_from=self.valid_from, valid_to=self.valid_to, superseded=self.successor is not None)
 
 

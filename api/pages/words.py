@@ -41,6 +41,11 @@ RECORDS = {
         mark("Replaced by a newer one"),
         mark("The record is genuine, but it is no longer the current one. Ask for the newer certificate and verify that."),
     ),
+    "disposed": Answer(
+        "mute",
+        mark("Disposed of"),
+        mark("There was a certificate under this code. Its time is over: file and personal data were deleted. Do not rely on it."),
+    ),
     "unknown": Answer("mute", mark("No such record"), mark("No certificate was issued here under this code.")),
 }
 UNCLEAR_RECORD = Answer(
@@ -70,6 +75,7 @@ STATUS_TAGS = {
     "cancelled": ("bad", mark("Cancelled")),
     "expired": ("bad", mark("Expired")),
     "superseded": ("wait", mark("Replaced")),
+    "disposed": ("mute", mark("Disposed of")),
     "unknown": ("mute", mark("Unclear")),
 }
 

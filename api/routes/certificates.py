@@ -17,9 +17,10 @@ from api.logs import redact
 from api.problems import preferred_language
 from certs.approvals import Approval, HolderInput, Outcome, OutcomeStatus, Succession
 from certs.catalogue import CertificateType
+from certs.finding import MOST_ON_A_PAGE, Search, search
 from certs.idempotency import require_key
 from certs.issuance import approve, stamp_awaiting
-from certs.library import Library, Search, decode_purpose, file_of, kinds_of, ordered_fields, read, read_history, search
+from certs.library import Library, decode_purpose, file_of, kinds_of, ordered_fields, read, read_history
 from certs.lifecycle import SUCCESSIONS
 from certs.metadata import describe
 from certs.records import Certificate, Stage
@@ -88,13 +89,30 @@ class StampBody(_Body):
 
 
 class SearchBody(_Body):
-    """Numbers of people never stand in an address: hence a body. ``purpose`` is logged."""
+    """Numbers of people never stand in an address: hence a body. ``purpose`` is logged.
 
-    holder_code: Line
-    code_type: Line
+    All that is given must hold, and something must be. ``status``: a word of ``data-status``; days: both included;
+    ``text``: words that stand anywhere in the record, at least two Chinese characters or three letters or digits each.
+    """
+
     purpose: Line
+    holder_code: Line = ""
+    code_type: Line = ""
     type: Line | None = None
+    identifier: Line | None = None
+    number: Line | None = None
+    issuer: Line | None = None
+    status: Line | None = None
+    issued_from: Annotated[dt.date | None, Field(strict=False)] = None
+    issued_to: Annotated[dt.date | None, Field(strict=False)] = None
+    text: Line | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_ON_A_PAGE)] = 50
     cursor: Line | None = None
+
+    def search(self) -> Search:
+        """The core's value."""
+        members = self.model_dump(exclude={"type"})
+        return Search(**members, type_code=self.type)
 
 
 def _documented(body: type[BaseModel]) -> dict[str, Any]:
@@ -197,10 +215,10 @@ async def post_approval(request: Request) -> Response:
 
 @router.post("/certificates/search", openapi_extra=_documented(SearchBody))
 async def post_search(request: Request) -> Response:
-    """Certificates of one holder, newest first, in pages."""
+    """Certificates by holder, number, identifier, type, issuer, status, days and words, newest first, in pages."""
     actor = await require_scope(request, READ)
     body = await _parse(request, SearchBody)
-    page = await search(_library(request), actor, Search(body.holder_code, body.code_type, body.purpose, body.type, body.cursor))
+    page = await search(_library(request), actor, body.search())
     kinds = await kinds_of(_library(request), page.items)
     items = [_describe(request, one, kind) for one, kind in zip(page.items, kinds, strict=True)]
     return JSONResponse({"items": items, "next_cursor": page.next_cursor}, headers=_NO_STORE)

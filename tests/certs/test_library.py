@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import select, text
 
 from certs.approvals import OutcomeStatus, Succession
+from certs.finding import Search, search
 from certs.issuance import approve
-from certs.library import Library, Search, decode_purpose, file_of, read, read_history, search
+from certs.library import Library, decode_purpose, file_of, read, read_history
 from certs.lifecycle import Standing, Status
 from certs.models import AccessRow, OutboxRow
 from certs.numbering import inspect_identifier
