@@ -17,12 +17,13 @@ from certs.approvals import (
     UnknownSeal,
     check_shape,
 )
-from certs.catalogue import CertificateType, check_holder_kind, check_validity, order_fields
+from certs.catalogue import CertificateType
 from certs.lifecycle import find_move
 from certs.privacy import holds_number
 from certs.reads import get_certificate, issuable_type, may_issue_for
 from certs.records import Certificate, Stage
 from certs.stages import Issuing
+from certs.type_admission import check_content, check_rights
 from identity.numbers import check, normalise
 from identity.organisations import Organisation, get_organisation
 from identity.realname_sources import Claim, Outcome, RegistrySource
@@ -60,8 +61,9 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
     """Check everything that can be known before a number is taken.
 
     Raises ``InvalidInput``, ``UnknownCertificateType``, ``CertificateTypeRetired``, ``UnknownIssuer``, ``IssuerNotAllowed``,
-    ``UnknownMatter``, ``UnknownSeal``, ``HolderNotFound``, ``RegistryUnavailable``, the seal policy's ``NotPermitted``, and while
-    nothing may be issued ``ClockUntrusted`` or ``TimestampsOverdue``.
+    ``UnknownMatter``, ``UnknownSeal``, ``TypeNotOfIssuer``, ``TypeNotOfMatter``, ``TypeNeedsOtherSeal``,
+    ``HolderNotFound``, ``RegistryUnavailable``, the seal policy's ``NotPermitted``, and while nothing may be issued
+    ``ClockUntrusted`` or ``TimestampsOverdue``.
     """
     check_shape(approval)
     now = issuing.gate.now()
@@ -71,12 +73,12 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
         if await get_matter(session, approval.matter_code) is None:
             raise UnknownMatter
         seal = await _seal_of(session, issuer, approval)
+        check_rights(kind, issuer=issuer.uscc, matter=approval.matter_code, seal_kind=seal.kind)
         predecessor = await _predecessor_of(session, issuer, approval)
         answers = await explain_use(session, now, _intended_use(actor, seal, approval))
     _refuse_numbers(approval)
-    fields = order_fields(kind, approval.fields)
-    check_validity(kind, approval.valid_from, approval.valid_to)
-    holders = _normalised(kind, approval.holders, now)
+    fields = check_content(kind, approval)
+    holders = _normalised(approval.holders, now)
     unattended = _attendance(actor, answers)
     await _require_known(issuing, holders)
     return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor)
@@ -156,9 +158,8 @@ def _refuse_numbers(approval: Approval) -> None:
         raise InvalidInput("an ID number stands in a text", errors=errors)
 
 
-def _normalised(kind: CertificateType, holders: tuple[HolderInput, ...], now: dt.datetime) -> tuple[HolderInput, ...]:
-    """Holders as they are stored; raises ``InvalidInput`` for one whose number is malformed or who cannot hold this type."""
-    check_holder_kind(kind, tuple(one.code_type for one in holders))
+def _normalised(holders: tuple[HolderInput, ...], now: dt.datetime) -> tuple[HolderInput, ...]:
+    """Holders as they are stored; raises ``HolderNumberInvalid`` for one whose number is malformed."""
     errors: list[dict[str, object]] = []
     for position, one in enumerate(holders):
         report = check(one.code_type, one.code, now)
