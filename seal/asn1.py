@@ -246,6 +246,37 @@ def _who_may_stamp(version: int, prop: Any) -> tuple[tuple[bytes, ...], tuple[tu
 
 
 def _read_stamp(encoded: bytes, loose: bool) -> ParsedStamp:
+    return _written_stamp(encoded, loose) or _any_stamp(encoded, loose)
+
+
+def _written_stamp(encoded: bytes, loose: bool) -> ParsedStamp | None:
+    """A stamp in our own spelling, which is proven by writing it again from what was read; None: of another, or none."""
+    try:
+        tbs, certificate, _, signature = der.members(der.outermost(encoded))
+        version, seal, stated, data_hash, info = der.members(tbs)
+        time = der.parse_time(stated.value)
+        stamp = ParsedStamp(
+            version=int.from_bytes(version.value),
+            encoded=encoded,
+            signed=tbs.encoded,
+            seal=parse_seal(seal.encoded, loose=loose),
+            time=time,
+            time_token=None,
+            data_hash=data_hash.value[1:],
+            property_info=info.value.decode("ascii"),
+            extensions=(),
+            certificate=certificate.value,
+            algorithm=SM2_WITH_SM3,
+            signature=signature.value[1:],
+            timestamp=None,
+        )
+        again = build_tbs_sign(stamp.seal.encoded, time, stamp.data_hash, stamp.property_info, stamp.version)
+        return stamp if assemble_ses_signature(again, stamp.certificate, stamp.signature) == encoded else None
+    except (ValueError, FujieError):
+        return None
+
+
+def _any_stamp(encoded: bytes, loose: bool) -> ParsedStamp:
     parts = der.members(der.read(encoded))
     tbs_parts = der.members(parts[0])
     seal = parse_seal(tbs_parts[1].encoded, loose=loose)

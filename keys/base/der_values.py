@@ -2,18 +2,21 @@
 
 import datetime as dt
 import re
+from functools import lru_cache
 
 from keys.base.der import BIT_STRING, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, Element, NotDer, members
 
 BOOLEAN, NULL, ENUMERATED, UTC_TIME, GENERALIZED_TIME, SET = 0x01, 0x05, 0x0A, 0x17, 0x18, 0x31
 _UTC = re.compile(rb"\d{12}Z")
 _GENERALIZED = re.compile(rb"\d{14}Z")
+_OIDS_KEPT, _LONGEST_KEPT = 1024, 64
 _MOST_ARC_OCTETS = 19  # 128 bits: a UUID under 2.25 (X.667)
 
 
 def children(element: Element) -> list[Element]:
     """The members of any constructed value: a SET, or a SEQUENCE under a tag of its own."""
-    return members(element._replace(tag=SEQUENCE))
+    data, _, start, content, end = element
+    return members(Element(data, SEQUENCE, start, content, end))
 
 
 def inner(element: Element) -> Element:
@@ -61,6 +64,16 @@ def dotted(element: Element) -> str:
 
 
 def dotted_content(content: bytes) -> str:
+    """The content octets of an OBJECT IDENTIFIER as numbers and dots; the same few are everywhere."""
+    return _known_dotted(content) if len(content) <= _LONGEST_KEPT else _dotted(content)
+
+
+@lru_cache(maxsize=_OIDS_KEPT)
+def _known_dotted(content: bytes) -> str:
+    return _dotted(content)
+
+
+def _dotted(content: bytes) -> str:
     arcs, value, width = [], 0, 0
     for octet in content:
         if width == 0 and octet == 0x80:

@@ -60,6 +60,9 @@ class Party:
     irregular: tuple[str, ...] = ()
     misissued: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash(self.encoded)  # everything else follows from it
+
     @property
     def self_issued(self) -> bool:
         return self.subject == self.issuer or comparable(self.subject) == comparable(self.issuer)

@@ -16,13 +16,14 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from asn1crypto.x509 import Certificate
 
 from keys.base import der, der_values
 from keys.base.der import NotDer
 from keys.custody.sm2 import sm3
-from keys.custody.verifying import algorithm_identifier, verify_signature
+from keys.custody.verifying import algorithm_identifier, verify_signature_once
 from keys.pki.validation import Material, Party, Rules, validate
 from keys.time.errors import TimestampInvalid
 from keys.time.imprints import Imprint
@@ -144,16 +145,20 @@ def _check_signature(info: SignerInfo, signer: Party) -> None:
     algorithm = info.algorithm
     if der_values.dotted(der.members(der.read(algorithm))[0]) == _RSA:
         algorithm = algorithm_identifier(_RSA_WITH.get(info.digest_algorithm, _RSA), b"\x05\x00")
-    if not verify_signature(signer.public, algorithm, info.signed, info.signature):
+    if not verify_signature_once(signer.public, algorithm, info.signed, info.signature):
         raise TimestampInvalid("its signature does not hold")
 
 
 def _check_purpose(signer: Party) -> None:
-    critical = any(
-        one["extn_id"].native == "extended_key_usage" and one["critical"].native
-        for one in Certificate.load(signer.encoded)["tbs_certificate"]["extensions"]
-    )
-    if signer.extended_key_usage != frozenset({TIME_STAMPING}) or not critical:
+    if signer.extended_key_usage != frozenset({TIME_STAMPING}) or not _purpose_is_critical(signer.encoded):
         raise TimestampInvalid("its signer's certificate is not for time stamping alone")
     if signer.key_usage is not None and not signer.key_usage <= _SIGNING_USE:
         raise TimestampInvalid("its signer's key is for other uses too")
+
+
+@lru_cache(maxsize=64)
+def _purpose_is_critical(certificate: bytes) -> bool:
+    return any(
+        one["extn_id"].native == "extended_key_usage" and one["critical"].native
+        for one in Certificate.load(certificate)["tbs_certificate"]["extensions"]
+    )

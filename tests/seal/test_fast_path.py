@@ -63,6 +63,15 @@ class Reference(Signer):
         return self._world.keystore.sign(self._key, data, Purpose.SEALS)
 
 
+class Then(PdfSigner):
+    """Signs at the time of the test: whoever states a time that has not come is not believed."""
+
+    def init_signing_session(self, *args: Any, **options: Any) -> Any:
+        session = super().init_signing_session(*args, **options)
+        session.system_time = NOW
+        return session
+
+
 def by_pyhanko(world: World, document: bytes) -> bytes:
     """The document with the same seal, store and certification, all of it written by pyHanko."""
     material = world.material()
@@ -87,7 +96,7 @@ def by_pyhanko(world: World, document: bytes) -> bytes:
         docmdp_permissions=MDPPerm.NO_CHANGES,
         name=material.organisation_name,
     )
-    signer = PdfSigner(metadata, Reference(world), stamp_style=style, new_field_spec=SigFieldSpec("Seal", on_page=0, box=box))
+    signer = Then(metadata, Reference(world), stamp_style=style, new_field_spec=SigFieldSpec("Seal", on_page=0, box=box))
     return bytes(asyncio.run(signer.async_sign_pdf(writer, bytes_reserved=16384)).getbuffer())
 
 
