@@ -19,6 +19,7 @@ from api.pages import routes as page_routes
 from api.routes import (
     audit,
     authorities,
+    certificate_types,
     certificates,
     est,
     foreign_rules,
@@ -44,6 +45,8 @@ STREAMED = frozenset({"/api/v1/verify", "/verify", "/api/v1/seal-documents"})
 """Uploads: their routes count the octets themselves."""
 PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
 """Orders and previews may carry an uploaded impression of 5 MB, base64."""
+FILES = {certificate_types.IMPORT_PATH: certificate_types.LARGEST_FILE}
+"""A whole catalogue in one file."""
 
 LEAN: tuple[Iterable[BaseRoute], ...] = (
     oidc.routes,
@@ -95,13 +98,14 @@ def create_app(house: House) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,
-        middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED, larger=PICTURES), Middleware(ExactPaths, routes=lean)],
+        middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED, larger=PICTURES | FILES), Middleware(ExactPaths, routes=lean)],
     )
     app.state.house = house
     app.router.routes.append(Route("/api/openapi.json", lambda request: JSONResponse(document(app, house.base_url))))
     app.state.error_page = error_page
     app.router.routes.extend(lean)
     app.include_router(certificates.router)
+    app.include_router(certificate_types.router)
     app.include_router(identity.router)
     app.include_router(audit.router)
     app.include_router(authorities.router)

@@ -25,7 +25,10 @@ MOST_WORDS = 8
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """``text``: words that must all occur, anywhere; ``organisation``: defines the type or may issue it; ``being_written``: has a draft."""
+    """``text``: words that must all occur, anywhere; ``organisation``: defines the type or may issue it; ``being_written``: has a draft.
+
+    ``ever_published``: is or was in force, which is all a client sees.
+    """
 
     text: str = ""
     organisation: str = ""
@@ -33,6 +36,7 @@ class Wanted:
     holder_kind: str = ""
     sharing: SharingClass | None = None
     being_written: bool = False
+    ever_published: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,8 @@ def _rules(wanted: Wanted) -> list[ColumnElement[bool]]:
         rules.append(TypeRow.holder_kind == wanted.holder_kind)
     if wanted.sharing is not None:
         rules.append(TypeRow.sharing_class == wanted.sharing)
+    if wanted.ever_published:
+        rules.append(TypeRow.version.is_not(None))
     if wanted.being_written:
         rules.append(TypeRow.open_version.is_not(None))
     return rules

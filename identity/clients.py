@@ -25,7 +25,7 @@ from keys.base.ids import fingerprint, new_secret
 from keys.evidence.audit import Event, Outcome, record
 
 # Scopes about a person; the others are given to a client acting for itself as well.
-PERSON_SCOPES = ("openid", "profile", "real_name", "offline_access", "pki:enrol", "trust:manage", "seals:manage")
+PERSON_SCOPES = ("openid", "profile", "real_name", "offline_access", "pki:enrol", "trust:manage", "seals:manage", "catalogue:manage")
 SCOPES = (
     *PERSON_SCOPES,
     "certificates:issue",

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from identity import numbers
@@ -45,6 +47,12 @@ def require_division(division: str) -> str:
 async def get_organisation(session: AsyncSession, uscc: str) -> Organisation | None:
     row = await session.get(OrganisationRow, numbers.normalise(uscc))
     return _view(row) if row else None
+
+
+async def names_of(session: AsyncSession, codes: Collection[str]) -> dict[str, str]:
+    """The names of those of the organisations that are registered here, by credit code."""
+    rows = await session.execute(select(OrganisationRow.uscc, OrganisationRow.name).where(OrganisationRow.uscc.in_(codes)))
+    return {row.uscc: row.name for row in rows}
 
 
 async def put_organisation(session: AsyncSession, now: dt.datetime, organisation: Organisation) -> Organisation:

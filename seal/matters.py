@@ -1,7 +1,7 @@
 """Matters: what organisations act in. Whether a matter is an approval decides which seal it takes."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -61,6 +61,12 @@ async def get_matter(session: AsyncSession, code: str) -> Matter | None:
 async def list_matters(session: AsyncSession, *, organisation: str) -> list[Matter]:
     rows = await session.scalars(select(MatterRow).where(MatterRow.organisation == organisation).order_by(MatterRow.code))
     return [_view(row) for row in rows]
+
+
+async def matter_names(session: AsyncSession, codes: Collection[str]) -> dict[str, str]:
+    """The names of those of the matters that are known, by code."""
+    rows = await session.execute(select(MatterRow.code, MatterRow.name).where(MatterRow.code.in_(codes)))
+    return {row.code: row.name for row in rows}
 
 
 def _view(row: MatterRow) -> Matter:
