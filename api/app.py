@@ -21,10 +21,12 @@ from api.routes import (
     authorities,
     certificate_types,
     certificates,
+    codes,
     est,
     foreign_rules,
     health,
     identity,
+    library,
     log,
     ocsp,
     oidc,
@@ -58,6 +60,7 @@ LEAN: tuple[Iterable[BaseRoute], ...] = (
     log.routes,
     health.routes,
     verify_file.routes,
+    codes.routes,
     seal_status.routes,
 )
 
@@ -86,9 +89,16 @@ class ExactPaths:
         await self._exact(scope, receive, send)
 
 
+def uploads_on_pages(house: House) -> dict[str, int]:
+    """Octets of the forms that take files, with room for their other fields."""
+    one = house.settings.document_megabytes * MEGABYTE
+    return {"/seals/apply": 16 * MEGABYTE, "/documents/new": one + MEGABYTE, "/batches/new": max(one, 512 * MEGABYTE) + MEGABYTE}
+
+
 def create_app(house: House) -> FastAPI:
     """The whole application around ``house``."""
     lean = [route for group in LEAN for route in group]
+    larger = PICTURES | FILES | uploads_on_pages(house)
     app = FastAPI(
         title="Fujie 符节",
         version="1",
@@ -98,12 +108,13 @@ def create_app(house: House) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,
-        middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED, larger=PICTURES | FILES), Middleware(ExactPaths, routes=lean)],
+        middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED, larger=larger), Middleware(ExactPaths, routes=lean)],
     )
     app.state.house = house
     app.router.routes.append(Route("/api/openapi.json", lambda request: JSONResponse(document(app, house.base_url))))
     app.state.error_page = error_page
     app.router.routes.extend(lean)
+    app.include_router(library.router)
     app.include_router(certificates.router)
     app.include_router(certificate_types.router)
     app.include_router(identity.router)

@@ -12,6 +12,7 @@ import structlog
 
 from api.evidence import Evidence
 from api.leading import Leadership
+from api.library_keeping import library_steps
 from api.sealing import sealing_of
 from api.wiring import House
 from certs.rewrapping import SEALED
@@ -47,7 +48,7 @@ BATCH_SECONDS = 1.0
 BATCH_ROUND_SECONDS = 30.0
 GRACE_SECONDS = 8.0
 """How long what has begun may take to end once the process is to stop; a lease brings the rest to another."""
-SHARED = frozenset({"sweep", "documents", "batches", "time stamps", "rewrap", "sealed files"})
+SHARED = frozenset({"sweep", "documents", "batches", "time stamps", "rewrap", "sealed files", "search"})
 """Steps whose work is divided among all processes by row locks and leases."""
 ENDED_IN_ORDER = frozenset({"sweep", "documents", "batches", "time stamps", "sealed files"})
 """Steps that end what they have begun before the process stops."""
@@ -85,6 +86,7 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
 
     return {
         **evidence.steps(),
+        **library_steps(house),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
         "documents": (SWEEP_SECONDS, lambda: sweep_requests(sealing)),
         "batches": (BATCH_SECONDS, batches),

@@ -231,7 +231,7 @@ async def _close(disposing: Disposing, disposal_id: uuid.UUID, certificate_id: u
 async def _view(session: AsyncSession, row: DisposalRow) -> Disposal:
     outcome = DisposalItemRow.outcome
     statement = select(outcome, func.count()).where(DisposalItemRow.disposal_id == row.id).group_by(outcome)
-    counts = {name: number for name, number in await session.execute(statement)}
+    counts: dict[str | None, int] = {found[0]: found[1] for found in await session.execute(statement)}
     kept = {name: number for name, number in counts.items() if name not in (None, DONE)}
     return Disposal(
         row.id, row.organisation, row.type_code, row.reason, State(row.state), row.proposed_at, row.proposed_by["name"],

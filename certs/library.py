@@ -3,10 +3,13 @@
 A purpose (≤ 200 characters) is mandatory (GB/T 36906); whoever may not see a certificate is told that there is none.
 """
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+from sqlalchemy import select
 
 from certs.access import may_read
 from certs.approvals import is_clean
@@ -47,6 +50,18 @@ class DocumentNotHeld(NotFound):
 
     code = "DOCUMENT_NOT_HELD"
     public = ("本系统没有该证照的文件。", "The certificate's file is not held here.")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Somebody looked: ``kind`` file, view, search, export …; ``organisation``: for whom, a USCC."""
+
+    at: dt.datetime
+    kind: str
+    purpose: str
+    actor_kind: str
+    actor_id: str
+    organisation: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,20 @@ async def file_of(library: Library, actor: Actor, certificate_id: uuid.UUID, pur
     return await library.blobs.get(document_hash)
 
 
+async def access_history(library: Library, actor: Actor, certificate_id: uuid.UUID, limit: int = 100) -> tuple[Access, ...]:
+    """Who looked at the certificate and why, newest first, or ``NotFound``."""
+    async with library.database.session() as session:
+        await readable(session, actor, certificate_id)
+        accesses = select(AccessRow).where(AccessRow.certificate_id == certificate_id)
+        rows = await session.scalars(accesses.order_by(AccessRow.at.desc(), AccessRow.id.desc()).limit(limit))
+        return tuple(to_access(row) for row in rows)
+
+
+def to_access(row: AccessRow) -> Access:
+    """The view of a row."""
+    return Access(row.at, row.kind, row.purpose, row.actor_kind, row.actor_id, row.organisation)
+
+
 async def kinds_of(library: Library, certificates: Sequence[Certificate]) -> tuple[CertificateType | None, ...]:
     """The type of each, in the version it was issued under, to name and order its fields."""
     async with library.database.session() as session:
@@ -124,6 +153,7 @@ def ordered_fields(certificate: Certificate, kind: CertificateType | None) -> tu
 
 
 async def readable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
+    """The certificate, if the actor may read it, or ``NotFound``."""
     certificate = await get_certificate(session, certificate_id)
     if certificate is None or certificate.stage is Stage.VOID:
         raise NotFound("certificate")

@@ -69,7 +69,7 @@ async def _change(
     async with database.begin() as session:
         # The row is held first, so that a repeated request finds what the first one did.
         await session.execute(select(CertificateRow.id).where(CertificateRow.id == certificate_id).with_for_update())
-        certificate = await _changeable(session, actor, certificate_id)
+        certificate = await changeable(session, actor, certificate_id)
         if key is not None and await _done_before(session, actor, certificate_id, name, key):
             return certificate
         move = find_move(name, certificate.status)
@@ -77,7 +77,8 @@ async def _change(
     return replace(certificate, status=move.target)
 
 
-async def _changeable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
+async def changeable(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID) -> Certificate:
+    """The issued certificate, if the actor may change its status, or ``NotFound``."""
     certificate = await get_certificate(session, certificate_id)
     if certificate is None or certificate.stage is not Stage.ISSUED:
         raise NotFound("certificate")

@@ -30,6 +30,7 @@ SCOPES = (
     *PERSON_SCOPES,
     "certificates:issue",
     "certificates:read",
+    "certificates:numbers",
     "identity:check",
     "verify",
     "seals:read",

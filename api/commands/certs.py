@@ -6,6 +6,7 @@ from typing import Annotated
 import orjson
 import typer
 
+from api.commands import library
 from api.commands.house import with_house
 from api.wiring import House
 from certs.catalogue import parse_types
@@ -121,3 +122,9 @@ def _summary(house: House, certificate: Certificate) -> dict[str, object]:
         "status": certificate.standing(civil_date(house.clock.now())).value,
         "status_code": certificate.status.value,
     }
+
+
+for _name, _command in library.COMMANDS.items():
+    app.command(_name)(_command)
+app.add_typer(library.retention, name="retention")
+app.add_typer(library.hold, name="hold")

@@ -36,15 +36,17 @@ READ = "certificates:read"
 router = APIRouter(prefix="/api/v1")
 Line = Annotated[str, StringConstraints(max_length=500)]
 B = TypeVar("B", bound=BaseModel)
-_NO_STORE = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 _UNKNOWN = ("No certificate has this verification code.", "没有证照使用这个核验码。")
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Members beyond the declared ones are refused, and so are values of another type."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class HolderBody(_Body):
+class HolderBody(Body):
     """``code_type`` of GB/T 36903: 001 unified social credit code, 111 resident ID, …"""
 
     name: Line
@@ -52,7 +54,7 @@ class HolderBody(_Body):
     code_type: Line
 
 
-class ApprovalBody(_Body):
+class ApprovalBody(Body):
     """One approval event. ``issuer`` defaults to the client's organisation; ``seal`` is a code or a kind within the issuer."""
 
     approval_number: Line
@@ -75,20 +77,20 @@ class ApprovalBody(_Body):
         return Approval(**members, holders=holders, succeeds=succeeds)
 
 
-class ReasonBody(_Body):
+class ReasonBody(Body):
     """Why a status changes; ``approval`` is the successor's, for ``renew`` and ``change`` only."""
 
     reason: Line
     approval: ApprovalBody | None = None
 
 
-class StampBody(_Body):
+class StampBody(Body):
     """``document_hash``: SHA-256 in hexadecimal of the unsealed PDF the approver has seen."""
 
     document_hash: Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")]
 
 
-class SearchBody(_Body):
+class SearchBody(Body):
     """Numbers of people never stand in an address: hence a body. ``purpose`` is logged.
 
     All that is given must hold, and something must be. ``status``: a word of ``data-status``; days: both included;
@@ -116,6 +118,7 @@ class SearchBody(_Body):
 
 
 def _documented(body: type[BaseModel]) -> dict[str, Any]:
+    """What OpenAPI says of a body that is read by hand."""
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(schema)}}}}
 
@@ -135,6 +138,7 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _parse(request: Request, body: type[B]) -> B:
+    """The body, or ``InvalidInput`` that names the members and repeats no value."""
     try:
         return body.model_validate_json(await request.body())
     except ValidationError as refusal:
@@ -151,7 +155,8 @@ def _place(parts: tuple[int | str, ...], kind: str) -> str:
     return str(redact(".".join(str(part) for part in known))) or "body"
 
 
-def _library(request: Request) -> Library:
+def library_of(request: Request) -> Library:
+    """What reading the library needs."""
     house = request.app.state.house
     return Library(house.database, house.clock, house.blobs, house.personal)
 
@@ -169,7 +174,7 @@ def _outcome(request: Request, outcome: Outcome) -> Response:
         "id": str(outcome.id), "identifier": outcome.identifier, "verification_code": outcome.verification_code,
         "status": outcome.status.value, "links": links,
     }  # fmt: skip
-    return JSONResponse(content, 201 if outcome.status is OutcomeStatus.ISSUED else 202, _NO_STORE | {"Location": links["self"]})
+    return JSONResponse(content, 201 if outcome.status is OutcomeStatus.ISSUED else 202, NO_STORE | {"Location": links["self"]})
 
 
 def _describe(request: Request, certificate: Certificate, kind: CertificateType | None) -> dict[str, object]:
@@ -197,7 +202,8 @@ def _describe(request: Request, certificate: Certificate, kind: CertificateType 
     }
 
 
-def _identifier(text: str) -> uuid.UUID:
+def identifier_of(text: str) -> uuid.UUID:
+    """The id in a path; what is none is not found."""
     try:
         return uuid.UUID(text)
     except ValueError:
@@ -218,34 +224,37 @@ async def post_search(request: Request) -> Response:
     """Certificates by holder, number, identifier, type, issuer, status, days and words, newest first, in pages."""
     actor = await require_scope(request, READ)
     body = await _parse(request, SearchBody)
-    page = await search(_library(request), actor, body.search())
-    kinds = await kinds_of(_library(request), page.items)
+    page = await search(library_of(request), actor, body.search())
+    kinds = await kinds_of(library_of(request), page.items)
     items = [_describe(request, one, kind) for one, kind in zip(page.items, kinds, strict=True)]
-    return JSONResponse({"items": items, "next_cursor": page.next_cursor}, headers=_NO_STORE)
+    return JSONResponse({"items": items, "next_cursor": page.next_cursor}, headers=NO_STORE)
 
 
 @router.get("/certificates/{certificate_id}")
 async def get_certificate(request: Request, certificate_id: str) -> Response:
     """One certificate: its record and its metadata under the short names of GB/T 36903."""
     actor = await require_scope(request, READ)
-    certificate, kind = await read(_library(request), actor, _identifier(certificate_id))
-    return JSONResponse(_describe(request, certificate, kind), headers=_NO_STORE)
+    certificate, kind = await read(library_of(request), actor, identifier_of(certificate_id))
+    return JSONResponse(_describe(request, certificate, kind), headers=NO_STORE)
 
 
 @router.get("/certificates/{certificate_id}/file", response_class=Response)
 async def get_file(request: Request, certificate_id: str) -> Response:
     """The sealed PDF. Header ``Purpose`` is required: percent-encoded UTF-8, at most 200 characters; it is logged."""
     actor = await require_scope(request, READ)
-    pdf = await file_of(_library(request), actor, _identifier(certificate_id), decode_purpose(request.headers.get("purpose")))
-    disposition = {"Content-Disposition": f'attachment; filename="{_identifier(certificate_id)}.pdf"', "X-Content-Type-Options": "nosniff"}
-    return Response(pdf, media_type="application/pdf", headers=_NO_STORE | disposition)
+    pdf = await file_of(library_of(request), actor, identifier_of(certificate_id), decode_purpose(request.headers.get("purpose")))
+    disposition = {
+        "Content-Disposition": f'attachment; filename="{identifier_of(certificate_id)}.pdf"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(pdf, media_type="application/pdf", headers=NO_STORE | disposition)
 
 
 @router.get("/certificates/{certificate_id}/events")
 async def get_events(request: Request, certificate_id: str) -> Response:
     """The certificate's history, oldest first; operation and status codes of GB/T 36903."""
     actor = await require_scope(request, READ)
-    entries = await read_history(_library(request), actor, _identifier(certificate_id))
+    entries = await read_history(library_of(request), actor, identifier_of(certificate_id))
     items = [
         {
             "at": one.at.isoformat(), "operation": one.operation, "from_status": one.from_status, "to_status": one.to_status,
@@ -253,15 +262,15 @@ async def get_events(request: Request, certificate_id: str) -> Response:
         }
         for one in entries
     ]  # fmt: skip
-    return JSONResponse({"items": items, "next_cursor": None}, headers=_NO_STORE)
+    return JSONResponse({"items": items, "next_cursor": None}, headers=NO_STORE)
 
 
 @router.get("/certificates/{certificate_id}/timestamp", response_class=Response)
 async def get_timestamp(request: Request, certificate_id: str) -> Response:
     """The RFC 3161 token over the SHA-256 of the sealed file."""
     actor = await require_scope(request, READ)
-    token = await timestamp_of(_library(request), actor, _identifier(certificate_id))
-    return Response(token, media_type="application/vnd.etsi.timestamp-token", headers=_NO_STORE)
+    token = await timestamp_of(library_of(request), actor, identifier_of(certificate_id))
+    return Response(token, media_type="application/vnd.etsi.timestamp-token", headers=NO_STORE)
 
 
 @router.post("/certificates/{certificate_id}/stamp", openapi_extra=_documented(StampBody))
@@ -270,7 +279,7 @@ async def post_stamp(request: Request, certificate_id: str) -> Response:
     actor = await require_scope(request, ISSUE)
     body = await _parse(request, StampBody)
     issuing, address = request.app.state.house.issuing, address_of(request)
-    outcome = await stamp_awaiting(issuing, actor, _identifier(certificate_id), body.document_hash, address=address)
+    outcome = await stamp_awaiting(issuing, actor, identifier_of(certificate_id), body.document_hash, address=address)
     return _outcome(request, outcome)
 
 
@@ -279,10 +288,10 @@ async def _change(request: Request, certificate_id: str, move: str) -> Response:
     key = require_key(request.headers.get("idempotency-key"))
     body = await _parse(request, ReasonBody)
     if move in SUCCESSIONS:
-        return await _succeed(request, actor, _identifier(certificate_id), move, body, key)
+        return await _succeed(request, actor, identifier_of(certificate_id), move, body, key)
     house = request.app.state.house
-    certificate = await change_standing(house.database, house.clock, actor, _identifier(certificate_id), move, body.reason, key)
-    return JSONResponse(_describe(request, certificate, None), headers=_NO_STORE)
+    certificate = await change_standing(house.database, house.clock, actor, identifier_of(certificate_id), move, body.reason, key)
+    return JSONResponse(_describe(request, certificate, None), headers=NO_STORE)
 
 
 async def _succeed(request: Request, actor: Actor, certificate_id: uuid.UUID, move: str, body: ReasonBody, key: str) -> Response:
@@ -322,5 +331,5 @@ async def get_verify(request: Request, code: str) -> Response:
     report = await record_by_code(house.database, house.clock.now(), code)
     if report.certificate is None:
         title = _UNKNOWN[preferred_language(request) == "zh"]
-        return JSONResponse(report.to_json() | {"code": "UNKNOWN_CODE", "title": title}, 404, _NO_STORE)
-    return JSONResponse(report.to_json(), headers=_NO_STORE)
+        return JSONResponse(report.to_json() | {"code": "UNKNOWN_CODE", "title": title}, 404, NO_STORE)
+    return JSONResponse(report.to_json(), headers=NO_STORE)

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.evidence import observe
+from api.library_keeping import library_word
 from api.personal_metrics import observe_older_keys
 from api.trusted_time import TrustedTime
 from keys.base.errors import FujieError
@@ -38,7 +39,10 @@ async def readyz(request: Request) -> Response:
     except FujieError:
         answers["keys"] = False
     ready = answers["database"] and answers["keys"]
-    return JSONResponse({"ready": ready, **answers, "log": await _log(request), **_time(house.time)}, 200 if ready else 503)
+    return JSONResponse(
+        {"ready": ready, **answers, "log": await _log(request), "files": await library_word(house), **_time(house.time)},
+        200 if ready else 503,
+    )
 
 
 def _time(time: TrustedTime) -> dict[str, str]:
@@ -61,6 +65,7 @@ async def _log(request: Request) -> str:
 async def metrics(request: Request) -> Response:
     await _log(request)
     await observe_older_keys(request.app.state.house)
+    await library_word(request.app.state.house)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
