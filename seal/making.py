@@ -38,6 +38,7 @@ from seal.changes import SealChangedMeanwhile, Step, change_status, check_mover,
 from seal.codes import next_code
 from seal.divisions import is_division
 from seal.engraving import SealPicture
+from seal.imitations import require_no_imitation
 from seal.impressions import Upload
 from seal.kinds import KINDS, SealKind
 from seal.legible import is_legible
@@ -46,6 +47,7 @@ from seal.looks import AS_THE_KIND, SealLook
 from seal.maker import Maker, ensure_maker
 from seal.models import MadeSealRow, SealRow
 from seal.motives import Why, checked
+from seal.naming import NameRegister, Names, mixes_scripts, require_own_name
 from seal.once import Once, claimed_before, find_request
 from seal.picturing import Plate, engraved, keep_impression, plate_for, plate_of
 from seal.picturing import Subject as SealSubject
@@ -135,13 +137,18 @@ async def apply_for_seal(
     *,
     place: Place | None = None,
     once: Once | None = None,
+    register: NameRegister | None = None,
 ) -> Seal:
-    """The organisation orders. Raises :class:`SealOrderInvalid`, ``GlyphMissing``, ``SealTextUnsuitable``, ``MayNotMoveSeal``, what
-    :func:`seal.bought.bought_signer` raises, and what is wrong with the reason.
+    """The organisation orders. Raises :class:`SealOrderInvalid`, ``GlyphMissing``, ``SealTextUnsuitable``, ``MayNotMoveSeal``,
+    ``SealNameNotRegistered``, ``SealNameImitates``, what :func:`seal.bought.bought_signer` raises, and what is wrong with the reason.
+
+    ``register``  where the organisation's name must stand; None: whoever calls took it from there
     """
     async with refusals_audited(database, clock, "seal.apply", f"organisation:{order.organisation[:18]}", actor):
         _check_order(order, clock.now())
         check_mover(actor, Move.APPLY, organisation=order.organisation, division=order.division)
+        if register is not None:
+            require_own_name(order.kind, names_of(order), await register.name_of(order.organisation))
         told = checked(reason, Move.APPLY)
         plate = await asyncio.to_thread(plate_for, subject_of(order), order.look, order.impression)
         async with database.begin() as session:
@@ -149,6 +156,7 @@ async def apply_for_seal(
             earlier = await find_request(session, actor, once)
             if earlier is not None:
                 return seal_view(await lock_application(session, earlier))
+            await require_no_imitation(session, names_of(order), place.of if place else None)
             row = _application(now, actor, order)
             if place is not None:
                 row.predecessor, row.succession = place.of, place.succession
@@ -192,6 +200,7 @@ def _check_order(order: SealOrder, now: dt.datetime) -> None:
         (len(order.organisation) != 18, "organisation is no USCC"),
         (not 1 <= len(order.name) <= 100 or not is_legible(order.name), "name"),
         (not is_legible(order.organisation_name + (order.lower_text or "")), "a character that hides or imitates another"),
+        (any(map(mixes_scripts, names_of(order).all())), "letters of two alphabets that look alike"),
         (order.valid_from.tzinfo is None or order.valid_to.tzinfo is None, "an instant without a zone"),
     ]
     found = [word for wrong, word in problems if wrong]
@@ -203,6 +212,12 @@ def _check_order(order: SealOrder, now: dt.datetime) -> None:
 
 def _lower_text(order: SealOrder) -> str:
     return KINDS[SealKind(order.kind)].lower_text if order.lower_text is None else order.lower_text
+
+
+def names_of(order: SealOrder) -> Names:
+    """The words that will be cut or shown. Raises nothing, whatever the kind."""
+    look = order.look
+    return Names(order.name, order.organisation_name, order.lower_text or "", look.upper, look.middle)
 
 
 def subject_of(order: SealOrder) -> SealSubject:

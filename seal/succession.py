@@ -30,6 +30,7 @@ from seal.looks import SealLook
 from seal.making import Place, SealOrder, apply_for_seal
 from seal.models import SealRow
 from seal.motives import Why
+from seal.naming import NameRegister
 from seal.once import Once
 from seal.reads import Seal, SealNotFound, seal_view, standing
 
@@ -82,6 +83,7 @@ async def succeed(
     changes: Changes,
     reason: Why | str = "",
     once: Once | None = None,
+    register: NameRegister | None = None,
 ) -> Seal:
     """The application for the new seal. Raises :class:`SealNotSucceeded`, :class:`SealChangeEmpty`, ``SealNotFound`` and what
     ``apply_for_seal`` raises.
@@ -96,7 +98,8 @@ async def succeed(
     )
     if isinstance(reason, Why):
         told = dataclasses.replace(told, papers=reason.papers)
-    return await apply_for_seal(database, clock, actor, order, told, place=Place(seal.id, succession), once=once)
+    renamed = register if changes.organisation_name is not None else None  # what was registered when it was ordered may stay
+    return await apply_for_seal(database, clock, actor, order, told, place=Place(seal.id, succession), once=once, register=renamed)
 
 
 async def _old(database: Database, code: str) -> tuple[SealRow, Upload | None]:

@@ -228,8 +228,20 @@ async def _kept_by(session: AsyncSession, window_id: str) -> list[uuid.UUID]:
     return list(await session.scalars(kept))
 
 
+def shown_people(found: OpenWindow, actor: Actor) -> tuple[str, ...]:
+    """Who works there, for whoever manages the window; anybody else sees themselves. Account identifiers lead to people."""
+    window = found.window
+    if _manages(actor, window.organisation, window.division):
+        return found.people
+    return tuple(person for person in found.people if person == actor.id)
+
+
+def _manages(actor: Actor, organisation: str, division: str) -> bool:
+    return actor.kind is ActorKind.SYSTEM or keeps(actor, organisation) or administers(actor, division)
+
+
 def _check_manager(actor: Actor, organisation: str, division: str) -> None:
-    if actor.kind is not ActorKind.SYSTEM and not keeps(actor, organisation) and not administers(actor, division):
+    if not _manages(actor, organisation, division):
         raise WindowForbidden(f"{actor.id} manages no windows of {organisation}")
 
 

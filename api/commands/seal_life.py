@@ -16,6 +16,7 @@ import typer
 
 from api.commands.house import with_house
 from api.commands.trust import as_person
+from api.seal_names import RegisteredNames
 from api.seal_views import notice_json, seal_json, statistics_json
 from api.wiring import House
 from identity.organisations import get_organisation
@@ -112,7 +113,7 @@ def apply(
             ses_version=ses_version,
             impression=None if impression is None else _upload(impression, size),
         )
-        return await apply_for_seal(house.database, house.guard, actor, order, motive)
+        return await apply_for_seal(house.database, house.guard, actor, order, motive, register=RegisteredNames(house.database))
 
     say(seal_json(as_person(username, journey)))
 
@@ -175,7 +176,8 @@ def activate(code: str, username: PersonOrSystem = None, reason: Reason = "", re
 
 def _succeed(code: str, username: str, succession: Succession, changes: Changes, motive: Why) -> None:
     async def journey(house: House, actor: Actor) -> Seal:
-        return await succeed(house.database, house.guard, actor, code, succession, changes, motive)
+        names = RegisteredNames(house.database)
+        return await succeed(house.database, house.guard, actor, code, succession, changes, motive, register=names)
 
     say(seal_json(as_person(username, journey)))
 

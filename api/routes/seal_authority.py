@@ -42,7 +42,7 @@ from seal.reads import get_seal
 from seal.requirements import put_requirements
 from seal.reviews import confirm_grant, due_reviews
 from seal.use_log import read_uses
-from seal.windows import Window, list_windows, put_window
+from seal.windows import Window, list_windows, put_window, shown_people
 
 PAGE = 50
 router = APIRouter(prefix="/api/v1", tags=["authority over seals"])
@@ -373,10 +373,12 @@ async def put_one_matter(request: Request, actor: Manager, code: Line, body: Mat
 
 @router.get("/windows")
 async def get_windows(request: Request, actor: Reader, organisation: Line | None = None, cursor: Line = "") -> Response:
-    """Windows with the seals they keep and who works there."""
+    """Windows with the seals they keep; who works there is for those who manage them, and for each person about themselves."""
     async with _house(request).database.session() as session:
         found = await list_windows(session, organisation=organisation, after=cursor, limit=PAGE)
-    items = [{**plain(one.window), "closed": one.closed, "seals": list(one.seals), "people": list(one.people)} for one in found]
+    items = [
+        {**plain(one.window), "closed": one.closed, "seals": list(one.seals), "people": list(shown_people(one, actor))} for one in found
+    ]
     return _page(items, "id")
 
 

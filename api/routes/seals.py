@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.bearer import InsufficientScope, bearer_token, require_scope
+from api.seal_names import RegisteredNames
 from api.seal_views import change_json, notice_json, seal_json, statistics_json
 from api.wiring import House
 from certs.approvals import IdempotencyKeyReused
@@ -297,7 +298,8 @@ async def post_seal(request: Request, actor: Manager, body: OrderBody) -> Respon
     """Apply for a seal: two other people review it. Header ``Idempotency-Key`` is required."""
     house: House = request.app.state.house
     once, order = _once(request, body), await _order(house, actor, body)
-    return _answer(await _first(apply_for_seal(house.database, house.guard, actor, order, body.why(), once=once)), 201)
+    names = RegisteredNames(house.database)
+    return _answer(await _first(apply_for_seal(house.database, house.guard, actor, order, body.why(), once=once, register=names)), 201)
 
 
 async def _order(house: House, actor: Actor, body: OrderBody) -> SealOrder:
@@ -368,7 +370,9 @@ def _add_succession(succession: Succession, description: str) -> None:
         house: House = request.app.state.house
         once, why, changes = _once(request, body), body.why(), body.changes()
         seal = await _seen(house, actor, reference)
-        return _answer(await _first(succeed(house.database, house.guard, actor, _code(seal), succession, changes, why, once)), 201)
+        names = RegisteredNames(house.database)
+        made = succeed(house.database, house.guard, actor, _code(seal), succession, changes, why, once, names)
+        return _answer(await _first(made), 201)
 
     _add(succession.value, endpoint, f"{description} Header `Idempotency-Key` is required.", 201)
 

@@ -107,6 +107,9 @@ async def test_a_seals_life_over_http_in_production(house: House, clock: Any) ->
     application = made.json()["id"]
     assert (await keeper.post("", asked, key)).json()["id"] == application, "asked again it is the same application"
     assert (await keeper.post("", order(clock, name="另一枚"), key)).json()["code"] == "IDEMPOTENCY_KEY_REUSED"
+    for stolen in ({"organisation_name": "示范市公安局"}, {"look": {"upper": "示范市公安局"}}, {"organisation_name": f"{NAME}办公室"}):
+        refused = await keeper.post("", order(clock, **stolen))
+        assert (refused.status_code, refused.json()["code"]) == (422, "SEAL_NAME_NOT_REGISTERED"), "nobody orders the name of another"
     waiting = (await first.get(f"{PATH}/applications")).json()["items"]
     assert [one["id"] for one in waiting] == [application]
     for who, path, status, told in (
@@ -125,6 +128,8 @@ async def test_a_seals_life_over_http_in_production(house: House, clock: Any) ->
         answer = await who.post(path, {"reason": "按规定"} if path.endswith("suspend") else {})
         assert (answer.status_code, answer.json().get("status" if status == 200 else "code")) == (status, told), answer.text
     code = (await keeper.get(f"{PATH}/{application}")).json()["code"]
+    stolen = await keeper.post(f"/{code}/change", {"organisation_name": "示范市公安局", "reason_code": "text_changed"})
+    assert stolen.json()["code"] == "SEAL_NAME_NOT_REGISTERED"
     changed = await keeper.post(f"/{code}/change", {"name": "新合同专用章", "reason_code": "text_changed"})
     assert (changed.status_code, changed.json()["predecessor"]) == (201, application), changed.text
     history = (await keeper.get(f"{PATH}/{code}/history")).json()["items"]
