@@ -62,6 +62,11 @@ CHECKS: dict[str, tuple[str, str]] = {
     "STAMP_TIMESTAMP": ("签章时间戳", "The stamp's time stamp"),
     "TOLERATED": ("按互认规则容许的差异", "A departure that was agreed to be put up with"),
     "OUT_OF_SCOPE": ("在互认范围内", "Within the scope of recognition"),
+    "CODE_KEY": ("离线码公钥", "The key of the offline code"),
+    "CODE_SIGNATURE": ("离线码签名有效", "The offline code's signature holds"),
+    "CODE_MATCH": ("离线码属于这张证照", "The offline code belongs to this paper"),
+    "CODE_DATES": ("证照在有效期内", "The certificate is within its validity"),
+    "CODE_STATUS": ("证照未被暂停、撤销或注销", "The certificate is neither suspended nor revoked"),
     "LEGAL_EFFECT": ("演示用途，无法律效力", "A demonstration, without legal effect"),
 }
 
@@ -104,6 +109,14 @@ FAILURES: dict[str, tuple[str, str]] = {
     "OUT_OF_SCOPE": ("签发该证书的机构受信任，但不用于此范围", "The authority behind it is trusted, but not for this"),
 }
 
+FAILURES |= {
+    "CODE_KEY": ("离线码的签名密钥已过期、已作废或尚未启用", "The offline code's key has expired, was taken back, or does not sign yet"),
+    "CODE_SIGNATURE": ("离线码不是签发机关签出的，可能是伪造的", "The issuer did not sign this offline code: it may be forged"),
+    "CODE_MATCH": ("离线码是另一张证照的，与纸面不符", "The offline code is of another certificate than the paper"),
+    "CODE_DATES": ("证照不在有效期内", "The certificate is out of its validity"),
+    "CODE_STATUS": ("证照已被暂停、撤销或注销", "The certificate was suspended, revoked or cancelled"),
+}
+
 # What a question left open means.
 OPEN_QUESTIONS: dict[str, tuple[str, str]] = {
     "FORMAT": ("这种签名不在本系统的检查范围内", "Signatures of this kind are not judged here"),
@@ -127,6 +140,13 @@ OPEN_QUESTIONS: dict[str, tuple[str, str]] = {
     "STAMP_TIMESTAMP": ("签章上的时间戳不能确认", "The stamp's time stamp cannot be confirmed"),
 }  # fmt: skip
 
+OPEN_QUESTIONS |= {
+    "CODE_KEY": ("手头没有离线码的公钥，请先更新公钥", "The key of the offline code is not at hand: fetch the keys first"),
+    "CODE_SIGNATURE": ("没有公钥，无法核对离线码的签名", "Without its key the code's signature cannot be checked"),
+    "CODE_STATUS": ("手头没有足够新的状态列表，无法确认证照现在是否有效",
+                    "No status list at hand is young enough to say whether the certificate stands today"),
+}  # fmt: skip
+
 # What a sub-indication means (ETSI EN 319 102-1 table 6), where no check says it more plainly.
 REASONS: dict[str, tuple[str, str]] = {
     "FORMAT_FAILURE": ("文件或签名的形式不合规范", "The file or its signature is not in the form it must have"),
@@ -144,6 +164,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "NO_POE": OPEN_QUESTIONS["TIMESTAMP"],
     "TIMESTAMP_ORDER_FAILURE": ("时间戳早于所称的用印时间", "The time stamp is older than the time of sealing stated"),
     "GENERIC": OPEN_QUESTIONS["FORMAT"],
+    "SUSPENDED": ("证照已被暂停", "The certificate is suspended"),
     "SIGNED_DATA_NOT_FOUND": ("只有声明，没有可供核验的原文", "It is a claim only: what was signed is not at hand"),
 }  # fmt: skip
 

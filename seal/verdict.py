@@ -216,6 +216,7 @@ class Verdict:
 
     ``certificate``  the metadata of the certificate (GB/T 36903 short names) as attached to the file, **unmasked**: whoever
                      shows it masks the numbers of people first. Only of a file whose signatures all passed.
+    ``codes``        what the QR codes in a picture say, as they were read
     ``comparison``   of a changed PDF: which pages look different from the sealed revision. Pictures never go into the JSON.
     """
 
@@ -226,6 +227,7 @@ class Verdict:
     certificate: Mapping[str, Any] | None = None
     checks: tuple[Check, ...] = field(default=())
     comparison: Comparison | None = None
+    codes: tuple[str, ...] = ()
 
     def to_json(self, file: str = "") -> JSON:
         """CONTRACT.md's object; ``checks`` (of the file itself) is there when a file could not be judged at all."""
@@ -239,6 +241,8 @@ class Verdict:
         }
         if self.comparison is not None:
             document["changed_pages"] = list(self.comparison.pages)
+        if self.codes:
+            document["codes"] = list(self.codes)
         if self.checks:
             document["checks"] = [check.to_json() for check in self.checks]
         return document
@@ -260,10 +264,13 @@ def unsigned(kind: Kind) -> Verdict:
     return Verdict(kind, Indication.NO_SIGNATURE)
 
 
-def claimed(text: str) -> Verdict:
-    """What a QR code says is a claim: only the record behind it can be judged, and only its issuer has the record."""
+def claimed(text: str, codes: tuple[str, ...] = ()) -> Verdict:
+    """What a QR code says is a claim: only the record behind it can be judged, and only its issuer has the record.
+
+    ``codes``: all that a picture holds.
+    """
     checks = (passed("FORMAT", f"a QR code that says: {text[:500]}"), open_question("RECORD", "ask the issuer's service for the record"))
-    return Verdict(Kind.QR, Indication.INDETERMINATE, "SIGNED_DATA_NOT_FOUND", checks=checks)
+    return Verdict(Kind.QR, Indication.INDETERMINATE, "SIGNED_DATA_NOT_FOUND", checks=checks, codes=codes)
 
 
 def _text(instant: dt.datetime | None) -> str | None:
@@ -307,4 +314,5 @@ def from_json(document: JSON) -> Verdict:
         signatures=tuple(_signature_from(signature) for signature in document["signatures"]),
         certificate=document["certificate"],
         checks=tuple(_check_from(check) for check in document.get("checks", ())),
+        codes=tuple(document.get("codes", ())),
     )

@@ -37,6 +37,7 @@ _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"I
 _PDF_WITHIN = 1024  # where readers look for the header
 _END_WITHIN = 2048  # and the end of the file
 _MAX_SEAL = 16 * 1024 * 1024
+_MOST_CODES = 16
 
 
 def judge(data: bytes, trust: Trust, at: dt.datetime) -> Verdict | None:
@@ -109,7 +110,8 @@ def _judge_picture(data: bytes) -> Verdict:
         return unreadable(Kind.QR, "a picture that cannot be read")
     if not codes:
         return unreadable(Kind.QR, "a picture without a QR code")
-    return claimed(codes[0].text)
+    texts = tuple(one.text for one in codes[:_MOST_CODES])
+    return claimed(texts[0], texts)
 
 
 def _judge_seal_file(data: bytes, trust: Trust, at: dt.datetime) -> Verdict:

@@ -15,6 +15,8 @@ from api.commands.key_keeping import check, from_shares, shares
 from api.commands.status import resume, revoke, status, suspend
 from api.commands.successors import encryption_pair, rekey, renew
 from api.wiring import House
+from certs.code_keys import CodeKey, code_keys
+from certs.code_keys import rotate as rotate_codes
 from certs.rewrapping import SEALED
 from identity.personal_data import NOTICE, rotate_data_key
 from identity.rewrapping import DataKeyState, data_key_states
@@ -33,6 +35,7 @@ class Rotated(StrEnum):
     TOKENS = "tokens"
     PERSONAL_DATA = "personal-data"
     KEY_ENCRYPTION = "key-encryption"
+    CODES = "codes"
 
 
 def _authority(name: str, der: bytes) -> dict[str, str]:
@@ -64,6 +67,12 @@ def _token(key: SigningKey, now: dt.datetime) -> dict[str, Any]:
     return {"kind": "token", "kid": key.kid, "alg": key.alg, "state": key.state(now), **known}
 
 
+def _code_key(key: CodeKey, now: dt.datetime) -> dict[str, Any]:
+    names = ("created_at", "signs_from", "signs_until", "good_until", "compromised_at")
+    known = {name: _instant(instant) for name in names if (instant := getattr(key, name))}
+    return {"kind": "code", "kid": key.kid.hex(), "alg": key.algorithm.name, "state": key.state(now), **known}
+
+
 def _data_key(key: DataKeyState) -> dict[str, Any]:
     row = {"kind": "personal-data", "key": str(key.key_id), "algorithm": key.algorithm, "state": key.state}
     return row | {"seals_from": _instant(key.seals_from)} | ({} if key.envelopes is None else {"envelopes": key.envelopes})
@@ -71,12 +80,13 @@ def _data_key(key: DataKeyState) -> dict[str, Any]:
 
 @app.command("list")
 def list_all() -> None:
-    """Print the authorities, the token signing keys and the personal-data keys with their states, one JSON object a line."""
+    """Print the authorities, the keys of tokens, of offline codes and of personal data with their states, one JSON object a line."""
 
     async def journey(house: House) -> list[dict[str, Any]]:
         async with house.database.session() as session:
             now = house.clock.now()
             rows = [_token(key, now) for key in (await read_plan(session)).keys]
+            rows += [_code_key(key, now) for key in await code_keys(session)]
             rows += [_data_key(key) for key in await data_key_states(session, now, SEALED)]
             rows += [_authority(name, one.certificate) for name, one in sorted((await get_authorities(session)).items())]
         return rows
@@ -118,6 +128,11 @@ async def _rotate_personal_data(house: House, now: bool, _: bool) -> list[dict[s
     return [{"kind": "personal-data", "key": str(made.key_id), "seals_from": _instant(made.seals_from)}]
 
 
+async def _rotate_codes(house: House, now: bool, _: bool) -> list[dict[str, Any]]:
+    made = await rotate_codes(house.database, house.keystore, house.clock, at_once=now)
+    return [_code_key(key, house.clock.now()) for key in made]
+
+
 async def _rotate_key_encryption(house: House, _: bool, __: bool) -> list[dict[str, Any]]:
     store = kek_rotation.own_store(house.keystore)
     count = await kek_rotation.rotate(house.database, store, house.clock)
@@ -129,4 +144,5 @@ ROTATIONS: Mapping[Rotated, Callable[[House, bool, bool], Awaitable[list[dict[st
     Rotated.TOKENS: _rotate_tokens,
     Rotated.PERSONAL_DATA: _rotate_personal_data,
     Rotated.KEY_ENCRYPTION: _rotate_key_encryption,
+    Rotated.CODES: _rotate_codes,
 }

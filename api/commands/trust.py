@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 import orjson
 import typer
 
+from api.code_services import CodeServices
 from api.commands.house import with_house
 from api.wiring import House
 from identity.login import LogIn, SecondFactorDue, finish_second_factor, log_in, log_out
@@ -205,7 +206,8 @@ def export(output: Annotated[Path | None, typer.Option("-o", "--output", metavar
 
     async def journey(house: House) -> bytes:
         algorithm = Algorithm.SM2 if house.settings.crypto is Crypto.SM else Algorithm.P256
-        return (await current_list(house.database, house.keystore, house.clock, house.base_url, algorithm)).jws
+        code_keys = [one.to_json() for one in await CodeServices(house).keys()]
+        return (await current_list(house.database, house.keystore, house.clock, house.base_url, algorithm, code_keys)).jws
 
     jws = with_house(journey)
     if output is None:

@@ -16,6 +16,7 @@ from rich.text import Text
 from api.commands.run import settings
 from api.files import require_new
 from api.masking import masked_metadata
+from api.offline_trust import CodeFiles, judge_codes
 from api.settings import language
 from api.verdict_report import ReportJob, report_pdf
 from api.verdict_words import INDICATIONS, OUTCOMES, check_words, meaning, words
@@ -54,6 +55,15 @@ def verify(
         Path | None, typer.Option("--report", metavar="FILE.pdf", help="of one file: the verdict as a PDF, into a new file")
     ] = None,
     qr: Annotated[str | None, typer.Option("--qr", metavar="TEXT", help="what a QR code says")] = None,
+    number: Annotated[
+        str | None, typer.Option("--number", metavar="NUMBER", help="what is printed on the paper: its number, identifier or code")
+    ] = None,
+    keys: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="keys of offline codes, in place of the home's", exists=True, dir_okay=False)
+    ] = None,
+    status_list: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="status lists (CWT), in place of the home's", exists=True, dir_okay=False)
+    ] = None,
 ) -> None:
     """Verify files. Exit 0: passed, 1: failed, 2: cannot be decided, 3: unreadable or not signed."""
     del offline  # nothing is ever fetched: see docs/verification.md
@@ -64,12 +74,14 @@ def verify(
     if files:
         CORE.start()
     trusted, instant = _trust(trust), _instant(at)
+    codes = CodeFiles(settings().home, settings().trust_file, trust, keys, status_list)
     verdicts = []
-    for name, verdict in [("", claimed(qr))] if qr is not None else []:
-        _show(name, verdict, as_json)
+    for verdict in [judge_codes((qr,), codes, instant, number) or claimed(qr)] if qr is not None else []:
+        _show("", verdict, as_json)
         verdicts.append(verdict)
     for path in files or []:
         verdict = judge_path(path, trusted, instant)
+        verdict = judge_codes(verdict.codes, codes, instant, number) or verdict
         _show(str(path), verdict, as_json)
         verdicts.append(verdict)
         if report is not None:

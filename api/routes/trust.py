@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api.code_services import code_services
 from api.wiring import House
 from keys.base.errors import NotFound
 from keys.custody.store import Algorithm
@@ -27,7 +28,8 @@ async def trust_list(request: Request) -> Response:
     """The list as of now; made anew when what it says has changed."""
     house: House = request.app.state.house
     algorithm = Algorithm.SM2 if house.settings.crypto is Crypto.SM else Algorithm.P256
-    published = await current_list(house.database, house.keystore, house.clock, house.base_url, algorithm)
+    code_keys = [one.to_json() for one in await code_services(request).keys()]
+    published = await current_list(house.database, house.keystore, house.clock, house.base_url, algorithm, code_keys)
     headers = {"Cache-Control": "public, max-age=300", "ETag": f'"{published.digest.hex()}"'}
     if headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

@@ -25,7 +25,10 @@ _SHOWN = frozenset({Status.ACTIVE, Status.SUSPENDED, Status.WITHDRAWN})
 
 @dataclass(frozen=True, slots=True)
 class TrustList:
-    """What a list says. ``previous`` is the SHA-256 (hex) of the list before it; ``issuer`` the base URL of who signed it."""
+    """What a list says. ``previous`` is the SHA-256 (hex) of the list before it; ``issuer`` the base URL of who signed it.
+
+    ``code_keys``: the public keys of the issuer's offline codes, as its key set says them.
+    """
 
     issuer: str
     version: int
@@ -33,6 +36,7 @@ class TrustList:
     next_update: dt.datetime
     previous: str | None
     authorities: tuple[TrustedAuthority, ...]
+    code_keys: tuple[JSON, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def list_document(trust_list: TrustList) -> JSON:
         "next_update": instant_text(trust_list.next_update),
         "previous": trust_list.previous,
         "authorities": [authority_document(one) for one in trust_list.authorities],
-    }
+    } | ({"code_keys": list(trust_list.code_keys)} if trust_list.code_keys else {})
 
 
 def sign_list(trust_list: TrustList, alg: str, chain: Sequence[bytes], sign: Callable[[bytes], bytes]) -> bytes:
@@ -124,6 +128,7 @@ def _read_list(payload: bytes) -> TrustList:
             next_update=next_update,
             previous=previous,
             authorities=tuple(_authority(one, next_update) for one in document["authorities"]),
+            code_keys=tuple(dict(one) for one in document.get("code_keys", ())),
         )
     except (*MALFORMED, TrustBundleMalformed) as error:
         raise TrustListMalformed(f"its content is not of format {FORMAT}: {type(error).__name__}") from error

@@ -12,6 +12,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -68,15 +69,20 @@ class ListSigner:
 
 
 async def current_list(
-    database: Database, keystore: KeyStore, clock: Clock, base_url: str, algorithm: Algorithm = Algorithm.P256
+    database: Database,
+    keystore: KeyStore,
+    clock: Clock,
+    base_url: str,
+    algorithm: Algorithm = Algorithm.P256,
+    code_keys: Sequence[dict[str, Any]] = (),
 ) -> Published:
-    """The list as of now, made if it must be. ``algorithm``: P256, or SM2 in the 国密 profile. Raises ``AuthorityUnknown``
-    where the authority that certifies the signer was never established.
+    """The list as of now, made if it must be. ``algorithm``: P256, or SM2 in the 国密 profile; ``code_keys``: the public keys of our
+    offline codes. Raises ``AuthorityUnknown`` where the authority that certifies the signer was never established.
     """
     async with database.begin() as session:
         now = clock.now()
         authorities = await listed_authorities(session)
-        content = _content_digest(authorities, algorithm)
+        content = _content_digest(authorities, algorithm, code_keys)
         last = await _last(session)
         if last is not None and _stands(last, content, now):
             return _published(last)
@@ -84,7 +90,7 @@ async def current_list(
         last = await _last(session)
         if last is not None and _stands(last, content, now):
             return _published(last)
-        return await _publish(session, keystore, now, base_url, algorithm, authorities, content, last)
+        return await _publish(session, keystore, now, base_url, algorithm, authorities, tuple(code_keys), content, last)
 
 
 async def _publish(
@@ -94,13 +100,14 @@ async def _publish(
     base_url: str,
     algorithm: Algorithm,
     authorities: tuple[TrustedAuthority, ...],
+    code_keys: tuple[dict[str, Any], ...],
     content: bytes,
     last: TrustListRow | None,
 ) -> Published:
     signer = await ensure_list_signer(session, keystore, now, algorithm)
     version, previous = (last.version + 1, last.digest.hex()) if last else (1, None)
     issued_at = now.replace(microsecond=0)
-    told = TrustList(base_url, version, issued_at, issued_at + LIST_VALIDITY, previous, authorities)
+    told = TrustList(base_url, version, issued_at, issued_at + LIST_VALIDITY, previous, authorities, code_keys)
     jws = sign_list(told, signer.alg, signer.chain, lambda message: keystore.sign(signer.key, message, Purpose.TRUST))
     digest = hashlib.sha256(jws).digest()
     row = TrustListRow(version=version, issued_at=issued_at, next_update=told.next_update, content=content, digest=digest, jws=jws)
@@ -146,8 +153,9 @@ def _own(authority: Authority, below: Sequence[Authority]) -> TrustedAuthority:
     )
 
 
-def _content_digest(authorities: Sequence[TrustedAuthority], algorithm: Algorithm) -> bytes:
-    return hashlib.sha256(canonical({"signed": algorithm, "says": [authority_document(one) for one in authorities]})).digest()
+def _content_digest(authorities: Sequence[TrustedAuthority], algorithm: Algorithm, code_keys: Sequence[dict[str, Any]]) -> bytes:
+    says: dict[str, Any] = {"signed": algorithm, "says": [authority_document(one) for one in authorities]}
+    return hashlib.sha256(canonical(says | ({"code_keys": list(code_keys)} if code_keys else {}))).digest()
 
 
 def _stands(last: TrustListRow, content: bytes, now: dt.datetime) -> bool:
