@@ -73,7 +73,7 @@ race-campaign: .venv/.dev  ## 10,000 races of stamping against suspending, revok
 	@$(PYTHON) -m tests.seal.campaign_races
 
 frames: .venv/.dev  ## draw the certificates' frames anew
-	@$(PYTHON) -m certs.guilloche
+	@$(PYTHON) -m certs.linework
 
 seal-pictures: .venv/.dev  ## draw every shape of seal on one sheet (docs/pictures/seals.png)
 	@$(PYTHON) docs/seal_pictures.py

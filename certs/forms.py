@@ -28,6 +28,9 @@ class Form:
     ``validity_label``  the row of the period of validity, or None
     ``rows``            a statutory form's fixed rows in order; those without data are struck out with a slash
     ``seal_place``      the centre of the seal
+    ``copies``          which copies there are (正本, 副本); the first is printed unless another is asked for; empty: one
+    ``photo``           the paper shows its holder
+    ``short_dates``     a card's period is printed in figures only
     """
 
     type_code: str
@@ -37,6 +40,9 @@ class Form:
     rows: tuple[str, ...]
     seal_place: Placement
     seal_diameter_mm: float
+    copies: tuple[str, ...] = ()
+    photo: bool = False
+    short_dates: bool = False
 
     def arrange(self, fields: dict[str, str]) -> tuple[tuple[str, str], ...]:
         """The fixed rows first, in the form's order; then whatever else there is."""
@@ -60,7 +66,12 @@ def form_of(type_code: str) -> Form:
 
 
 def _read(path: Path) -> Form:
-    form = tomllib.loads(path.read_text(encoding="utf-8"))
+    return parse_form(path.read_text(encoding="utf-8"))
+
+
+def parse_form(text: str) -> Form:
+    """A form from its TOML; ``tomllib.TOMLDecodeError``, ``KeyError``, ``TypeError`` or ``ValueError`` where it is none."""
+    form = tomllib.loads(text)
     label, seal = form["label"], form["seal"]
     return Form(
         type_code=form["type_code"],
@@ -70,4 +81,7 @@ def _read(path: Path) -> Form:
         rows=tuple(form.get("rows", ())),
         seal_place=Placement(seal["page"], float(seal["x_mm"]), float(seal["y_mm"])),
         seal_diameter_mm=float(seal["diameter_mm"]),
+        copies=tuple(form.get("copies", ())),
+        photo="photo" in form,
+        short_dates=bool(form.get("short_dates", False)),
     )

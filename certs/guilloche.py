@@ -1,4 +1,4 @@
-"""Draws the static line work of the certificates: ``python -m certs.guilloche`` writes ``certs/assets/*.svg``.
+"""Draws the woven borders and rosettes of the certificates' sheets; ``python -m certs.linework`` writes them to ``certs/assets/*.svg``.
 
 A guilloche is a bundle of sine curves. Computing it at every rendering would cost hundreds of milliseconds, so it is
 drawn once and committed. Curves are cubic Béziers fitted to value and slope (Hermite), which needs a tenth of the
@@ -54,7 +54,10 @@ class Rosette:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """One type's line work. ``dark``, ``light``, ``accent``, ``veil`` are inks; ``paper`` and ``band_paper`` fills."""
+    """One type's line work. ``dark``, ``light``, ``accent``, ``veil`` are inks; ``paper`` and ``band_paper`` fills.
+
+    It is drawn on a sheet of ``width`` by ``height`` and printed at ``scale``: a smaller page has a narrower border.
+    """
 
     name: str
     width: float
@@ -68,6 +71,7 @@ class Design:
     band: Band
     rosette: Rosette
     medallion: int
+    scale: float = 1.0
 
 
 DESIGNS = (
@@ -85,6 +89,16 @@ DESIGNS = (
         "real_estate_registration_proof", 210, 297, "#fffcf9", "#f8ebe1", "#7a3b24", "#c39474", "#8c1d18", "#f3dfd6",
         Band(strands=6, height=3.3, wave=14, swell=3, depth=0.55),
         Rosette((Ring(62, 6, 32, 5, 4, 5), Ring(45, 6, 24, 5, 4, 4), Ring(29, 6, 20, 4, 4, 2.5), Ring(13, 5, 8, 4, 4, 1)), 1.0, 152), 12,
+    ),
+    Design(
+        "business_licence", 297, 210, "#fffbf2", "#f7e9cb", "#6f4a12", "#c79f57", "#9a1f1a", "#f3e3c3",
+        Band(strands=8, height=3.4, wave=16, swell=4, depth=0.6),
+        Rosette((Ring(47, 5, 36, 5, 6, 6), Ring(33, 5, 28, 5, 6, 5), Ring(20, 4.5, 18, 4, 6, 2), Ring(9, 3.5, 10, 3)), 1.45, 111), 14,
+    ),
+    Design(
+        "real_estate_ownership", 238.8, 338.8, "#fffdfb", "#f6e8e2", "#8a3a34", "#cf9f92", "#84171c", "#f4e2dc",
+        Band(strands=6, height=3.3, wave=15, swell=2, depth=0.5),
+        Rosette((Ring(72, 7, 28, 6, 8, 5), Ring(52, 7, 20, 5, 8, 4), Ring(32, 6, 14, 5, 8, 2)), 1.0, 170), 10, scale=148 / 238.8,
     ),
 )  # fmt: skip
 
@@ -216,15 +230,5 @@ def draw(design: Design) -> str:
         f'<g fill="none" stroke="{design.dark}" stroke-width="{units(0.3)}">{circles(design, 7.2)}</g>',
         stroke(design.accent, 0.12, "".join(medallion(c, design.medallion) for c in corners(design))),
     )
-    size = f'width="{design.width}mm" height="{design.height}mm" viewBox="0 0 {w} {h}"'
+    size = f'width="{design.width * design.scale:g}mm" height="{design.height * design.scale:g}mm" viewBox="0 0 {w} {h}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>' + "".join(body) + "</svg>\n"
-
-
-def main() -> None:
-    ASSETS.mkdir(exist_ok=True)
-    for design in DESIGNS:
-        (ASSETS / f"{design.name}.svg").write_text(draw(design), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,7 @@ form in ``certs/templates``; see the README there. Steps of :func:`render`:
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,8 +24,9 @@ import typst
 from certs.fonts import REQUIRED_FONTS, FontSet
 from certs.forms import Form, form_of
 from certs.legibility import GlyphMissing, check_legible
+from certs.photographs import photo_svg
 from certs.pictures import PictureFailed, picture
-from certs.qr import encode, to_svg
+from certs.qr import encode, encode_offline, to_svg
 from keys.base.errors import FujieError, InvalidInput
 from seal.placement import Placement
 
@@ -64,6 +65,9 @@ class RenderJob:
     ``fields``     (label, value) in the order they are printed
     ``metadata``   UTF-8 JSON, attached as ``metadata.json``
     ``timestamp``  the file's creation instant; aware
+    ``offline_text``  what the second QR code says (:mod:`certs.offline_code`); None: the paper has none
+    ``photo``      the holder's photograph, JPEG or PNG, where the form has a place for it; None: the frame stays empty
+    ``copy``       which of the form's copies; empty: the first
     """
 
     type_code: str
@@ -81,6 +85,9 @@ class RenderJob:
     verification_code: str
     metadata: bytes
     timestamp: dt.datetime
+    offline_text: str | None = None
+    photo: bytes | None = None
+    copy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +125,25 @@ def printed_fields(form: Form, job: RenderJob) -> tuple[tuple[str, str], ...]:
             "the printed holder is not the holder",
             errors=[{"field": form.holders_label, "message": "与持证主体不一致 (does not name every holder)"}],
         )
-    if form.validity_label and (period := printed_period(job.valid_from, job.valid_to)):
+    if form.validity_label and (period := printed_period(job.valid_from, job.valid_to, short_date if form.short_dates else printed_date)):
         rows.setdefault(form.validity_label, period)
     return form.arrange(rows)
 
 
-def printed_period(start: dt.date | None, end: dt.date | None) -> str:
-    """The period of validity in words; empty if the certificate has none."""
-    if start is None:
-        return f"至 {printed_date(end)}" if end else ""
-    return f"{printed_date(start)} 至 {printed_date(end) if end else OPEN_END}"
-
-
 def printed_date(day: dt.date) -> str:
     return f"{day.year} 年 {day.month} 月 {day.day} 日"
+
+
+def short_date(day: dt.date) -> str:
+    """As cards print it, where the words have no room."""
+    return f"{day.year}.{day.month:02}.{day.day:02}"
+
+
+def printed_period(start: dt.date | None, end: dt.date | None, spoken: Callable[[dt.date], str] = printed_date) -> str:
+    """The period of validity in words; empty if the certificate has none."""
+    if start is None:
+        return f"至 {spoken(end)}" if end else ""
+    return f"{spoken(start)} 至 {spoken(end) if end else OPEN_END}"
 
 
 def grouped(code: str) -> str:
@@ -166,7 +178,7 @@ def printed_texts(job: RenderJob, fields: tuple[tuple[str, str], ...]) -> Iterat
 
 
 def typeset(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> bytes:
-    inputs = {"data": json.dumps(template_data(job, fields, fonts), ensure_ascii=False), "metadata": attached_text(job.metadata)}
+    inputs = {"data": json.dumps(template_data(form, job, fields, fonts), ensure_ascii=False), "metadata": attached_text(job.metadata)}
     press = press_for(form.document, fonts)
     try:
         return press.print(inputs, job.timestamp.replace(microsecond=0))
@@ -183,14 +195,23 @@ def attached_text(metadata: bytes) -> str:
         raise InvalidInput("metadata not UTF-8", errors=[{"field": "metadata", "message": "编码不合 (not UTF-8)"}]) from None
 
 
-def template_data(job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> dict[str, Any]:
+def template_data(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> dict[str, Any]:
     """What the templates see as ``data``."""
     return {
         "title_zh": job.title_zh, "title_en": job.title_en, "number": job.number, "identifier": job.identifier,
         "fields": fields, "issuer": job.issuer, "issued_on": printed_date(job.issued_on),
         "verify_url": job.verify_url, "verification_code": grouped(job.verification_code),
-        "qr": to_svg(encode(job.verify_url)), "fonts": optional_faces(fonts),
+        "qr": to_svg(encode(job.verify_url)), "fonts": optional_faces(fonts), "copy": printed_copy(form, job.copy),
+        "offline_qr": to_svg(encode_offline(job.offline_text)) if job.offline_text else None,
+        "photo": photo_svg(job.photo) if form.photo and job.photo else None,
     }  # fmt: skip
+
+
+def printed_copy(form: Form, asked: str) -> str:
+    """Which copy is printed: the one asked for, or the form's first. Raises InvalidInput."""
+    if asked and asked not in form.copies:
+        raise InvalidInput("no such copy of this type", errors=[{"field": "copy", "message": "没有这种文本 (no such copy)"}])
+    return asked or next(iter(form.copies), "")
 
 
 @cache

@@ -34,6 +34,7 @@ def render_job(reserved: Reserved) -> RenderJob:
         verification_code=certificate.verification_code or "",
         metadata=encode(describe(certificate, kind)),
         timestamp=certificate.created_at,
+        offline_text=reserved.offline_text,
     )
 
 

@@ -81,7 +81,6 @@ async def test_one_key_gets_one_answer_and_one_certificate(city: Any) -> None:
 
 REFUSALS: list[tuple[str, int, dict[str, Any]]] = [
     ("UNKNOWN_CERTIFICATE_TYPE", 422, {"certificate_type": "11990100MB0000035A999"}),
-    ("UNKNOWN_CERTIFICATE_TYPE", 422, {"certificate_type": "11100000MB0143028R001"}),
     ("UNKNOWN_MATTER", 422, {"matter_code": "990100999999"}),
     ("UNKNOWN_ISSUER", 422, {"issuer": "11990100MB0000099X"}),
     ("ISSUER_NOT_ALLOWED", 403, {"issuer": "11990100MB0000019L"}),

@@ -1,0 +1,47 @@
+"""A holder's photograph, made ready for print: decoded, cut to the proportions of the frame, written anew.
+
+What is printed is our own JPEG, never the octets that came in: nothing hides in it (position, thumbnail, comment), and a damaged or
+enormous picture is refused here. CPU-bound: runs where rendering runs.
+"""
+
+import base64
+import io
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from keys.base.errors import InvalidInput
+
+MOST_OCTETS = 4 << 20
+MOST_PIXELS = 24_000_000
+WIDTH, HEIGHT = 354, 496  # 20 × 28 mm at 450 dpi
+QUALITY = 88
+FORMATS = ("JPEG", "PNG")
+
+
+def photo_svg(octets: bytes) -> str:
+    """The photograph as an SVG of the frame's proportions, for the typesetter. Raises InvalidInput."""
+    data = base64.b64encode(prepared(octets)).decode()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">'
+        f'<image width="{WIDTH}" height="{HEIGHT}" href="data:image/jpeg;base64,{data}"/></svg>'
+    )
+
+
+def prepared(octets: bytes) -> bytes:
+    """A JPEG of :data:`WIDTH` × :data:`HEIGHT`, upright, without metadata. Raises InvalidInput."""
+    if len(octets) > MOST_OCTETS:
+        raise _refused("larger than 4 MB")
+    try:
+        with Image.open(io.BytesIO(octets), formats=FORMATS) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise _refused(f"{picture.width} x {picture.height} pixels")
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _refused("not a JPEG or PNG") from error
+    buffer = io.BytesIO()
+    ImageOps.fit(upright, (WIDTH, HEIGHT), Image.Resampling.LANCZOS, centering=(0.5, 0.4)).save(buffer, "JPEG", quality=QUALITY)
+    return buffer.getvalue()
+
+
+def _refused(why: str) -> InvalidInput:
+    return InvalidInput(f"photograph: {why}", errors=[{"field": "photo", "message": f"照片不可用 ({why})"}])
