@@ -29,6 +29,7 @@ from api.routes import (
     library,
     log,
     ocsp,
+    matters,
     oidc,
     pki,
     seal_authority,
@@ -47,7 +48,7 @@ STREAMED = frozenset({"/api/v1/verify", "/verify", "/api/v1/seal-documents"})
 """Uploads: their routes count the octets themselves."""
 PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
 """Orders and previews may carry an uploaded impression of 5 MB, base64."""
-FILES = {certificate_types.IMPORT_PATH: certificate_types.LARGEST_FILE}
+FILES = {certificate_types.IMPORT_PATH: certificate_types.LARGEST_FILE, matters.IMPORT_PATH: matters.LARGEST_FILE}
 """A whole catalogue in one file."""
 
 LEAN: tuple[Iterable[BaseRoute], ...] = (
@@ -117,6 +118,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(library.router)
     app.include_router(certificates.router)
     app.include_router(certificate_types.router)
+    app.include_router(matters.router)
     app.include_router(identity.router)
     app.include_router(audit.router)
     app.include_router(authorities.router)

@@ -170,7 +170,7 @@ async def approve_batch(sealing: Sealing, actor: Actor, batch_id: uuid.UUID, man
             require_approver(actor, seal, await requirements_of(session, seal.id))
             if actor.id == row.requester:
                 raise RequesterApproves(str(batch_id))
-            if not hmac.compare_digest(row.manifest.hex(), manifest.lower()):
+            if not hmac.compare_digest(row.manifest.hex().encode(), manifest.lower().encode()):
                 raise PictureChanged(str(batch_id))
             await _agree(session, sealing.clock.now(), row, actor, place)
     except FujieError as error:

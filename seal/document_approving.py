@@ -3,7 +3,7 @@
 1. look     the pictures are drawn from the document as stamping will make it, the seal at its places
 2. agree    to one digest: this document as it now is, this seal, this matter, these places; what changed since is not approved
 3. count    the approvals the seal takes, never the requester's own; the last approver's hand is on the seal
-4. stamp    ``seal.document_carrying``
+4. stamp    ``seal.document_carrying``; a seal that windows keep is stamped by a clerk at one (``seal.window_stamping``)
 
 Rejecting and cancelling leave the document unsealed for good; the request's history says who and why.
 """
@@ -31,6 +31,7 @@ from seal.document_stamping import foreseen
 from seal.document_values import Sealing, SealRequest, kept_actor, require_reason
 from seal.material import load_material
 from seal.permits import Place, UseRequest, explain_use
+from seal.places import is_left_to_windows
 from seal.policy import RuleAnswer
 from seal.reach import within_reach
 from seal.reads import get_seal
@@ -154,11 +155,14 @@ async def _agree(sealing: Sealing, actor: Actor, request_id: uuid.UUID, digest: 
                 raise DocumentBeingSealed(str(request_id))
             return None
         now = sealing.clock.now()
-        if due.digest is None or due.base_hash is None or not hmac.compare_digest(due.digest.hex(), digest):
+        if due.digest is None or due.base_hash is None or not hmac.compare_digest(due.digest.hex().encode(), digest.encode()):
             raise PictureChanged(str(request_id))
         await approve_document(session, now, actor, seal_code=due.seal_code, document_hash=due.base_hash, requester=row.requester)
         new = await _note(session, row, due, actor, now)
-        if await _count(session, due) < due.approvals_needed:
+        seal = await get_seal(session, due.seal_code)
+        if await count_approvals(session, due) < due.approvals_needed or (
+            not row.unattended and await is_left_to_windows(session, seal.id, place)
+        ):
             if new:
                 await write_move(session, now, row, RequestMove.APPROVE, actor)
             return None
@@ -177,7 +181,8 @@ async def _note(session: AsyncSession, row: SealRequestRow, due: RequestedSealRo
     return await session.scalar(statement) is not None
 
 
-async def _count(session: AsyncSession, due: RequestedSealRow) -> int:
+async def count_approvals(session: AsyncSession, due: RequestedSealRow) -> int:
+    """How many approvers of the seal that is due agreed to it as it is, and are still there."""
     query = select(func.count()).where(
         RequestApprovalRow.request_id == due.request_id,
         RequestApprovalRow.position == due.position,

@@ -12,6 +12,7 @@ from seal.document_errors import DocumentNotFound
 from seal.document_lifecycle import RequestStatus
 from seal.document_models import DocumentRow, RequestApprovalRow, RequestedSealRow, RequestMoveRow, SealRequestRow
 from seal.document_values import STAFF, Approval, Document, RequestedSeal, RequestMoveView, SealRequest, require_sight
+from seal.places import kept_for
 
 PAGE = 50
 
@@ -40,18 +41,28 @@ async def get_document(session: AsyncSession, actor: Actor, document_id: uuid.UU
     return document_view(row)
 
 
+async def recent_documents(session: AsyncSession, actor: Actor, *, limit: int = PAGE) -> list[Document]:
+    """What this person uploaded, the newest first."""
+    own = select(DocumentRow).where(DocumentRow.organisation == actor.organisation, DocumentRow.uploader == actor.id)
+    return [document_view(row) for row in await session.scalars(own.order_by(DocumentRow.id.desc()).limit(limit))]
+
+
 async def document_of_request(session: AsyncSession, request: SealRequest) -> Document:
     """The upload of a request that its reader may see: a department of a joint document sees what it is to seal."""
     return document_view(await session.get_one(DocumentRow, request.document_id))
 
 
 async def get_request(session: AsyncSession, actor: Actor, request_id: uuid.UUID) -> SealRequest:
-    """For whoever asked and the staff of the organisations whose seals it takes. Raises :class:`DocumentNotFound`."""
+    """For whoever asked, the staff of the organisations whose seals it takes, and clerks of the windows that keep the seal that is due.
+
+    Raises :class:`DocumentNotFound`.
+    """
     row = await session.get(SealRequestRow, request_id)
     if row is None:
         raise DocumentNotFound(str(request_id))
     found = await request_view(session, row)
-    require_sight(actor, [row.organisation, *(one.organisation for one in found.seals)], row.requester)
+    if found.due.seal_code not in await kept_for(session, actor):
+        require_sight(actor, [row.organisation, *(one.organisation for one in found.seals)], row.requester)
     return found
 
 
@@ -77,15 +88,16 @@ async def list_requests(
     return await _views(session, list(await session.scalars(query)))
 
 
-async def awaiting_requests(session: AsyncSession, organisation: str) -> list[SealRequest]:
-    """What waits for an approver of this organisation: the seal that is due is one of its own; the oldest first."""
+async def awaiting_requests(session: AsyncSession, organisation: str, seals: frozenset[str] = frozenset()) -> list[SealRequest]:
+    """What waits for an approver of this organisation: the seal that is due is one of its own, or one of ``seals``; the oldest first."""
+    mine = (RequestedSealRow.organisation == organisation) | RequestedSealRow.seal_code.in_(seals)
     query = (
         select(SealRequestRow)
         .join(
             RequestedSealRow,
             (RequestedSealRow.request_id == SealRequestRow.id) & (RequestedSealRow.position == SealRequestRow.position),
         )
-        .where(SealRequestRow.status == RequestStatus.AWAITING_APPROVAL, RequestedSealRow.organisation == organisation)
+        .where(SealRequestRow.status == RequestStatus.AWAITING_APPROVAL, mine)
         .order_by(SealRequestRow.id)
         .limit(PAGE)
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import and_, func, select, true
+from sqlalchemy import ColumnElement, and_, false, func, select, true
 
 from keys.base.actor import Actor, ActorKind
 from keys.base.clock import Clock, civil_date
@@ -23,6 +23,7 @@ from keys.evidence.audit import Event, Outcome
 from seal.authority_access import GrantForbidden, check_grantor, may_grant
 from seal.authority_models import GrantCounterRow, WindowRow
 from seal.changes import refusals_audited
+from seal.divisions import significant
 from seal.models import GrantRow, MatterRow, SealRow
 from seal.once import SealRequestReused
 from seal.policy_facts import REVIEW_EVERY
@@ -184,12 +185,13 @@ async def list_grants(
     *,
     seal_code: str | None = None,
     organisation: str | None = None,
+    division: str | None = None,
     review_due_by: dt.datetime | None = None,
     after: uuid.UUID | None = None,
     limit: int = 50,
     withdrawn: bool = False,
 ) -> list[StandingGrant]:
-    """Grants on a seal, or on the seals of an organisation, oldest first, from the one after ``after`` on."""
+    """Grants on a seal, or on the seals of an organisation or of a division, oldest first, from the one after ``after`` on."""
     day, ever = (
         select(GrantCounterRow.used).where(GrantCounterRow.grant_id == GrantRow.id, GrantCounterRow.period == period).scalar_subquery()
         for period in (civil_date(now).isoformat(), "total")
@@ -198,7 +200,7 @@ async def list_grants(
         select(GrantRow, SealRow.code, func.coalesce(day, 0), func.coalesce(ever, 0))
         .join(SealRow, SealRow.id == GrantRow.seal_id)
         .where(
-            SealRow.code == seal_code if seal_code is not None else SealRow.organisation == organisation,
+            SealRow.code == seal_code if seal_code is not None else _of(organisation, division),
             true() if withdrawn else GrantRow.withdrawn_at.is_(None),
         )
         .order_by(GrantRow.id)
@@ -210,6 +212,12 @@ async def list_grants(
         last = func.coalesce(GrantRow.reviewed_at, GrantRow.granted_at)
         query = query.where(and_(last <= review_due_by - REVIEW_EVERY, GrantRow.valid_to >= now))
     return [_standing(row, code or "", today, total) for row, code, today, total in await session.execute(query)]
+
+
+def _of(organisation: str | None, division: str | None) -> ColumnElement[bool]:
+    """Seals of the organisation, or of the division and those below it."""
+    own = SealRow.organisation == organisation if organisation is not None else false()
+    return own if division is None else own | SealRow.division.startswith(significant(division), autoescape=True)
 
 
 async def get_grant(session: AsyncSession, grant_id: uuid.UUID) -> tuple[Grant, Seal]:

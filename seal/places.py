@@ -1,5 +1,7 @@
 """Where somebody is who uses a seal: at a window they are posted to, and at a network address. And which seals are at their windows."""
 
+import uuid
+
 from sqlalchemy import Select, select
 
 from keys.base.actor import Actor, ActorKind, Role
@@ -31,6 +33,14 @@ async def kept_for(session: AsyncSession, actor: Actor) -> frozenset[str]:
     kept = select(SealRow.code).join(WindowSealRow, WindowSealRow.seal_id == SealRow.id)
     codes = await session.scalars(kept.where(WindowSealRow.window_id.in_(windows), WindowSealRow.returned_at.is_(None)))
     return frozenset(code for code in codes if code is not None)
+
+
+async def is_left_to_windows(session: AsyncSession, seal_id: uuid.UUID, place: Place | None) -> bool:
+    """Whether windows keep the seal and ``place`` is at none of them: whoever is there does not stamp."""
+    kept = set(
+        await session.scalars(select(WindowSealRow.window_id).where(WindowSealRow.seal_id == seal_id, WindowSealRow.returned_at.is_(None)))
+    )
+    return bool(kept) and (place is None or place.window not in kept)
 
 
 def _posted(actor: Actor) -> Select[WindowRow]:

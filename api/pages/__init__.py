@@ -2,7 +2,22 @@
 
 from starlette.routing import BaseRoute
 
-from api.pages import account, approve, audit, consent, documents, home, login, rendering, seals, verify
+from api.pages import (
+    account,
+    approve,
+    audit,
+    batches,
+    consent,
+    documents,
+    home,
+    login,
+    rendering,
+    requesting,
+    seal_applications,
+    seals,
+    supervision,
+    verify,
+)
 from api.pages.errors import error_page
 
 routes: list[BaseRoute] = [
@@ -12,7 +27,11 @@ routes: list[BaseRoute] = [
     *consent.routes,
     *account.routes,
     *approve.routes,
+    *requesting.routes,
     *documents.routes,
+    *batches.routes,
+    *seal_applications.routes,
+    *supervision.routes,
     *seals.routes,
     *audit.routes,
     *verify.routes,

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from api.pages.i18n import locale_of, public_sentence
@@ -32,11 +33,26 @@ class Trouble:
     text: str
 
 
+class Beside(dict[str, Trouble]):
+    """Troubles by the field they are shown beside; None for a field that is fine. Under ``form``: of the whole."""
+
+    def __missing__(self, field: str) -> None:
+        return None
+
+
 async def posted(request: Request) -> FormData:
     """The fields of the form; files are refused. Raises FormUnreadable."""
     try:
         return await request.form(max_files=0, max_fields=16)
     except (ValueError, LookupError) as error:  # the sender names the encoding of a multipart form, and may name any
+        raise FormUnreadable(type(error).__name__) from error
+
+
+async def sent(request: Request, files: int, fields: int = 16, part: int = 1 << 20) -> FormData:
+    """The fields of a form with up to ``files`` files, of ``part`` octets at most in a field that is none. Raises FormUnreadable."""
+    try:
+        return await request.form(max_files=files, max_fields=fields, max_part_size=part)
+    except (ValueError, LookupError, HTTPException) as error:
         raise FormUnreadable(type(error).__name__) from error
 
 

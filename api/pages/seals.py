@@ -4,7 +4,6 @@ Who may do what is for the journeys to say; the page offers what the table of mo
 where it was asked for. Two people who review see the same page one after the other.
 """
 
-import datetime as dt
 import re
 import uuid
 from dataclasses import dataclass
@@ -22,22 +21,22 @@ from api.pages.rendering import render
 from api.pages.spoken import validity_of
 from api.session import Present, require_login
 from api.wiring import House
-from identity.organisations import get_organisation
 from identity.people import get_account
 from keys.base.actor import SYSTEM, Actor, Role
-from keys.base.clock import CHINA_STANDARD_TIME, civil_date
+from keys.base.clock import civil_date
 from keys.base.db import AsyncSession
 from keys.base.errors import Forbidden, FujieError, NotFound
 from seal.access import require_two_factors, seen
 from seal.activation import activate_seal
 from seal.changes import MayNotMoveSeal, check_mover, move_seal
-from seal.kinds import KINDS, SealKind
+from seal.kinds import KINDS
 from seal.lifecycle import MOVES, STATUS_NAMES, WAITING, Move, Status
-from seal.making import SealOrder, apply_for_seal, make_reviewed_seal
+from seal.making import make_reviewed_seal
 from seal.motives import DOCUMENT_KIND_NAMES, OTHER, REASON_TABLE, DocumentKind, Why, read_papers, sentence
 from seal.notices import mark_read, notices_of
 from seal.reads import Seal, StatusChange, Wanted, find_seals, history_of, list_applications, pictures_of, resolve
 from seal.reviewing import review_seal
+from seal.supervision import alerts_within, reviews_within
 
 TONES = {
     Status.ACTIVE: "good",
@@ -118,9 +117,10 @@ async def show_seals(request: Request) -> Response:
         waiting = await list_applications(session, division=actor.division or "") if reviewer else []
         found = await find_seals(session, wanted, limit=SHOWN)
         told = await notices_of(session, actor, unread=True, limit=SHOWN) if keeper else []
+        alerts, due = len(await alerts_within(session, actor)), len(await reviews_within(session, actor, house.clock.now()))
     notices = [
         {
-            "text": _begun(one.zh if locale == CHINESE else one.en),
+            "text": begun(one.zh if locale == CHINESE else one.en),
             "seal": one.seal_name,
             "at": moment(one.at, locale),
             "id": str(one.seal_id),
@@ -131,7 +131,8 @@ async def show_seals(request: Request) -> Response:
     items = [_item(one, locale) for one in found if one.status not in WAITING or not reviewer]
     return render(
         request, "seals.html", waiting=[_item(one, locale) for one in waiting], items=items, notices=notices,
-        last=str(told[0].id) if told else "", reviewer=reviewer, keeper=keeper, done=done,
+        last=str(told[0].id) if told else "", reviewer=reviewer, keeper=keeper, done=done, open_alerts=alerts,
+        open_reviews=due,
     )  # fmt: skip
 
 
@@ -146,7 +147,7 @@ async def read_notices(request: Request) -> Response:
     return redirect("/seals")
 
 
-def _begun(words: str) -> str:
+def begun(words: str) -> str:
     """With a capital, where there are any."""
     return words[:1].upper() + words[1:]
 
@@ -157,9 +158,9 @@ def _item(seal: Seal, locale: str) -> dict[str, str]:
         "id": str(seal.id),
         "name": seal.name,
         "organisation": seal.organisation_name,
-        "kind": _begun(kind.zh if locale == CHINESE else kind.en),
+        "kind": begun(kind.zh if locale == CHINESE else kind.en),
         "code": seal.code,
-        "status": _begun(STATUS_NAMES[seal.status][locale != CHINESE]),
+        "status": begun(STATUS_NAMES[seal.status][locale != CHINESE]),
         "tone": TONES.get(seal.status, "none"),
         "since": moment(seal.status_since, locale),
     }
@@ -213,10 +214,10 @@ def _step(change: StatusChange, names: dict[str, str], locale: str) -> dict[str,
     rule = MOVES[Move(change.move)]
     named = [(DOCUMENT_KIND_NAMES[DocumentKind(one["kind"])][locale != CHINESE], one["name"], one["sha256"]) for one in change.documents]
     return {
-        "title": _begun(STATUS_NAMES[rule.target][locale != CHINESE]),
+        "title": begun(STATUS_NAMES[rule.target][locale != CHINESE]),
         "tone": TONES.get(rule.target, "none"),
         "at": moment(change.at, locale),
-        "reason": _begun(sentence(change.reason_code)[locale != CHINESE]),
+        "reason": begun(sentence(change.reason_code)[locale != CHINESE]),
         "text": change.reason,
         "by": names[change.actor_id],
         "documents": named,
@@ -243,10 +244,10 @@ def _is_mover(seal: Seal, actor: Actor, move: Move) -> bool:
 
 
 def _offer(move: Move, locale: str) -> Offer:
-    reasons = [(code, _begun(one.zh if locale == CHINESE else one.en)) for code, one in REASON_TABLE.items() if move in one.moves]
+    reasons = [(code, begun(one.zh if locale == CHINESE else one.en)) for code, one in REASON_TABLE.items() if move in one.moves]
     meaning = MOVES[move].zh if locale == CHINESE else MOVES[move].en
     grave = move in (Move.REJECT, Move.SUSPEND, Move.REPORT_LOST, Move.CANCEL)
-    return Offer(move.value, translate(locale, LABELS[move]), _begun(meaning), sorted(reasons, key=lambda one: one[0] == OTHER), grave)
+    return Offer(move.value, translate(locale, LABELS[move]), begun(meaning), sorted(reasons, key=lambda one: one[0] == OTHER), grave)
 
 
 @page
@@ -259,7 +260,7 @@ async def submit_step(request: Request) -> Response:
     if move is None:
         raise NotFound("move")
     try:
-        await _take(house_of(request), actor, seal, move, Why(typed(form, "reason_code"), words, read_papers(_papers(form))))
+        await _take(house_of(request), actor, seal, move, Why(typed(form, "reason_code"), words, read_papers(papers_of(form))))
     except FujieError as error:
         if isinstance(error, NotFound) or error.status >= 500:
             raise
@@ -267,7 +268,7 @@ async def submit_step(request: Request) -> Response:
     return redirect(f"/seals/{seal.id}?done=1")
 
 
-def _papers(form: FormData) -> list[dict[str, str]]:
+def papers_of(form: FormData) -> list[dict[str, str]]:
     """One document, where one is named."""
     name, digest = typed(form, "document_name"), typed(form, "document_sha256").strip().lower()
     return [{"kind": typed(form, "document_kind"), "sha256": digest, "name": name}] if name or digest else []
@@ -284,62 +285,6 @@ async def _take(house: House, actor: Actor, seal: Seal, move: Move, why: Why) ->
 
 
 @page
-async def show_application(request: Request) -> Response:
-    """The form of an application, for keepers."""
-    return await _application(request, require_staff(request).actor)
-
-
-async def _application(
-    request: Request, actor: Actor, status: int = 200, error: Trouble | None = None, asked: tuple[str, ...] = ("", "", "")
-) -> Response:
-    if Role.SEAL_KEEPER not in actor.roles or actor.organisation is None:
-        raise SealStaffOnly
-    locale = locale_of(request)
-    kinds = [(kind.value, _begun(info.zh if locale == CHINESE else info.en)) for kind, info in KINDS.items()]
-    return render(request, "seal_application.html", status=status, kinds=kinds, error=error, asked=asked)
-
-
-@page
-async def submit_application(request: Request) -> Response:
-    """Apply for a seal of the keeper's own organisation."""
-    actor, house = require_staff(request).actor, house_of(request)
-    form = await posted(request)
-    asked = (typed(form, "name"), typed(form, "kind"), typed(form, "until"))
-    async with house.database.session() as session:
-        known = await get_organisation(session, actor.organisation or "")
-    now = house.clock.now()
-    order = SealOrder(
-        name=asked[0],
-        kind=SealKind(asked[1]) if asked[1] in set(SealKind) else asked[1],
-        organisation=actor.organisation or "",
-        organisation_name=known.name if known else "",
-        division=(known.division if known else actor.division) or "",
-        lower_text=None,
-        valid_from=now,
-        valid_to=_end_of(asked[2], now),
-    )
-    try:
-        await apply_for_seal(
-            house.database, house.guard, actor, order, Why("", typed(form, "reason", LONGEST_REASON), read_papers(_papers(form)))
-        )
-    except FujieError as error:
-        if error.status >= 500:
-            raise
-        return await _application(request, actor, error.status, trouble_of(request, error), asked)
-    return redirect("/seals?done=applied")
-
-
-def _end_of(text: str, now: dt.datetime) -> dt.datetime:
-    """The end of that day in China; ``now`` where it is no day, which no order is good for."""
-    try:
-        day = dt.date.fromisoformat(text)
-        end = dt.datetime.combine(day, dt.time(23, 59, 59), CHINA_STANDARD_TIME).astimezone(dt.UTC)
-    except (ValueError, OverflowError):
-        return now
-    return end if end < now + dt.timedelta(days=366 * LONGEST_YEARS) else now
-
-
-@page
 async def send_picture(request: Request) -> Response:
     """The impression, for whoever may see the seal."""
     seal = await _found(request, require_staff(request).actor)
@@ -350,8 +295,6 @@ async def send_picture(request: Request) -> Response:
 routes: list[BaseRoute] = [
     Route("/seals", show_seals, methods=["GET"]),
     Route("/seals/notices", read_notices, methods=["POST"]),
-    Route("/seals/apply", show_application, methods=["GET"]),
-    Route("/seals/apply", submit_application, methods=["POST"]),
     Route("/seals/{id}", show_seal, methods=["GET"]),
     Route("/seals/{id}", submit_step, methods=["POST"]),
     Route("/seals/{id}/picture.png", send_picture, methods=["GET"]),

@@ -1,5 +1,6 @@
 """The room of seal keepers and reviewers: applying, two people reviewing, and the steps after, in a browser without JavaScript."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ async def applied(house: House, keeper: Member) -> str:
     answer = await keeper.client.post("/seals/apply", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/seals?done=applied"), answer.text
     listed = await keeper.get("/seals")
-    return listed.split('href="/seals/')[1].split('"')[0] if 'href="/seals/' in listed else ""
+    found = re.search(r'href="/seals/([0-9a-f-]{36})"', listed)
+    return found[1] if found else ""
 
 
 async def test_from_the_application_to_its_cancellation(house: House) -> None:

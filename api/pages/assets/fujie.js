@@ -4,7 +4,7 @@
 for (const zone of document.querySelectorAll(".drop")) {
   const input = zone.querySelector("input[type=file]");
   const chosen = zone.querySelector(".chosen");
-  const show = () => { chosen.textContent = input.files.length ? input.files[0].name : ""; };
+  const show = () => { chosen.textContent = [...input.files].map((file) => file.name).join(", "); };
   zone.classList.add("live");
   input.addEventListener("change", show);
   addEventListener("pageshow", show);
