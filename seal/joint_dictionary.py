@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keys.base import der
 from seal.placing import Certification, Profile
-from seal.signature_dictionary import Blank, Written, digits
+from seal.signature_dictionary import Blank, Written, hexadecimal
 
 _RANGE_WIDTH = 44
 _SUB_FILTERS = {Profile.PADES: b"ETSI.CAdES.detached", Profile.GM: b"GM.sm2seal"}
@@ -69,14 +70,14 @@ def _reference(certification: Certification, locked: Sequence[bytes]) -> bytes:
 def recognise(data: bytes, offset: int) -> tuple[Written, Terms] | None:
     """The dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _WRITTEN.match(data, offset)
-    contents = digits(data, found.end()) if found else None
-    if found is None or contents is None:
+    spelled = hexadecimal(data, found.end()) if found else None
+    if found is None or spelled is None:
         return None
     try:
-        signing_time = dt.datetime.strptime(found[2].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+        signing_time = der.parse_time(found[2] + b"Z")
     except ValueError:
         return None
-    start = found.end()
+    start, (contents, octets) = found.end(), spelled
     end = start + len(contents) + 2
     terms = Terms(
         signing_time=signing_time,
@@ -88,4 +89,4 @@ def recognise(data: bytes, offset: int) -> tuple[Written, Terms] | None:
     )
     covered = int(found[7]), int(found[8]), int(found[9])
     permission = int(terms.certification) or None
-    return Written(start, end, contents, found[6].decode(), covered, signing_time, permission), terms
+    return Written(start, end, contents, octets, found[6].decode(), covered, signing_time, permission), terms

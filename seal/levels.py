@@ -202,7 +202,7 @@ def _place(pdf: bytes, reading: Reading, field: Node) -> tuple[Place, bool] | No
 
 def _message(place: Place) -> bytes:
     """The DER value in ``/Contents``, without the zeros behind it."""
-    return first_value(bytes.fromhex(place.contents.decode("ascii")))
+    return first_value(place.octets)
 
 
 def _last_signature(pdf: bytes, reading: Reading) -> Place:

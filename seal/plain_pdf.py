@@ -28,7 +28,8 @@ _TABLE = re.compile(rb"xref ?\r?\n")
 _ENTRIES = re.compile(rb"(?:\d{10} \d{5} [nf](?: \r| \n|\r\n))*")
 _TRAILER = re.compile(rb"trailer\s*(?=<<)")
 _HEAD = re.compile(rb"(\d{1,10}) (\d{1,5}) obj\s*")
-_PLAIN_STREAM = re.compile(rb"<</Length (\d{1,10})>>stream\n")
+_PLAIN_STREAM = re.compile(rb"(\d{1,10}) (\d{1,5}) obj\s*<</Length (\d{1,10})>>stream\n")
+_PLAIN_STREAM_ENDS = b"\nendstream\nendobj\n"
 _STREAM = re.compile(rb"\s*stream\r?\n")
 _CLOSED = re.compile(rb"\s*endobj\s")
 _STREAM_CLOSED = re.compile(rb"\r?\n?endstream\s*endobj\s")
@@ -171,12 +172,13 @@ class PlainPdf:
 
     def span(self, offset: int) -> tuple[Ref, Any, int]:
         """The object that begins at ``offset``: its reference, its value, and where it ends."""
+        if plain := _PLAIN_STREAM.match(self.data, offset):
+            number, generation, length = map(int, plain.groups())
+            return Ref(number, generation), *self._stream({"/Length": length}, plain.end())
         head = _HEAD.match(self.data, offset)
         if head is None:
             raise NotPlain("no object stands there")
         ref = Ref(int(head[1]), int(head[2]))
-        if plain := _PLAIN_STREAM.match(self.data, head.end()):
-            return ref, *self._stream({"/Length": int(plain[1])}, plain.end())
         value, at = self._value(head.end())
         if isinstance(value, dict) and (opened := _STREAM.match(self.data, at)):
             return ref, *self._stream(value, opened.end())
@@ -203,6 +205,8 @@ class PlainPdf:
         length = dictionary.get("/Length")
         if isinstance(length, bool) or not isinstance(length, int) or length < 0 or "/F" in dictionary:
             raise NotPlain("a stream whose length stands elsewhere")
+        if self.data.startswith(_PLAIN_STREAM_ENDS, at + length):
+            return Stream(dictionary, self.data[at : at + length]), at + length + len(_PLAIN_STREAM_ENDS)
         closed = _STREAM_CLOSED.match(self.data, at + length)
         if closed is None:
             raise NotPlain("a stream of another length")

@@ -5,8 +5,7 @@ Strict: a key that is there twice, a comment, an unbalanced string or a token th
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _TOKEN = re.compile(
     rb"[\0\t\n\f\r ]*(?:"
@@ -38,8 +37,7 @@ class Name(str):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """An indirect reference."""
 
     number: int

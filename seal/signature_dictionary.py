@@ -4,9 +4,12 @@ Recognising it by its octets is stricter than parsing it, and forty times as fas
 ``/Contents`` one by one.
 """
 
+import binascii
 import datetime as dt
 import re
 from dataclasses import dataclass
+
+from keys.base import der
 
 _RANGE_WIDTH = 44  # octets of "[0 a b c]": three offsets of at most ten digits and their brackets
 
@@ -14,7 +17,7 @@ _HEAD = b"<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/ETSI.CAdES.detached/M(D:%bZ
 # ISO 32000-1 table 254: P 1 = no change to the document shall be permitted; P 2 = filling in forms and signing.
 _CERTIFIED = b"/Reference[<</Type/SigRef/TransformMethod/DocMDP/TransformParams<</Type/TransformParams/V/1.2/P %d>>>>]"
 _STAMPED = b"<</Type/DocTimeStamp/Filter/Adobe.PPKLite/SubFilter/ETSI.RFC3161/ByteRange"
-_OBJECT_END, _DIGITS = b">>>\nendobj\n", b"0123456789abcdef"
+_OBJECT_END = b">>>\nendobj\n"
 NO_CHANGES, FILLING_IN = 1, 2
 
 _WRITTEN = re.compile(
@@ -44,11 +47,13 @@ class Place:
     """Where the ``/Contents`` of a dictionary stand in a file, and what it says they leave out.
 
     ``start`` is where they begin with ``<``, ``end`` is behind the ``>``; ``covered`` are the numbers of ``byte_range`` behind the 0.
+    ``contents`` are their digits, ``octets`` what the digits spell, the zeros behind the value included.
     """
 
     start: int
     end: int
     contents: bytes
+    octets: bytes
     byte_range: str
     covered: tuple[int, int, int]
 
@@ -94,18 +99,19 @@ def byte_range(start: int, end: int, size: int) -> bytes:
 def recognise(data: bytes, offset: int) -> Written | None:
     """The signature dictionary of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _WRITTEN.match(data, offset)
-    contents = digits(data, found.end()) if found else None
-    if found is None or contents is None:
+    spelled = hexadecimal(data, found.end()) if found else None
+    if found is None or spelled is None:
         return None
     try:
-        signing_time = dt.datetime.strptime(found["time"].decode(), "%Y%m%d%H%M%S").replace(tzinfo=dt.UTC)
+        signing_time = der.parse_time(found["time"] + b"Z")
     except ValueError:
         return None
-    place, permission = _place(found, contents), found["permission"]
+    place, permission = _place(found, *spelled), found["permission"]
     return Written(
         place.start,
         place.end,
         place.contents,
+        place.octets,
         place.byte_range,
         place.covered,
         signing_time=signing_time,
@@ -116,25 +122,31 @@ def recognise(data: bytes, offset: int) -> Written | None:
 def recognise_timestamp(data: bytes, offset: int) -> Place | None:
     """The document time stamp of the object that begins at ``offset``, if it is spelled exactly as ours are."""
     found = _TIME_STAMPED.match(data, offset)
-    contents = digits(data, found.end()) if found else None
-    return _place(found, contents) if found and contents is not None else None
+    spelled = hexadecimal(data, found.end()) if found else None
+    return _place(found, *spelled) if found and spelled is not None else None
 
 
-def digits(data: bytes, at: int) -> bytes | None:
-    """What stands between the ``<`` at ``at`` and the ``>>>`` that ends the object: whole octets in lower-case hexadecimal, else None.
+def hexadecimal(data: bytes, at: int) -> tuple[bytes, bytes] | None:
+    """What stands between the ``<`` at ``at`` and the ``>>>`` that ends the object, and the octets it spells.
 
-    Without a regular expression, which would look at a hundred thousand digits one by one.
+    None unless it is whole octets in lower-case hexadecimal, which is told by spelling them again: a regular expression would look
+    at a hundred thousand digits one by one.
     """
     end = data.find(b">", at)
     contents = data[at + 1 : end] if end > 0 and data.startswith(_OBJECT_END, end) else b""
-    return contents if contents and not len(contents) % 2 and not contents.translate(None, _DIGITS) else None
+    try:
+        octets = binascii.unhexlify(contents)
+    except binascii.Error:
+        return None
+    return (contents, octets) if octets and binascii.hexlify(octets) == contents else None
 
 
-def _place(found: re.Match[bytes], contents: bytes) -> Place:
+def _place(found: re.Match[bytes], contents: bytes, octets: bytes) -> Place:
     return Place(
         start=found.end(),
         end=found.end() + len(contents) + 2,
         contents=contents,
+        octets=octets,
         byte_range=found["range"].decode(),
         covered=(int(found["start"]), int(found["end"]), int(found["rest"])),
     )

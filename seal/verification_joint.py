@@ -156,7 +156,7 @@ class _Judge:
         if one.terms.profile is Profile.GM:
             return self._stamp_alone(index, one, digest, checks)
         try:
-            stated = read_stated(first_value(bytes.fromhex(one.place.contents.decode("ascii"))))
+            stated = read_stated(first_value(one.place.octets))
         except UNREADABLE as error:
             return judged(one.name, (*checks, failed("CMS_FORM", f"not a SignedData of ours: {type(error).__name__}")))
         evidence = self._evidence_for(index, (*stated.certificates, *_certificates_in(stated.ses)))
@@ -260,7 +260,7 @@ def _certificates_in(ses: bytes) -> tuple[bytes, ...]:
 
 
 def _integrity(one: Sealed, stated: Stated, digest: _Digests, known: frozenset[bytes]) -> Iterator[Check]:
-    if not canonical(stated, one.place.contents):
+    if not canonical(stated, one.place.octets):
         yield failed("CMS_FORM", "Contents is not the one canonical SignedData followed by zeros")
     elif not set(stated.certificates) <= known:
         yield failed("CMS_FORM", "a certificate of the signature is not in the covered DSS")
@@ -283,7 +283,7 @@ def _declared(one: Sealed, code: str | None) -> Iterator[Check]:
 
 def _padded(one: Sealed) -> Check:
     """One DER value and zeros; digits of the lower case are all that :mod:`seal.joint_dictionary` recognises."""
-    octets = bytes.fromhex(one.place.contents.decode("ascii"))
+    octets = one.place.octets
     message = first_value(octets)
     if octets[len(message) :].strip(b"\0") or len(message) > len(octets):
         return failed("CMS_FORM", "Contents is not one DER value followed by zeros")

@@ -54,7 +54,7 @@ def _with_stamp(data: bytes, verdict: SignatureVerdict, written: Written, terms:
     digest = hashes.Hash(hashes.SM3())
     digest.update(octets)
     try:
-        stated = read_stated(first_value(bytes.fromhex(written.contents.decode("ascii"))))
+        stated = read_stated(first_value(written.octets))
         store = security_store(open_pdf(data[: end + rest]))
     except UNREADABLE as error:
         return judged(verdict.field, (*verdict.checks, failed("CMS_FORM", f"not a SignedData of ours: {type(error).__name__}")))
@@ -77,7 +77,7 @@ def _with_stamp(data: bytes, verdict: SignatureVerdict, written: Written, terms:
 
 def _form(written: Written, stated: Stated, store: SecurityStore) -> Check:
     """As for every document of ours. ``store``: what the signature covers, so that nobody else signs around our stamp."""
-    if written.covered[:2] != (written.start, written.end) or not canonical(stated, written.contents):
+    if written.covered[:2] != (written.start, written.end) or not canonical(stated, written.octets):
         return failed("CMS_FORM", "Contents is not the one canonical SignedData followed by zeros")
     if not set(stated.certificates) <= set(store.certificates):
         return failed("CMS_FORM", "a certificate of the signature is not in the covered DSS")

@@ -17,7 +17,7 @@ from seal.verification_stamp_time import SKEW, TokenJudgement
 
 def token_in(place: Place) -> bytes:
     """The DER value in a document time stamp's ``/Contents``. Raises one of ``UNREADABLE``."""
-    return first_value(bytes.fromhex(place.contents.decode("ascii")))
+    return first_value(place.octets)
 
 
 def certificates_in(token: bytes) -> tuple[bytes, ...]:

@@ -70,7 +70,7 @@ class _Case:
 def judge_profile(data: bytes, pdf: ReadPdf, field: FieldPlace, written: Written, trust: Trust, at: dt.datetime) -> Verdict:
     """The verdict on a PDF whose only signature, document time stamps apart, is ``written`` in our spelling."""
     try:
-        stated = read_stated(first_value(bytes.fromhex(written.contents.decode("ascii"))))
+        stated = read_stated(first_value(written.octets))
         upgraded = _upgraded(data, pdf, written)
         store = plain_store(upgraded.sealed, upgraded.sealed.root) if upgraded else pdf.store
     except UNREADABLE as error:
@@ -152,8 +152,7 @@ def _times(case: _Case, own: TokenJudgement | None, proven: dt.datetime | None) 
 
 def _document_stamp(case: _Case, stamp: DocumentStamp, judgement: TokenJudgement) -> SignatureVerdict:
     token = _token(stamp.place)
-    text = token.hex().encode()
-    canonical_form = stamp.place.contents.startswith(text) and not stamp.place.contents[len(text) :].strip(b"0") and plain_token(token)
+    canonical_form = not stamp.place.octets[len(token) :].strip(b"\0") and plain_token(token)
     entire = stamp.end == len(case.data)
     checks = (
         passed("FORMAT", "document time stamp"),
@@ -165,7 +164,7 @@ def _document_stamp(case: _Case, stamp: DocumentStamp, judgement: TokenJudgement
 
 
 def _token(place: Place) -> bytes:
-    return first_value(bytes.fromhex(place.contents.decode("ascii")))
+    return first_value(place.octets)
 
 
 def _covered(data: bytes, place: Place) -> bytes:
@@ -216,7 +215,7 @@ def _integrity(case: _Case) -> Iterator[Check]:
 
 def _form(written: Written, stated: Stated, store: SecurityStore) -> Check:
     """LIBRARIES.md, rule 7: what we would have written is what stands there."""
-    if not canonical(stated, written.contents):
+    if not canonical(stated, written.octets):
         return failed("CMS_FORM", "Contents is not the one canonical SignedData followed by zeros")
     if not set(stated.certificates) <= set(store.certificates):
         return failed("CMS_FORM", "a certificate of the signature is not in the covered DSS")

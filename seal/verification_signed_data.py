@@ -79,8 +79,8 @@ def _signer(certificates: tuple[bytes, ...], named: Element) -> Party:
     raise ValueError("the signer's certificate is not there")
 
 
-def canonical(stated: Stated, contents: bytes) -> bool:
-    """Whether ``contents`` (the digits of the gap) are what we would have written from the same values, padded with zeros.
+def canonical(stated: Stated, octets: bytes) -> bool:
+    """Whether ``octets`` (what the gap spells) are what we would have written from the same values, padded with zeros.
 
     The digest is judged elsewhere: a changed document does not make the SignedData malformed.
     """
@@ -90,8 +90,8 @@ def canonical(stated: Stated, contents: bytes) -> bool:
         return False
     others = [certificate for certificate in stated.certificates if certificate != stated.signer.encoded]
     signed = Signed((stated.signer.encoded, *others), stated.digest, stated.ses)
-    digits = signed.content_info(stated.signature, stated.token).hex().encode()
-    return contents.startswith(digits) and not contents[len(digits) :].strip(b"0")
+    message = signed.content_info(stated.signature, stated.token)
+    return octets.startswith(message) and not octets[len(message) :].strip(b"\0")
 
 
 def plain_token(token: bytes) -> bool:
