@@ -10,13 +10,16 @@ from api.pages import (
     consent,
     documents,
     home,
+    library,
     login,
+    offline,
     rendering,
     requesting,
     seal_applications,
     seals,
     supervision,
     verify,
+    wallet,
 )
 from api.pages.errors import error_page
 
@@ -35,6 +38,7 @@ routes: list[BaseRoute] = [
     *seals.routes,
     *audit.routes,
     *verify.routes,
+    *offline.routes,
 ]
 
 __all__ = ["error_page", "routes"]

@@ -61,17 +61,18 @@ def _environment(locale: str) -> Environment:
 ENVIRONMENTS = {locale: _environment(locale) for locale in i18n.CATALOGUES}
 
 
-def policy(form_targets: Sequence[str] = (), *, pictures_within: bool = False) -> str:
+def policy(form_targets: Sequence[str] = (), *, pictures_within: bool = False, fetching: bool = False) -> str:
     """The content security policy. ``form_targets``: origins a form's redirects may end at; ``pictures_within``: the page holds pictures
-    itself, of what must not be kept anywhere else.
+    itself, of what must not be kept anywhere else; ``fetching``: its script fetches from here, and a worker of ours keeps it.
 
     Chromium checks ``form-action`` against every redirect that follows a form post, so a form after which the
     browser goes back to a client must name that client's origin.
     """
     forms = " ".join(["'self'", *form_targets])
     images = "'self' data:" if pictures_within else "'self'"
+    fetched = "connect-src 'self'; worker-src 'self'; " if fetching else ""
     return (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; font-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; font-src 'self'; {fetched}"
         f"form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
     )
 
