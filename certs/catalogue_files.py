@@ -103,9 +103,13 @@ def _harmless(cell: str) -> str:
 
 def read_table(document: bytes) -> Iterator[TableRow]:
     """The rows of a table under our names. Raises :class:`CatalogueFileUnreadable`."""
+    return (row if row.fault else _named(row) for row in read_cells(document, "code"))
+
+
+def read_cells(document: bytes, key: str) -> Iterator[TableRow]:
+    """The rows as they stand; a CSV without a column ``key`` is none. Raises :class:`CatalogueFileUnreadable`."""
     text = _decoded(document)
-    rows = _json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text)
-    return (row if row.fault else _named(row) for row in rows)
+    return _json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text, key)
 
 
 def _decoded(document: bytes) -> str:
@@ -144,14 +148,14 @@ def _json_row(number: int, line: str) -> TableRow:
     return TableRow(number, found) if isinstance(found, dict) else TableRow(number, {}, "no JSON object")
 
 
-def _csv_rows(text: str) -> Iterator[TableRow]:
+def _csv_rows(text: str, key: str) -> Iterator[TableRow]:
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
     except csv.Error:
         raise CatalogueFileUnreadable("the header cannot be read") from None
-    if not {_OUR_NAMES.get(name, name) for name in header} & {"code"}:
-        raise CatalogueFileUnreadable("no column of codes")
+    if key not in {_OUR_NAMES.get(name, name) for name in header}:
+        raise CatalogueFileUnreadable(f"no column {key}")
     while True:
         try:
             cells = next(reader)

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from keys.base.actor import Actor, ActorKind
@@ -61,6 +61,19 @@ async def get_matter(session: AsyncSession, code: str) -> Matter | None:
 async def list_matters(session: AsyncSession, *, organisation: str) -> list[Matter]:
     rows = await session.scalars(select(MatterRow).where(MatterRow.organisation == organisation).order_by(MatterRow.code))
     return [_view(row) for row in rows]
+
+
+async def find_matters(
+    session: AsyncSession, *, text: str = "", organisation: str = "", after: str = "", limit: int = 50
+) -> tuple[list[Matter], str | None]:
+    """Matters by code, and the code to go on after if there are more; ``text`` is any part of code or name."""
+    query = select(MatterRow).where(MatterRow.code > after).order_by(MatterRow.code).limit(limit + 1)
+    if text.strip():
+        query = query.where((func.strpos(MatterRow.name, text.strip()) > 0) | (func.strpos(MatterRow.code, text.strip()) > 0))
+    if organisation:
+        query = query.where(MatterRow.organisation == organisation)
+    found = [_view(row) for row in await session.scalars(query)]
+    return found[:limit], found[limit - 1].code if len(found) > limit else None
 
 
 async def matter_names(session: AsyncSession, codes: Collection[str]) -> dict[str, str]:
