@@ -130,6 +130,14 @@ async def access_history(library: Library, actor: Actor, certificate_id: uuid.UU
         return tuple(to_access(row) for row in rows)
 
 
+async def log_view(library: Library, actor: Actor, certificate: Certificate, purpose: str) -> None:
+    """Somebody of the issuer read the record on a page: the holder sees it."""
+    now = library.clock.now()
+    async with library.database.begin() as session:
+        session.add(access_row(library, actor, "view", check_purpose(purpose), certificate.id))
+        await audit.record(session, now, Event("certs.view", f"certificate:{certificate.id}", audit.Outcome.DONE, actor))
+
+
 def to_access(row: AccessRow) -> Access:
     """The view of a row."""
     return Access(row.at, row.kind, row.purpose, row.actor_kind, row.actor_id, row.organisation)

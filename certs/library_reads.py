@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, Select, and_, false, func, literal, or_, s
 from sqlalchemy.dialects.postgresql import ARRAY, INTEGER
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from certs.library_models import SearchRow
+from certs.library import Access, to_access
+from certs.library_models import HolderSearchRow, SearchRow
 from certs.lifecycle import Standing, Status
-from certs.models import CertificateRow, HolderRow
+from certs.models import AccessRow, CertificateRow, HolderRow
 from certs.reads import holders_of, to_certificate
 from certs.records import DISPOSED, Page, Stage
 from certs.words import grams_of, pattern_of, words_of
@@ -138,3 +139,15 @@ def _stands(standing: Standing, today: dt.date) -> ColumnElement[bool]:
         Standing.UNKNOWN: and_(plain, row.status == Status.OTHER.value),
     }
     return conditions[standing]
+
+
+async def searches_for(session: AsyncSession, holder: bytes, limit: int) -> tuple[Access, ...]:
+    """Who searched for a holder and why, newest first."""
+    statement = (
+        select(AccessRow)
+        .join(HolderSearchRow, HolderSearchRow.access_id == AccessRow.id)
+        .where(HolderSearchRow.holder_index == holder)
+        .order_by(HolderSearchRow.access_id.desc())
+        .limit(limit)
+    )
+    return tuple(to_access(row) for row in await session.scalars(statement))
