@@ -38,6 +38,8 @@ routes: list[BaseRoute] = [
     *seals.routes,
     *audit.routes,
     *verify.routes,
+    *wallet.routes,
+    *library.routes,
     *offline.routes,
 ]
 
