@@ -18,6 +18,7 @@ from keys.evidence.notes import MalformedNote, VerifierKey
 from keys.schedule import Schedule
 from keys.suites import Crypto
 from keys.time.sntp import TimeServer
+from seal.reachable import Reachable
 from seal.upgrade_policy import Renewal, read_sunsets
 
 _KEK_OCTETS = 32
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
 
     document_megabytes: int = Field(default=50, ge=1, le=500)
     document_pages: int = Field(default=1000, ge=1, le=10_000)
+    registry_networks: str = ""
     document_seconds: float = Field(default=60, ge=1, le=600)
 
     time_source: str = ""
@@ -136,6 +138,17 @@ class Settings(BaseSettings):
         if bool(self.tsa_url) != (self.tsa_anchors is not None):
             raise ValueError("FUJIE_TSA_URL and FUJIE_TSA_ANCHORS belong together")
         return self
+
+    @field_validator("registry_networks")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        Reachable.read(value)
+        return value
+
+    @property
+    def reachable(self) -> Reachable:
+        """Whom our service may ask: public addresses, and the networks of ``FUJIE_REGISTRY_NETWORKS``."""
+        return Reachable.read(self.registry_networks)
 
     @property
     def time_servers(self) -> list[TimeServer]:

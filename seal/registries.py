@@ -18,6 +18,7 @@ from keys.trust.certificates import read_certificate
 from seal.changes import refusals_audited
 from seal.divisions import covers, is_division
 from seal.life_models import RegistryRow
+from seal.reachable import PUBLIC, Reachable, is_literal
 
 _LONGEST = 200
 _MOST_DIVISIONS = 64
@@ -36,6 +37,16 @@ class SealRegistryForbidden(Forbidden):
 class SealRegistryInvalid(InvalidInput):
     code = "SEAL_REGISTRY_INVALID"
     public = ("其他印章系统的登记内容不正确。", "The registration of another registry of seals is not well-formed.")
+
+
+class SealRegistryUnreachable(InvalidInput):
+    """The operator has not named this network as one that may be asked."""
+
+    code = "SEAL_REGISTRY_UNREACHABLE"
+    public = (
+        "该地址指向本机或内部网络，须由运行维护人员先行允许。",
+        "The address is of this machine or of an internal network, which the operator must allow first.",
+    )
 
 
 class SealRegistryUnknown(NotFound):
@@ -57,13 +68,16 @@ class Registry:
         return any(covers(division, code[:6]) for division in self.divisions)
 
 
-async def register(database: Database, clock: Clock, actor: Actor, registry: Registry) -> Registry:
+async def register(database: Database, clock: Clock, actor: Actor, registry: Registry, reachable: Reachable = PUBLIC) -> Registry:
     """Its word counts from now on; registering a name again replaces what was registered. Raises :class:`SealRegistryForbidden`,
-    :class:`SealRegistryInvalid`; every refusal is audited.
+    :class:`SealRegistryInvalid`, :class:`SealRegistryUnreachable`; every refusal is audited.
+
+    An address is looked at here where it says by itself where it leads; where a name leads is looked at whenever it is asked.
     """
     async with refusals_audited(database, clock, "seal.registry.register", f"seal-registry:{registry.name[:40]}", actor):
         _check_actor(actor)
         _check(registry)
+        _check_reachable(registry.url, reachable)
         values = {
             "url": registry.url.rstrip("/"),
             "divisions": list(registry.divisions),
@@ -122,6 +136,13 @@ def _check(registry: Registry) -> None:
     if found := [name for wrong, name in faults if wrong]:
         raise SealRegistryInvalid(", ".join(found), errors=[{"field": one, "message": "not well-formed"} for one in found])
     _check_roots(registry.roots)
+
+
+def _check_reachable(url: str, reachable: Reachable) -> None:
+    host = urlsplit(url).hostname or ""
+    address = "127.0.0.1" if host.endswith("localhost") else host
+    if is_literal(host) and not reachable.permits(address):
+        raise SealRegistryUnreachable(host[:60])
 
 
 def _check_roots(roots: Sequence[bytes]) -> None:

@@ -131,7 +131,7 @@ def add(
 ) -> None:
     """Register another registry of seals: it is asked at this address, and believed when signed under these roots."""
     made = Registry(name, url.rstrip("/"), tuple(division), tuple(read_bundle(root.read_bytes())) if root else ())
-    say(_shown(acted(username, lambda house, actor: register(house.database, house.clock, actor, made))))
+    say(_shown(acted(username, lambda house, actor: register(house.database, house.clock, actor, made, house.settings.reachable))))
 
 
 def _shown(one: Registry) -> dict[str, Any]:

@@ -137,7 +137,8 @@ async def post_registry(request: Request, actor: Manager, body: RegistryBody) ->
     house: House = request.app.state.house
     require_key(request.headers.get("idempotency-key"))
     roots = read_bundle(body.roots.encode()) if body.roots.strip() else ()
-    made = await register(house.database, house.clock, actor, Registry(body.name, body.url, tuple(body.divisions), tuple(roots)))
+    registry = Registry(body.name, body.url, tuple(body.divisions), tuple(roots))
+    made = await register(house.database, house.clock, actor, registry, house.settings.reachable)
     return JSONResponse(_registry_json(made), 201, {"Cache-Control": "no-store"})
 
 

@@ -123,7 +123,8 @@ async def _judge(request: Request) -> Judged:
         digest = digest_of(descriptor)
         verdict = await _judged(descriptor, digest, await _trust(house), house.clock.now())
         sha256 = digest.hex() if digest else await asyncio.to_thread(_sha256, descriptor)
-    return Judged(name, sha256, await ask_registries(house.database, house.clock, HttpStatus(), verdict))
+    port = HttpStatus(reachable=house.settings.reachable)
+    return Judged(name, sha256, await ask_registries(house.database, house.clock, port, verdict))
 
 
 async def _judged(file: int, digest: bytes | None, trust: Trust, now: dt.datetime) -> Verdict:

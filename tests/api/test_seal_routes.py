@@ -36,7 +36,8 @@ from seal.foreign_status import ForeignStatusRefused, ForeignStatusUnreachable, 
 from seal.lifecycle import Status
 from seal.making import SealOrder, make_seal
 from seal.public_status import TYPE
-from seal.registries import Registry, register
+from seal.reachable import Reachable
+from seal.registries import Registry, SealRegistryUnreachable, register
 from seal.status_list import SealListOutdated, require_current, verify_status_list
 from seal.verdict import Indication, Kind, SealReport, Verdict, judged, passed, summed_up
 from seal.verification_registry import ask_registries
@@ -91,6 +92,9 @@ async def caller(house: House, name: str, role: Role, organisation: str) -> Call
     await city.consent(client)
     tokens = await city.tokens(client, secret, scope=" ".join(SCOPES))
     return Caller(city.browser, tokens["access_token"])
+
+
+LOOPBACK = Reachable.read("127.0.0.0/8")
 
 
 def order(clock: Any, **changes: object) -> dict[str, object]:
@@ -244,7 +248,7 @@ async def another_city(servers: Any, pki_template: str, keystore: Any, clock: An
     now = clock.now()
     wanted = SealOrder(f"{NAME}审批章", "approval", HOUSING, NAME, "330100", None, now, now + dt.timedelta(days=365))
     seal = await make_seal(database, keystore, clock, person, wanted, reviewers=(admins[0], admins[1]))
-    settings = SimpleNamespace(crypto="default", demo=False)
+    settings = SimpleNamespace(crypto="default", demo=False, document_megabytes=50)
     redis = SimpleNamespace(pipeline=lambda transaction: _NoPipe())
     city = SimpleNamespace(database=database, keystore=keystore, clock=clock, guard=clock, settings=settings, redis=redis, base_url="")
     async with database.session() as session:
@@ -273,7 +277,7 @@ async def test_the_status_of_others_seals_over_http(
     servers: Any, pki_template: str, database: Any, keystore: Any, clock: Any, redis_url: str
 ) -> None:
     async with another_city(servers, pki_template, keystore, clock, redis_url) as other:
-        code, port = other.seal.code, HttpStatus()
+        code, port = other.seal.code, HttpStatus(reachable=LOOPBACK)
 
         async def judge(stamped_at: dt.datetime) -> tuple[str, str, str]:
             judged_now = await ask_registries(database, clock, port, verdict_of(code, stamped_at))
@@ -283,7 +287,9 @@ async def test_the_status_of_others_seals_over_http(
         start = clock.now()
         assert (await judge(start))[0] == Indication.TOTAL_PASSED, "nobody is asked who was not registered"
         registry = Registry("南方市", other.address, ("330000",), other.roots)
-        await register(database, clock, SYSTEM, registry)
+        with pytest.raises(SealRegistryUnreachable):
+            await register(database, clock, SYSTEM, registry)
+        await register(database, clock, SYSTEM, registry, LOOPBACK)
         assert (await judge(start))[:2] == ("TOTAL_PASSED", "SEAL_CANCELLED")
         clock.advance(minutes=10)
         await suspend_seal(other.house.database, clock, other.keeper, code, "")
@@ -335,7 +341,26 @@ async def test_a_registry_that_misbehaves_is_not_waited_for(clock: Any) -> None:
     async with serving(app) as address:
         for path in ("/slow", "/elsewhere", "/big"):
             with pytest.raises(ForeignStatusUnreachable):
-                await HttpStatus(seconds=1.0).fetch(address + path)
+                await HttpStatus(1.0, LOOPBACK).fetch(address + path)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0"])
+async def test_nothing_within_the_house_is_asked_unless_its_operator_says_so(host: str) -> None:
+    asked: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"secret"})
+
+    async with serving(app) as address:
+        there = f"http://{host}:{address.rpartition(':')[2]}/"
+        with pytest.raises(ForeignStatusUnreachable):
+            await HttpStatus().fetch(there)
+        assert asked == []
+        if host == "localhost":
+            with_name = HttpStatus(reachable=Reachable.read("127.0.0.0/8,::1/128"))
+            assert await with_name.fetch(there.replace("localhost", "127.0.0.1")) == b"secret"
 
 
 async def test_the_signed_list_answers_without_anybody(house: House, clock: Any) -> None:

@@ -23,6 +23,7 @@ from keys.pki.status import revoke
 from seal.changes import cancel_seal, suspend_seal
 from seal.making import SealOrder, make_seal
 from seal.material import SealMaterial, load_material
+from seal.reachable import PUBLIC, Reachable
 from seal.stamping import stamp
 from seal.verification_path import read_certificate
 from tests.conftest import TestClock
@@ -36,6 +37,7 @@ OTHER_FIELD = b'--x\r\nContent-Disposition: form-data; name="other"\r\n\r\n1\r\n
 @dataclass
 class Settings:
     trust_file: Path
+    reachable: Reachable = PUBLIC
 
 
 @dataclass

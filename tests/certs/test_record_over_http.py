@@ -16,6 +16,7 @@ from certs.archiving import Archived
 from certs.issuance import approve
 from certs.library import Library, file_of
 from keys.pki.authority import trust_bundle
+from seal.reachable import PUBLIC
 from seal.upgrades import keep_up
 from tests.certs.test_archiving import upgrading
 from tests.stamped import certificate_page
@@ -29,7 +30,10 @@ async def http(city: Any, tmp_path: Path) -> AsyncIterator[AsyncClient]:
     app = Starlette(routes=verify_file.routes)
     issuing = city.issuing
     app.state.house = SimpleNamespace(
-        settings=SimpleNamespace(trust_file=trust), clock=issuing.clock, database=issuing.database, keystore=issuing.keystore
+        settings=SimpleNamespace(trust_file=trust, reachable=PUBLIC),
+        clock=issuing.clock,
+        database=issuing.database,
+        keystore=issuing.keystore,
     )
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
