@@ -86,6 +86,8 @@ async function verify(text) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  delete form.dataset.sent; // nothing was sent: it may be asked again
+  for (const button of form.querySelectorAll("button")) { button.removeAttribute("aria-disabled"); }
   verify(form.elements.code.value);
 });
 
