@@ -64,7 +64,7 @@ def _work(judge: Judge, file: int, terms: int, result: int) -> None:
     """The child's whole life."""
     with contextlib.suppress(BaseException):
         conditions = json.loads(_whole(terms))
-        _confine(conditions["seconds"])
+        _confine(conditions["seconds"], conditions["cpu"])
         answer = json.dumps(_answer(judge, file, conditions)).encode()
         with os.fdopen(result, "wb") as out:
             out.write(answer)
@@ -88,17 +88,17 @@ def _whole(file: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _confine(seconds: float) -> None:
-    """After this the kernel ends the process when it takes too much of anything."""
+def _confine(seconds: float, cpu: float) -> None:
+    """After this the kernel ends the process when it takes too much of anything; ``seconds`` on the wall, ``cpu`` seconds of CPU."""
     logging.disable(logging.CRITICAL)
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    whole_seconds = int(seconds) + 1
+    for ends, timer, limit in ((signal.SIGALRM, signal.ITIMER_REAL, seconds), (signal.SIGPROF, signal.ITIMER_PROF, cpu)):
+        signal.signal(ends, signal.SIG_DFL)
+        signal.setitimer(timer, limit)
     for what, limit in (
-        (resource.RLIMIT_CPU, whole_seconds),
+        (resource.RLIMIT_CPU, int(cpu) + 1),
         (resource.RLIMIT_AS, _address_space()),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

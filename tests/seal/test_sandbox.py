@@ -27,6 +27,8 @@ def judge(data, trust, at):
         return len(bytes(1 << 31))
     if deed == "loop":
         while True: pass
+    if deed == "slow":
+        time.sleep(1.5)
     if deed == "sleep":
         time.sleep(60)
     if deed == "die":
@@ -88,6 +90,15 @@ def test_a_child_out_of_bounds_means_unreadable(bad_room: Room, deed: str) -> No
     assert verdict.indication is Indication.UNREADABLE
     assert time.monotonic() - started < 8
     assert verify_guarded(b"fine", Trust(), NOW) == Verdict(Kind.PDF, Indication.NO_SIGNATURE, "4")
+
+
+def test_a_file_is_held_to_its_cpu_and_one_that_waits_for_a_busy_machine_is_not(bad_room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seal.sandbox.TIME_LIMIT", 60.0)
+    monkeypatch.setattr("seal.sandbox.CPU_LIMIT", 1.0)
+    assert verify_guarded(b"slow", Trust(), NOW) == Verdict(Kind.PDF, Indication.NO_SIGNATURE, "4")
+    started = time.monotonic()
+    assert verify_guarded(b"loop", Trust(), NOW).indication is Indication.UNREADABLE
+    assert time.monotonic() - started < 50, "ended by its CPU, not by the clock"
 
 
 def test_a_child_cannot_write_files(bad_room: Room, tmp_path: Path) -> None:
