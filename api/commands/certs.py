@@ -1,23 +1,20 @@
 """``fujie certs``: look at a certificate, and change its status, from the machine itself. Every command is audited."""
 
-from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
 
-from api.commands import library
+from api.commands import cert_types, glyphs, library
 from api.commands.house import with_house
 from api.wiring import House
-from certs.catalogue import parse_types
 from certs.metadata import describe
-from certs.reads import all_types, find_certificate, history, put_types, type_of
+from certs.reads import all_types, find_certificate, history, type_of
 from certs.records import Certificate
 from certs.standing import change_standing
 from keys.base.actor import SYSTEM
 from keys.base.clock import civil_date
-from keys.base.errors import InvalidInput, NotFound
-from keys.evidence.audit import Event, Outcome, record
+from keys.base.errors import NotFound
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Certificates.", pretty_exceptions_enable=False)
 
@@ -69,32 +66,15 @@ def cancel(name: Name, reason: Reason) -> None:
 
 
 @app.command()
-def types(
-    load: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="JSON list of types to add or replace")] = None,
-) -> None:
-    """Print the catalogue of certificate types, one a line; or load types from a file first."""
-    document = load.read_bytes() if load else None
+def types() -> None:
+    """Print the types that are or were in force, one a line; ``fujie certs type`` keeps them."""
 
     async def journey(house: House) -> None:
-        if document is not None:
-            await _load(house, document)
         async with house.database.session() as session:
             for kind in (await all_types(session)).values():
                 _print({"code": kind.code, "name_zh": kind.name_zh, "name_en": kind.name_en, "issued_here": kind.issued_here})
 
     with_house(journey)
-
-
-async def _load(house: House, document: bytes) -> None:
-    try:
-        kinds = parse_types(document)
-    except (KeyError, TypeError, ValueError):
-        raise InvalidInput("not a JSON list of certificate types") from None
-    now = house.clock.now()
-    async with house.database.begin() as session:
-        await put_types(session, now, kinds)
-        for kind in kinds:
-            await record(session, now, Event("certs.type.put", f"certificate-type:{kind.code}", Outcome.DONE, SYSTEM))
 
 
 def _change(name: str, move: str, reason: str) -> None:
@@ -128,3 +108,6 @@ for _name, _command in library.COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(library.retention, name="retention")
 app.add_typer(library.hold, name="hold")
+app.add_typer(cert_types.types, name="type")
+app.add_typer(cert_types.matters, name="matter")
+app.add_typer(glyphs.app, name="glyph")
