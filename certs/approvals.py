@@ -57,6 +57,7 @@ class Approval:
 class OutcomeStatus(StrEnum):
     ISSUED = "issued"
     AWAITING_STAMP = "awaiting_stamp"
+    AWAITING_GLYPH = "awaiting_glyph"
 
 
 @dataclass(frozen=True, slots=True)

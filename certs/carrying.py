@@ -2,7 +2,8 @@
 
 from certs.approvals import IssuingInProgress, IssuingVoided, Outcome
 from certs.leases import kept, postpone
-from certs.recording import park, record_issued, void
+from certs.legibility import GlyphMissing
+from certs.recording import await_glyphs, park, record_issued, void
 from certs.sealing import permit, print_document, stamp_and_store, unattended_use
 from certs.stages import Issuing, Reserved
 from keys.base.errors import FujieError
@@ -11,7 +12,7 @@ SERVER_ERROR = 500
 
 
 async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
-    """Render, permit, stamp, store, record; or park it for an approver.
+    """Render, permit, stamp, store, record; or park it for an approver, or for a character that no font has.
 
     A refusal voids the certificate and is raised. A failure of ours gives the lease back, so that the sweeper tries again
     after a pause, and is raised too. ``IssuingInProgress``: another run took the work over.
@@ -34,7 +35,10 @@ async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
 
 
 async def _steps(issuing: Issuing, reserved: Reserved) -> Outcome:
-    rendered = await print_document(issuing, reserved)
+    try:
+        rendered = await print_document(issuing, reserved)
+    except GlyphMissing as missing:
+        return await await_glyphs(issuing, reserved, missing)
     if not reserved.unattended:
         return await park(issuing, rendered)
     permitted = await permit(issuing, rendered, unattended_use(rendered))

@@ -19,9 +19,13 @@ FONT_SUFFIXES = frozenset({".otf", ".ttf", ".ttc"})
 
 @dataclass(frozen=True, slots=True)
 class FontSet:
-    """The font files one rendering may use: the required ones, then those of ``optional`` (a folder), by name."""
+    """The font files one rendering may use: the required ones, then those of ``optional`` (a folder), by name.
+
+    ``rare``: a folder with the outlines an operator supplied for the characters of one document.
+    """
 
     optional: Path | None = None
+    rare: Path | None = None
 
     def required(self) -> tuple[Path, ...]:
         return (serif_path(), sans_path())
@@ -32,7 +36,7 @@ class FontSet:
     def folders(self) -> tuple[Path, ...]:
         """The folders the typesetter searches."""
         own = dict.fromkeys(path.parent for path in self.required())
-        return (*own, self.optional) if self.optional else tuple(own)
+        return (*own, *(folder for folder in (self.optional, self.rare) if folder))
 
 
 REQUIRED_FONTS = FontSet()

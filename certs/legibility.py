@@ -29,16 +29,25 @@ class GlyphMissing(FujieError):
         "Some characters have no glyph in the certificate fonts. Please check them or ask for the font to be extended.",
     )
 
+    @property
+    def characters(self) -> list[str]:
+        """What is missing, each once."""
+        named = self.extra.get("characters")
+        return [str(one) for one in named] if isinstance(named, list) else []
 
-def check_legible(texts: Iterable[tuple[str, str]]) -> None:
-    """``texts`` is (name of the field, text to print). Raises InvalidInput, then GlyphMissing."""
+
+def check_legible(texts: Iterable[tuple[str, str]], supplied: frozenset[str] = frozenset()) -> None:
+    """``texts`` is (name of the field, text to print); ``supplied``: characters with an outline of their own.
+
+    Raises InvalidInput, then GlyphMissing.
+    """
     pairs = tuple(texts)
     errors = [{"field": name, "message": complaint} for name, text in pairs if (complaint := complaint_about(text))]
     if errors:
         raise InvalidInput("text that could mislead a reader", errors=errors)
-    missing = missing_characters(text for _, text in pairs)
+    missing = [one for one in missing_characters(text for _, text in pairs) if one not in supplied]
     if missing:
-        raise GlyphMissing(" ".join(f"U+{ord(c):04X}" for c in missing), characters=list(missing))
+        raise GlyphMissing(" ".join(f"U+{ord(c):04X}" for c in missing), characters=missing)
 
 
 def complaint_about(text: str) -> str | None:

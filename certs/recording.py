@@ -6,7 +6,9 @@ from sqlalchemy import update
 
 from certs.approvals import IssuingInProgress, Outcome, OutcomeStatus
 from certs.archiving import subject
+from certs.glyph_models import GlyphWaitRow
 from certs.idempotency import free_key, save_answer
+from certs.legibility import GlyphMissing
 from certs.lifecycle import Operation, Status
 from certs.models import CertificateRow, EventRow, IssuingRow, OutboxRow
 from certs.records import Certificate, Stage
@@ -74,6 +76,23 @@ async def park(issuing: Issuing, rendered: Rendered) -> Outcome:
     return outcome
 
 
+async def await_glyphs(issuing: Issuing, reserved: Reserved, missing: GlyphMissing) -> Outcome:
+    """Wait for the characters that no font has (:mod:`certs.rare_characters`): kept in the queue, told to whoever asked."""
+    certificate, now = reserved.certificate, issuing.clock.now()
+    characters = missing.characters
+    outcome = _outcome(certificate, OutcomeStatus.AWAITING_GLYPH)
+    async with issuing.database.begin() as session:
+        await _close(session, reserved, Stage.RESERVED, Stage.AWAITING_GLYPH, failure=missing.code)
+        waits = update(CertificateRow).where(CertificateRow.id == certificate.id).values(stage=Stage.AWAITING_GLYPH.value)
+        await session.execute(waits)
+        session.add_all(GlyphWaitRow(certificate_id=certificate.id, character=one, since=now) for one in characters)
+        await save_answer(session, outcome)
+        session.add(_awaiting_glyph(certificate, now, characters))
+        details: dict[str, JSON] = {"characters": [f"U+{ord(one):04X}" for one in characters]}
+        await audit.record(session, now, _event("wait", certificate, audit.Outcome.DONE, reserved.actor, details))
+    return outcome
+
+
 async def void(
     issuing: Issuing, reserved: Reserved, error: FujieError, actor: Actor, stage: Stage = Stage.RESERVED, reason: str = ""
 ) -> None:
@@ -122,6 +141,11 @@ def _history(certificate: Certificate, now: dt.datetime, actor: Actor) -> EventR
 def _sent_back(certificate: Certificate, now: dt.datetime, code: str, reason: str) -> OutboxRow:
     payload = {"id": str(certificate.id), "identifier": certificate.identifier, "code": code, "reason": reason}
     return OutboxRow(id=new_id(), topic="certificate.declined", subject=str(certificate.id), payload=payload, created_at=now)
+
+
+def _awaiting_glyph(certificate: Certificate, now: dt.datetime, characters: list[str]) -> OutboxRow:
+    payload = {"id": str(certificate.id), "identifier": certificate.identifier, "characters": characters}
+    return OutboxRow(id=new_id(), topic="certificate.awaiting_glyph", subject=str(certificate.id), payload=payload, created_at=now)
 
 
 def _outgoing(certificate: Certificate, now: dt.datetime) -> OutboxRow:

@@ -16,6 +16,7 @@ class Stage(StrEnum):
     """How far issuing went; imported records count as issued."""
 
     RESERVED = "reserved"
+    AWAITING_GLYPH = "awaiting_glyph"
     AWAITING_STAMP = "awaiting_stamp"
     ISSUED = "issued"
     VOID = "void"

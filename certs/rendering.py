@@ -9,12 +9,16 @@ form in ``certs/templates``; see the README there. Steps of :func:`render`:
 4. answer the file, its SHA-256 and the place left for the seal.
 """
 
+import atexit
+import dataclasses
 import datetime as dt
 import hashlib
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
@@ -23,6 +27,7 @@ import typst
 
 from certs.fonts import REQUIRED_FONTS, FontSet
 from certs.forms import Form, form_of
+from certs.glyphs import Glyph, build_font
 from certs.legibility import GlyphMissing, check_legible
 from certs.photographs import photo_svg
 from certs.pictures import PictureFailed, picture
@@ -68,6 +73,8 @@ class RenderJob:
     ``offline_text``  what the second QR code says (:mod:`certs.offline_code`); None: the paper has none
     ``photo``      the holder's photograph, JPEG or PNG, where the form has a place for it; None: the frame stays empty
     ``copy``       which of the form's copies; empty: the first
+    ``glyphs``     outlines of characters that no font has
+    ``substitutes``  (character, what is printed in its place); metadata and record keep the character
     """
 
     type_code: str
@@ -88,6 +95,8 @@ class RenderJob:
     offline_text: str | None = None
     photo: bytes | None = None
     copy: str = ""
+    glyphs: tuple[Glyph, ...] = ()
+    substitutes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +110,26 @@ class Rendered:
 
 def render(job: RenderJob, fonts: FontSet = REQUIRED_FONTS) -> Rendered:
     """Raises NotFound (no template), InvalidInput, GlyphMissing or FieldsTooLong; RenderFailed is a fault of ours."""
-    form = form_of(job.type_code)
+    form, job = form_of(job.type_code), substituted(job)
     fields = printed_fields(form, job)
     check_sizes(job, fields)
-    check_legible(printed_texts(job, fields))
-    pdf = typeset(form, job, fields, fonts)
+    check_legible(printed_texts(job, fields), frozenset(one.character for one in job.glyphs))
+    pdf = typeset(form, job, fields, dataclasses.replace(fonts, rare=rare_folder(job.glyphs)) if job.glyphs else fonts)
     return Rendered(pdf, hashlib.sha256(pdf).hexdigest(), form.seal_place)
+
+
+def substituted(job: RenderJob) -> RenderJob:
+    """The job with agreed characters in place of those that cannot be printed."""
+    if not job.substitutes:
+        return job
+    table = {ord(character): text for character, text in job.substitutes}
+    return dataclasses.replace(
+        job,
+        number=job.number.translate(table),
+        issuer=job.issuer.translate(table),
+        holders=tuple(one.translate(table) for one in job.holders),
+        fields=tuple((label, value.translate(table)) for label, value in job.fields),
+    )
 
 
 def printed_fields(form: Form, job: RenderJob) -> tuple[tuple[str, str], ...]:
@@ -214,14 +237,23 @@ def printed_copy(form: Form, asked: str) -> str:
     return asked or next(iter(form.copies), "")
 
 
-@cache
+@lru_cache(maxsize=32)
+def rare_folder(glyphs: tuple[Glyph, ...]) -> Path:
+    """A folder of this process with one small font of these outlines."""
+    folder = Path(tempfile.mkdtemp(prefix="fujie-rare-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "rare.otf").write_bytes(build_font(glyphs))
+    return folder
+
+
+@lru_cache(maxsize=32)
 def optional_faces(fonts: FontSet) -> dict[str, bool]:
-    """Which of the optional faces are at hand: ``kai`` for values, ``black`` for titles."""
+    """Which of the optional faces are at hand: ``kai`` for values, ``black`` for titles, ``rare`` for what was supplied."""
     faces = {(face.family, face.weight) for face in loaded(fonts).fonts()}
-    return {"kai": ("LXGW WenKai", 400) in faces, "black": ("Noto Serif SC", 900) in faces}
+    return {"kai": ("LXGW WenKai", 400) in faces, "black": ("Noto Serif SC", 900) in faces, "rare": fonts.rare is not None}
 
 
-@cache
+@lru_cache(maxsize=8)
 def loaded(fonts: FontSet) -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=list(fonts.folders()))
 
@@ -241,7 +273,7 @@ class Press:
         return cast(bytes, pdf)  # one file, whatever the number of pages
 
 
-@cache
+@lru_cache(maxsize=64)
 def press_for(document: str, fonts: FontSet) -> Press:
     return Press(document, fonts)
 

@@ -3,7 +3,12 @@
 import dataclasses
 from typing import Any
 
+from sqlalchemy import select
+
 from certs.catalogue import order_fields
+from certs.glyph_models import GlyphRow, SubstituteRow
+from certs.glyphs import Glyph
+from certs.legibility import GlyphMissing
 from certs.metadata import describe, encode
 from certs.records import Certificate
 from certs.rendering import RenderJob, render
@@ -39,9 +44,26 @@ def render_job(reserved: Reserved) -> RenderJob:
 
 
 async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
-    """Render the unsealed PDF. Raises ``GlyphMissing`` and what else ``certs.rendering.render`` refuses."""
-    made = await issuing.workers.run(render, render_job(reserved), issuing.fonts)
+    """Render the unsealed PDF, with supplied glyphs and agreed substitutes where it needs them.
+
+    Raises ``GlyphMissing``, naming what is still lacking, and what else ``certs.rendering.render`` refuses.
+    """
+    job = render_job(reserved)
+    try:
+        made = await issuing.workers.run(render, job, issuing.fonts)
+    except GlyphMissing as missing:
+        made = await issuing.workers.run(render, await _with_supplied(issuing, reserved, job, missing), issuing.fonts)
     return Rendered(reserved, made.pdf, bytes.fromhex(made.sha256), made.seal_place)
+
+
+async def _with_supplied(issuing: Issuing, reserved: Reserved, job: RenderJob, missing: GlyphMissing) -> RenderJob:
+    async with issuing.database.session() as session:
+        found = select(GlyphRow).where(GlyphRow.character.in_(missing.characters)).order_by(GlyphRow.character)
+        rows = await session.scalars(found)
+        glyphs = tuple(Glyph(row.character, row.path) for row in rows)
+        agreed = await session.scalars(select(SubstituteRow).where(SubstituteRow.certificate_id == reserved.certificate.id))
+        substitutes = tuple((row.character, row.text) for row in agreed)
+    return dataclasses.replace(job, glyphs=glyphs, substitutes=substitutes)
 
 
 async def permit(issuing: Issuing, rendered: Rendered, use: UseRequest) -> Permitted:

@@ -2,6 +2,7 @@
 
 import certs.catalogue_models
 import certs.code_models
+import certs.glyph_models
 import certs.library_models
 import certs.models
 import identity.models
@@ -40,6 +41,7 @@ MORE_TABLES = (
     seal.impression_models,
     seal.upgrade_models,
     certs.code_models,
+    certs.glyph_models,
     certs.library_models,
 )
 """Modules that add tables to a base of their package."""

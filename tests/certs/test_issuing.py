@@ -127,19 +127,6 @@ async def test_a_person_whose_number_is_another_is_not_found(city: Any) -> None:
     assert refusal.value.code == "HOLDER_NOT_FOUND"
 
 
-@pytest.mark.parametrize("character", ["\U000323af", "\ue000", "\U0002ebf0"])
-async def test_a_glyph_no_font_has_voids_the_number_and_frees_the_key(city: Any, character: str) -> None:
-    fields = city.approval().fields | {"详细地址": f"示范市{character}街1号"}
-    with pytest.raises(FujieError) as refusal:
-        await approve(city.issuing, city.client, city.approval(fields=fields), "key")
-    assert refusal.value.code == "GLYPH_MISSING"
-    (row,) = await rows(city.issuing.database, CertificateRow)
-    assert (row.stage, row.verification_code, row.document_hash) == ("void", None, None)
-    assert await audit_trail(city.issuing.database, "certs.issue.void") == [("refused", "GLYPH_MISSING")]
-    outcome = await approve(city.issuing, city.client, city.approval(), "key")
-    assert outcome.status is OutcomeStatus.ISSUED
-
-
 class Plug(BaseException):
     """The process is gone: no handler of the journey runs."""
 

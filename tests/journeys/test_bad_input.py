@@ -326,28 +326,22 @@ async def test_an_unknown_certificate_type(city: City, http: httpx2.AsyncClient,
     await refused_approval(city, http, issuing, body, 422, "UNKNOWN_CERTIFICATE_TYPE")
 
 
-async def test_a_glyph_that_no_font_has_leaves_a_void_number_and_a_free_key(
+async def test_a_glyph_that_no_font_has_makes_the_certificate_wait_and_names_it(
     city: City, http: httpx2.AsyncClient, issuing: dict[str, str]
 ) -> None:
     same, body = key(), approval()
     unprintable = body | {"fields": body["fields"] | {"经营项目": f"热食类食品制售{UNPRINTABLE}"}}
-    for accepted, language in LANGUAGES:
-        async with nothing_changes(city, but={"certs.certificates", "certs.holders", "certs.issuings", "certs.serials"}) as watch:
-            answer = await http.post("/api/v1/approvals", json=unprintable, headers=issuing | same | {"Accept-Language": accepted})
-        problem = says(answer, 422, "GLYPH_MISSING", language)
-        assert problem["characters"] == [UNPRINTABLE]
-        assert {event["action"] for event in watch.refusals("GLYPH_MISSING")} >= {"certs.issue.void", "certs.issue.approve"}
-        await nothing_but_void(city, body["approval_number"])
-    assert (await http.post("/api/v1/approvals", json=body, headers=issuing | same)).status_code == 201
-
-
-async def nothing_but_void(city: City, number: str) -> None:
-    query = """SELECT c.stage, c.verification_code, c.document_hash, i.stage AS issuing, i.unsealed_hash, i.failure, i.lease_owner
-               FROM certs.certificates c JOIN certs.issuings i ON i.certificate_id = c.id WHERE c.number = $1"""
+    answer = await http.post("/api/v1/approvals", json=unprintable, headers=issuing | same)
+    assert (answer.status_code, answer.json()["status"]) == (202, "awaiting_glyph")
+    again = await http.post("/api/v1/approvals", json=unprintable, headers=issuing | same)
+    assert again.json() == answer.json()
+    query = """SELECT c.stage, c.document_hash, i.stage AS issuing, i.unsealed_hash, i.lease_owner, w.character
+               FROM certs.certificates c JOIN certs.issuings i ON i.certificate_id = c.id JOIN certs.glyph_waits w ON w.certificate_id = c.id
+               WHERE c.number = $1"""
     async with connected(city) as database:
-        rows = await database.fetch(query, number)
-    assert rows
-    assert {tuple(row) for row in rows} == {("void", None, None, "void", None, "GLYPH_MISSING", None)}
+        rows = await database.fetch(query, body["approval_number"])
+    assert {tuple(row) for row in rows} == {("awaiting_glyph", None, "awaiting_glyph", None, None, UNPRINTABLE)}
+
 
 
 # ── files and codes ──
