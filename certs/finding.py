@@ -51,9 +51,10 @@ class NothingAsked(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What is looked for: all that is given must hold. ``holder_code`` is under its ``code_type``; ``cursor`` of the page before.
+    """What is looked for: all that is given must hold; ``everything``: the whole list where nothing is given.
 
-    ``status``: a word of CONTRACT.md's ``data-status``; ``issuer``: a USCC; ``text``: words that stand anywhere in the record.
+    ``holder_code`` is under its ``code_type``; ``cursor`` of the page before; ``issuer``: a USCC; ``status``: a word of CONTRACT.md's
+    ``data-status``; ``text``: words that stand anywhere in the record.
     """
 
     holder_code: str = ""
@@ -69,6 +70,7 @@ class Search:
     issued_from: dt.date | None = None
     issued_to: dt.date | None = None
     text: str | None = None
+    everything: bool = False
 
 
 async def search(library: Library, actor: Actor, query: Search) -> Page:
@@ -100,7 +102,7 @@ def marks_of(personal: PersonalData, query: Search) -> Marks:
     """What the query looks for, checked. Raises ``InvalidInput``, :class:`NothingAsked`."""
     given = (query.identifier, query.number, query.type_code, query.issuer, query.status, query.text)
     days = (query.issued_from, query.issued_to)
-    if not any((query.holder_code, *given, *days)):
+    if not any((query.everything, query.holder_code, *given, *days)):
         raise NothingAsked
     for name in ("identifier", "number", "type_code", "issuer", "text"):
         _require_clean(name, getattr(query, name))

@@ -103,7 +103,7 @@ def _narrowed(marks: Marks, today: dt.date) -> list[ColumnElement[bool]]:
     if marks.issued_to is not None:
         conditions.append(row.issued_on <= marks.issued_to)
     if marks.standing is not None:
-        conditions.append(_stands(marks.standing, today))
+        conditions.append(stands(marks.standing, today))
     if marks.text is not None:
         conditions.append(row.id.in_(_with_words(words_of(marks.text))))
     return conditions
@@ -120,7 +120,7 @@ def _with_words(words: Sequence[str]) -> Select[uuid.UUID]:
     return select(SearchRow.certificate_id).where(SearchRow.grams.contains(literal(grams, ARRAY(INTEGER))), *contained)
 
 
-def _stands(standing: Standing, today: dt.date) -> ColumnElement[bool]:
+def stands(standing: Standing, today: dt.date) -> ColumnElement[bool]:
     """The rows whose :meth:`Certificate.standing` is that one; the same order of reasons as ``certs.lifecycle.standing``."""
     row = CertificateRow
     disposed, replaced = row.flags.contains([DISPOSED]), and_(row.successor.is_not(None), row.status.in_(("01", "05")))

@@ -40,7 +40,8 @@ KINDS = {
     "export": mark("Took it out in an export"),
 }
 OTHER_KIND = mark("Used the certificate")
-NO_END = mark("without an end")
+UNTIL = mark("Valid until %(day)s")
+NO_END = mark("Valid without an end")
 
 
 def library_of(request: Request) -> Library:
@@ -98,9 +99,15 @@ def card_of(certificate: Certificate, locale: str, english: str, standing: str) 
         "tone": tone,
         "standing": standing,
         "status": translate(locale, label),
-        "until": day(certificate.valid_to, locale) if certificate.valid_to else translate(locale, NO_END),
+        "until": until_of(certificate, locale),
         "has_picture": certificate.document_hash is not None,
     }
+
+
+def until_of(certificate: Certificate, locale: str) -> str:
+    """How long it holds, in words."""
+    last = certificate.valid_to
+    return translate(locale, UNTIL) % {"day": day(last, locale)} if last else translate(locale, NO_END)
 
 
 async def organisation_names(session: AsyncSession, accesses: tuple[Access, ...]) -> dict[str, str]:

@@ -59,9 +59,7 @@ async def show_library(request: Request) -> Response:
     """The filters of the address; the whole list of the organisation where there are none."""
     present, asked = require_staff(request), _asked(request.query_params)
     query = _search(asked, BROWSE, request.query_params.get("after"))
-    if not any(asked[name] for name in IN_ADDRESS):
-        query = replace(query, issuer=present.account.organisation)
-    return await _listed(request, present, query, asked)
+    return await _listed(request, present, replace(query, everything=True), asked)
 
 
 @page

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import datetime as dt
 import json
+import shutil
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from api.embedded import Addresses
 from certs.approvals import Approval, HolderInput, Outcome
 from certs.awaiting import AwaitingDocument, awaiting_document, stamp_awaiting
 from certs.catalogue import shipped_types
-from certs.issuance import Issuing
+from certs.issuance import Issuing, approve
 from certs.reads import grant_issuing, put_types
 from identity.organisations import Organisation, put_organisation
 from identity.personal_data import PersonalData, open_personal_data
@@ -135,7 +136,9 @@ async def personal(database: Database, keystore: KeyStore, clock: Clock) -> Pers
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> FolderBlobStore:
+def blobs(tmp_path: Path, request: pytest.FixtureRequest) -> FolderBlobStore:
+    if "stocked" in request.fixturenames:
+        shutil.copytree(request.getfixturevalue("stocked").files, tmp_path / "blobs")
     return FolderBlobStore(tmp_path / "blobs")
 
 
@@ -161,8 +164,35 @@ async def _build(servers: Addresses, keystore: KeyStore, pki_template: str) -> B
 
 @pytest.fixture
 def template(request: pytest.FixtureRequest) -> str:
-    """Tests that use ``city`` get a copy of the one that was built once."""
+    """Tests that use ``city`` get a copy of the one that was built once; with ``stocked`` three certificates are issued in it."""
+    if "stocked" in request.fixturenames:
+        return request.getfixturevalue("stocked").template  # type: ignore[no-any-return]
     return request.getfixturevalue("built").template if "city" in request.fixturenames else MIGRATED  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Stocked:
+    """A prepared database with the demonstration's three certificates issued, their outcomes, and the folder of their files."""
+
+    template: str
+    issued: list[Outcome]
+    files: Path
+
+
+@pytest.fixture(scope="session")
+def stocked(servers: Addresses, key_file: Path, built: Built, workers: Workers, tmp_path_factory: pytest.TempPathFactory) -> Stocked:
+    files = tmp_path_factory.mktemp("stocked") / "blobs"
+    return Stocked("template_stocked", asyncio.run(_stock(servers, SoftwareKeyStore(key_file), built, workers, files)), files)
+
+
+async def _stock(servers: Addresses, keystore: KeyStore, built: Built, workers: Workers, files: Path) -> list[Outcome]:
+    clock = TestClock(BEGINNING)
+    database = Database(await copy_database(servers, built.template, "template_stocked"))
+    personal = await open_personal_data(database, keystore, clock)
+    issuing = Issuing(database, keystore, clock, workers, FolderBlobStore(files), personal, BASE_URL, gate=clock)
+    issued = [await approve(issuing, APPROVALS_CLIENT, approval(number), f"key-{number}") for number in range(3)]
+    await database.close()
+    return issued
 
 
 @pytest.fixture
