@@ -30,6 +30,7 @@ from seal.batch_work import work_until_done
 from seal.changes import expire_seals
 from seal.document_carrying import sweep_requests
 from seal.upgrades import keep_up
+from seal.upload_keeping import sweep_uploads
 
 log = structlog.get_logger("fujie.background")
 
@@ -46,6 +47,7 @@ EXPIRE_SECONDS = 30.0
 ARCHIVE_SECONDS = 60.0
 BATCH_SECONDS = 1.0
 BATCH_ROUND_SECONDS = 30.0
+UPLOAD_SECONDS = 60.0
 GRACE_SECONDS = 8.0
 """How long what has begun may take to end once the process is to stop; a lease brings the rest to another."""
 SHARED = frozenset({"sweep", "documents", "batches", "time stamps", "rewrap", "sealed files", "search"})
@@ -90,6 +92,7 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
         "documents": (SWEEP_SECONDS, lambda: sweep_requests(sealing)),
         "batches": (BATCH_SECONDS, batches),
+        "uploads": (UPLOAD_SECONDS, lambda: sweep_uploads(house.database, house.clock, sealing.uploads)),
         "time stamps": (STAMP_SECONDS, lambda: obtain(house.database, house.clock, house.timestamps)),
         "forget": (FORGET_SECONDS, lambda: _forget(house)),
         "token keys": (TEND_SECONDS, lambda: tend(house.database, house.keystore, house.clock, house.rotation)),

@@ -6,7 +6,7 @@ from api.wiring import House
 from certs.archiving import DOCUMENTS
 from keys.base.db import Database
 from seal.document_levels import Levels
-from seal.document_values import Sealing
+from seal.document_values import Sealing, UploadLimits
 from seal.rebuilding import Limits, Rebuilder
 
 _made: "WeakKeyDictionary[Database, Sealing]" = WeakKeyDictionary()
@@ -26,6 +26,9 @@ def sealing_of(house: House) -> Sealing:
             workers=house.workers,
             blobs=house.blobs,
             rebuilder=Rebuilder(limits),
+            uploads=UploadLimits(
+                settings.upload_person_megabytes << 20, settings.upload_organisation_megabytes << 20, settings.upload_days
+            ),
             levels=Levels(house.upgrading.obtaining, house.issuing.archived.covers(DOCUMENTS), settings.renewal),
         )
     return found

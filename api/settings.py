@@ -59,6 +59,9 @@ class Settings(BaseSettings):
 
     document_megabytes: int = Field(default=50, ge=1, le=500)
     document_pages: int = Field(default=1000, ge=1, le=10_000)
+    upload_person_megabytes: int = Field(default=5120, ge=1, le=1_048_576)
+    upload_organisation_megabytes: int = Field(default=51_200, ge=1, le=1_048_576)
+    upload_days: float = Field(default=30, gt=0, le=3660)
     registry_networks: str = ""
     document_seconds: float = Field(default=60, ge=1, le=600)
 

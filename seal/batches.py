@@ -53,6 +53,7 @@ from seal.policy_facts import Place
 from seal.reads import Seal, get_seal
 from seal.stamp_plans import digest_of
 from seal.upgrades import current_hash
+from seal.upload_keeping import keep_for
 
 PAGE = 100
 _AT_ONCE = 2_000
@@ -243,6 +244,7 @@ async def _write(
     session: AsyncSession, now: dt.datetime, actor: Actor, organisation: str, order: BatchOrder, seal: Seal, key: str, digest: bytes,
     documents: list[Document], plan: dict[str, object], place: Place | None,
 ) -> BatchRow | None:  # fmt: skip
+    await keep_for(session, [one.id for one in documents])
     needed, identifier = (await requirements_of(session, seal.id)).approvals, new_id()
     manifest = digest_of(
         batch=str(identifier), documents=[one.document_hash for one in documents], plan=plan, seal=order.seal_code,

@@ -10,6 +10,16 @@ class DocumentNotFound(NotFound):
     public = ("没有这份文件或用印申请。", "There is no such document or request.")
 
 
+class UploadQuotaExceeded(Conflict):
+    """What waits to be sealed is as much as a person or an organisation may hold."""
+
+    code = "DOCUMENT_QUOTA_EXCEEDED"
+    public = (
+        "待用印的文件已达上限，请先处理或等待到期清除。",
+        "As many files wait to be sealed as may wait: have them sealed first, or wait until the unused ones are discarded.",
+    )
+
+
 class RequestForbidden(Forbidden):
     code = "DOCUMENT_REQUEST_FORBIDDEN"
     public = ("您不能申请用印：需要机构工作人员账号。", "You may not ask for a seal: it takes a staff account of an organisation.")

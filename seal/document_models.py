@@ -14,7 +14,10 @@ class DocumentRow(Base):
     """An uploaded document and what it was rebuilt to. Hashes are SHA-256; the rebuilt file is kept, the source is not."""
 
     __tablename__ = "documents"
-    __table_args__ = (Index("uq_documents_upload", "organisation", "uploader", "source_hash", "name", unique=True),)
+    __table_args__ = (
+        Index("uq_documents_upload", "organisation", "uploader", "source_hash", "name", unique=True),
+        Index("ix_documents_waiting", "organisation", "uploader", postgresql_where=text("settled_at IS NULL")),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     organisation: Mapped[str]
@@ -27,6 +30,8 @@ class DocumentRow(Base):
     removed: Mapped[dict[str, Any]]
     not_embedded: Mapped[list[str]]
     uploaded_at: Mapped[dt.datetime]
+    settled_at: Mapped[dt.datetime | None]
+    """When nothing that was asked about it was open any more (``seal.upload_keeping``); None: it waits, and counts."""
 
 
 class SealRequestRow(Base):
@@ -36,6 +41,7 @@ class SealRequestRow(Base):
     __table_args__ = (
         Index("uq_document_requests_key", "requester", "idempotency_key", unique=True),
         Index("ix_document_requests_organisation", "organisation", "id"),
+        Index("ix_document_requests_document", "document_id"),
         Index("ix_document_requests_stamping", "status", postgresql_where=text("status = 'stamping'")),
     )
 
@@ -160,6 +166,7 @@ class BatchDocumentRow(Base):
     __table_args__ = (
         Index("ix_batch_documents_waiting", "batch_id", "position", postgresql_where=text("state = 'waiting'")),
         Index("uq_batch_documents_document", "batch_id", "document_id", unique=True),
+        Index("ix_batch_documents_document", "document_id"),
     )
 
     batch_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("batches.id"), primary_key=True)

@@ -37,6 +37,7 @@ from seal.policy_facts import Place
 from seal.reads import get_seal
 from seal.rebuilding import Rebuilt
 from seal.stamp_plans import PlanUnreadable, digest_of, places_of, plan_of, plan_value
+from seal.upload_keeping import hold, keep_for, require_room
 
 MOST_SEALS = 20
 
@@ -49,6 +50,8 @@ async def upload(sealing: Sealing, actor: Actor, source: bytes, name: str) -> Do
     try:
         organisation = require_staff(actor)
         require_legible(name=name)
+        async with sealing.database.session() as session:
+            await require_room(session, actor, organisation, sealing.uploads, more=1)
         rebuilt = await sealing.rebuilder.rebuild(source)
         await sealing.blobs.put(rebuilt.pdf)
         return await _keep(sealing, actor, organisation, rebuilt, name[:LONGEST_TITLE])
@@ -67,7 +70,13 @@ async def _keep(sealing: Sealing, actor: Actor, organisation: str, rebuilt: Rebu
         "not_embedded": list(rebuilt.not_embedded), "uploaded_at": now,
     }  # fmt: skip
     async with sealing.database.begin() as session:
-        await session.execute(insert(DocumentRow).values(row).on_conflict_do_nothing())
+        await hold(session, organisation)
+        again = (
+            insert(DocumentRow)
+            .values(row)
+            .on_conflict_do_update(index_elements=["organisation", "uploader", "source_hash", "name"], set_={"uploaded_at": now})
+        )
+        await session.execute(again)
         kept = (
             await session.scalars(
                 select(DocumentRow).where(
@@ -79,6 +88,7 @@ async def _keep(sealing: Sealing, actor: Actor, organisation: str, rebuilt: Rebu
             )
         ).one()
         if kept.id == identifier:
+            await require_room(session, actor, organisation, sealing.uploads)
             details: dict[str, audit.JSON] = {"source": rebuilt.source_hash.hex(), "document": rebuilt.document_hash.hex()}
             await audit.record(session, now, Event("seal.document.upload", f"document:{kept.id}", Outcome.DONE, actor, details))
         return document_view(kept)
@@ -202,6 +212,7 @@ async def _write(
 ) -> SealRequestRow | None:  # fmt: skip
     """The request and its seals; ``None`` where the key was taken meanwhile."""
     now = sealing.clock.now()
+    await keep_for(session, [document.id])
     row = {
         "id": new_id(), "document_id": document.id, "organisation": organisation, "title": order.title[:LONGEST_TITLE],
         "matter_code": order.seals[0].matter_code, "document_kind": order.document_kind, "requester_kind": str(actor.kind),

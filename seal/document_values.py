@@ -23,6 +23,15 @@ LONGEST_TITLE, LONGEST_REASON, LONGEST_KEY = 200, 400, 128
 
 
 @dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """``person``, ``organisation``: octets that may wait to be sealed; ``days``: how long an upload is kept that nobody asks to seal."""
+
+    person: int = 5120 << 20
+    organisation: int = 51_200 << 20
+    days: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sealing:
     """What the journeys need. ``gate`` tells the instant of what is sealed and raises while nothing may be; ``clock`` every other."""
 
@@ -34,6 +43,7 @@ class Sealing:
     blobs: BlobStore
     rebuilder: Rebuilder
     levels: Levels | None = None
+    uploads: UploadLimits = field(default_factory=UploadLimits)
 
 
 @dataclass(frozen=True, slots=True)
