@@ -28,8 +28,8 @@ from api.routes import (
     identity,
     library,
     log,
-    ocsp,
     matters,
+    ocsp,
     oidc,
     pki,
     seal_authority,
@@ -40,6 +40,7 @@ from api.routes import (
     seals,
     trust,
     tsa,
+    verification,
     verify_file,
 )
 from api.wiring import House
@@ -117,6 +118,7 @@ def create_app(house: House) -> FastAPI:
     app.router.routes.extend(lean)
     app.include_router(library.router)
     app.include_router(certificates.router)
+    app.include_router(verification.router)
     app.include_router(certificate_types.router)
     app.include_router(matters.router)
     app.include_router(identity.router)

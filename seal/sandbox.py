@@ -58,6 +58,9 @@ class _Silent(Exception):
     reason: str
 
 
+Silent = _Silent  # what callers of :meth:`Room.answer` catch
+
+
 class Room:
     """One preloaded process; safe to use from several threads."""
 

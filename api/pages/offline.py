@@ -89,7 +89,7 @@ async def submit_offline(request: Request) -> Response:
     now = house.clock.now()
     verdict = judge_offline(text, await code_services(request).trust(signed.code.status.list), now, number or None)
     record = await record_by_identifier(house.database, now, signed.code.identifier) if verdict.certificate else None
-    return render(request, "report.html", view=file_view("", verdict, moment(now, locale), locale, record))
+    return render(request, "report.html", view=file_view("", verdict, moment(now, locale), locale, record), paper=None)
 
 
 async def send_worker(request: Request) -> Response:

@@ -4,21 +4,24 @@ The two are never mixed up: the page of a record does not speak of signatures, a
 record says today.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from api.limits import throttle
-from api.pages.forms import Trouble, shown_again, trouble_of
+from api.number_check import look_up
+from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
 from api.pages.i18n import locale_of, mark, moment, translate
+from api.pages.paper_views import paper_view
 from api.pages.previews import DPI, public_job, redrawn
 from api.pages.rendering import policy, protect, render
 from api.pages.views import file_view, record_view
 from api.routes.verify_file import judge_upload, report
 from certs.library import Library, file_of, read
+from certs.number_lookup import MOST_TYPED
 from certs.pictures import picture
 from certs.present import record_by_identifier
 from certs.records import Certificate
@@ -28,7 +31,7 @@ from keys.base.ids import normalise_code
 from seal.reads import SealNotFound, pictures_of
 from seal.verdict import Verdict
 
-FILE_HINT = mark("PDF, OFD or a seal file, at most 200 MB")
+FILE_HINT = mark("PDF, OFD, a seal file or a photograph of the paper, at most 200 MB")
 CODE_HINT = mark("A code has sixteen letters and digits. Please compare it with the paper.")
 PURPOSE = "本人或颁发机构在页面查看"
 MINUTE = 60
@@ -41,6 +44,7 @@ class Errors:
 
     code: Trouble | None = None
     file: Trouble | None = None
+    number: Trouble | None = None
 
 
 @page
@@ -62,19 +66,33 @@ def _form(request: Request, *, status: int = 200, code: str = "", errors: Errors
 
 
 @page
+async def submit_number(request: Request) -> Response:
+    """By number and holder's detail. The record is shown without its code: whoever knows the detail alone shall not hand it on."""
+    form = await posted(request)
+    locale = locale_of(request)
+    try:
+        report = await look_up(request, typed(form, "number", MOST_TYPED), typed(form, "detail", MOST_TYPED))
+    except FujieError as error:
+        return _form(request, status=error.status, errors=Errors(number=trouble_of(request, error)))
+    view = replace(record_view(report, locale), code="")
+    return render(request, "record.html", view=view, file_hint=translate(locale, FILE_HINT))
+
+
+@page
 async def submit_file(request: Request) -> Response:
     """The full check. ``?code=`` names the record whose page the file was given to, ``?as=pdf`` asks for the report as a PDF."""
     try:
         if request.query_params.get("as") == "pdf":
             return protect(await report(request))
-        name, verdict = await judge_upload(request)
+        judged = await judge_upload(request)
     except FujieError as error:
         return _form(request, status=error.status, errors=Errors(file=trouble_of(request, error)))
-    house, locale = house_of(request), locale_of(request)
+    house, locale, verdict = house_of(request), locale_of(request), judged.verdict
     now = house.clock.now()
     record = await _record_in(request, verdict)
     asked = normalise_code(request.query_params.get("code", "")[:64])
-    response = render(request, "report.html", view=file_view(name, verdict, moment(now, locale), locale, record, asked=asked))
+    view = file_view(judged.name, verdict, moment(now, locale), locale, record, asked=asked)
+    response = render(request, "report.html", view=view, paper=paper_view(judged.paper, locale))
     if verdict.comparison is not None:
         response.headers["Content-Security-Policy"] = policy(pictures_within=True)
     return response
@@ -150,6 +168,7 @@ def _png(content: bytes) -> Response:
 routes: list[BaseRoute] = [
     Route("/verify", show_verify, methods=["GET"]),
     Route("/verify", submit_file, methods=["POST"]),
+    Route("/verify/number", submit_number, methods=["POST"]),
     Route("/v/{code}", show_record, methods=["GET"]),
     Route("/v/{code}/picture.png", send_picture, methods=["GET"]),
 ]

@@ -10,7 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from starlette.datastructures import UploadFile
@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.masking import masked_metadata
+from api.paper_check import PaperFinding, check_paper
 from api.verdict_report import ReportJob, report_pdf
 from api.wiring import House
 from certs.known_files import known_file
@@ -33,7 +34,7 @@ from seal.foreign_rules_list import rules_in_force
 from seal.reads import is_made_seal, pictures_of
 from seal.sandbox import MAX_FILE, FileTooLarge, Gate
 from seal.trust import Trust
-from seal.verdict import Verdict
+from seal.verdict import Kind, Verdict
 from seal.verdict_memory import VerdictMemory, digest_of
 from seal.verification_registry import ask_registries
 
@@ -56,11 +57,12 @@ class UploadBroken(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An uploaded file, judged. ``sha256``: lower-case hexadecimal."""
+    """An uploaded file, judged. ``sha256``: lower-case hexadecimal. ``paper``: what its codes and its text say against the record."""
 
     name: str
     sha256: str
     verdict: Verdict
+    paper: PaperFinding | None = None
 
 
 async def verify_file(request: Request) -> Response:
@@ -73,17 +75,18 @@ async def verify_file(request: Request) -> Response:
     house: House = request.app.state.house
     judged = await _judge(request)
     known = await known_file(house.database, house.clock.now(), bytes.fromhex(judged.sha256))
-    more = {"certificate": masked_metadata(judged.verdict.certificate), "record": known.to_json() if known else None}
+    more: dict[str, object] = {"certificate": masked_metadata(judged.verdict.certificate), "record": known.to_json() if known else None}
+    if judged.paper is not None:
+        more["paper"] = judged.paper.to_json()
     return JSONResponse(judged.verdict.to_json(judged.name) | more)
 
 
-async def judge_upload(request: Request) -> tuple[str, Verdict]:
+async def judge_upload(request: Request) -> Judged:
     """The name and the verdict of the uploaded file; the verdict's certificate is not masked yet.
 
-    Raises FileTooLarge, UploadMissing, UploadBroken, VerificationBusy.
+    Raises FileTooLarge, UploadMissing, UploadBroken, VerificationBusy, Throttled.
     """
-    judged = await _judge(request)
-    return judged.name, judged.verdict
+    return await _judge(request)
 
 
 async def report(request: Request) -> Response:
@@ -123,8 +126,11 @@ async def _judge(request: Request) -> Judged:
         digest = digest_of(descriptor)
         verdict = await _judged(descriptor, digest, await _trust(house), house.clock.now())
         sha256 = digest.hex() if digest else await asyncio.to_thread(_sha256, descriptor)
+        paper = await check_paper(request, descriptor, verdict, house.clock.now())
+    if paper is not None and paper.offline is not None and verdict.kind is Kind.QR:
+        verdict = replace(paper.offline, codes=verdict.codes)
     port = HttpStatus(reachable=house.settings.reachable)
-    return Judged(name, sha256, await ask_registries(house.database, house.clock, port, verdict))
+    return Judged(name, sha256, await ask_registries(house.database, house.clock, port, verdict), paper)
 
 
 async def _judged(file: int, digest: bytes | None, trust: Trust, now: dt.datetime) -> Verdict:

@@ -46,6 +46,7 @@ class House:
     clock: Clock
     database: Database
     keystore: KeyStore
+    base_url: str = "http://127.0.0.1:8000"
 
 
 @pytest.fixture(scope="module")

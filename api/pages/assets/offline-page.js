@@ -22,6 +22,8 @@ function element(name, text, className = "") {
   return made;
 }
 
+const icon = (tone) => page.querySelector(`[data-icon=${tone}] svg`).cloneNode(true);
+
 function row(list, label, value) {
   if (!value) { return; }
   const line = document.createElement("div");
@@ -42,12 +44,13 @@ function showKept() {
 
 function show(verdict) {
   const head = document.createElement("div");
-  head.className = `answer ${verdict.answer === "good" ? "good" : verdict.answer === "open" ? "wait" : "bad"}`;
+  const tone = { good: "good", open: "wait" }[verdict.answer] ?? "bad";
+  head.className = `answer ${tone}`;
   const told = document.createElement("div");
   const decisive = verdict.checks.find((one) => one.outcome === (verdict.answer === "good" ? "" : verdict.answer));
   told.append(element("h2", words[`answer-${verdict.answer}`]));
   if (decisive) { told.append(element("p", words[`${decisive.name}-${decisive.outcome}`])); }
-  head.append(told);
+  head.append(icon(tone), told);
   const facts = document.createElement("dl");
   facts.className = "facts";
   const code = verdict.code;
@@ -70,7 +73,7 @@ function show(verdict) {
     said.append(element("strong", words[`${one.name}-${one.outcome}`]));
     if (one.age !== undefined) { said.append(element("p", `${words.age} ${spoken(one.age)}`, "soft small")); }
     said.append(element("span", one.name, "code"));
-    line.append(said);
+    line.append(icon(line.className), said);
     checks.append(line);
   }
   result.replaceChildren(head, facts, checks);
