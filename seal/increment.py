@@ -7,8 +7,9 @@ Nothing depends on the clock, on chance or on the state of a library: equal inpu
 
 import io
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
+from itertools import accumulate
 from zlib import crc32
 
 from pyhanko.pdf_utils import generic
@@ -60,6 +61,15 @@ class Increment:
         number = self.number()
         self.write(number, body)
         return number
+
+    def add_streams(self, contents: tuple[bytes, ...]) -> range:
+        """Writes a stream for each and tells their numbers. Every document under one seal has the same, which are spelled once."""
+        first, at = self._next, len(self.out)
+        octets, offsets = _spelled_streams(first, contents)
+        self._next += len(contents)
+        self._offsets.update(((number, 0), at + offset) for number, offset in zip(range(first, self._next), offsets, strict=True))
+        self.out += octets
+        return range(first, self._next)
 
     def write(self, number: int, body: bytes, generation: int = 0) -> int:
         """Writes an object, new or again, and tells the offset of its body in the file."""
@@ -126,6 +136,13 @@ def _runs(offsets: dict[tuple[int, int], int]) -> list[tuple[int, list[tuple[int
             runs.append((number, []))
         runs[-1][1].append((offset, generation))
     return runs
+
+
+@lru_cache(maxsize=128)
+def _spelled_streams(first: int, contents: tuple[bytes, ...]) -> tuple[bytes, tuple[int, ...]]:
+    """The objects one behind the other, numbered from ``first``, and where each begins."""
+    objects = [b"%d 0 obj\n%b\nendobj\n" % (first + index, stream(one)) for index, one in enumerate(contents)]
+    return b"".join(objects), tuple(accumulate(map(len, objects[:-1]), initial=0)) if objects else ()
 
 
 def stream(data: bytes, head: bytes = b"") -> bytes:

@@ -141,8 +141,7 @@ def finished(increment: Increment, at: int, hole: Blank) -> Hollow:
 
 
 def _security_store(increment: Increment, stampee: Stampee) -> bytes:
-    certificates = [increment.add(stream(der)) for der in stampee.certificates]
-    crls = [increment.add(stream(der)) for der in stampee.crls]
+    certificates, crls = increment.add_streams(tuple(stampee.certificates)), increment.add_streams(tuple(stampee.crls))
     return b"<</Type/DSS/Certs[%b]/CRLs[%b]>>" % (references(certificates), references(crls))
 
 

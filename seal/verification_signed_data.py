@@ -101,7 +101,7 @@ def plain_token(token: bytes) -> bool:
     """
     try:
         read = read_token(token)
-        kind, content = der.members(der.read(token))
+        kind, content = der.members(der.outermost(token))  # which read_token has read strictly, to the last octet
         version, algorithms, encapsulated, _, signer_infos = der.members(der_values.inner(content))
         (signer_info,) = der_values.children(signer_infos)
         numbered, named, digest, attributes, algorithm, signature = der.members(signer_info)

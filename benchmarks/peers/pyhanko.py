@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from asn1crypto import crl, x509
 from pyhanko.pdf_utils.content import RawContent
@@ -14,7 +15,7 @@ from pyhanko.pdf_utils.layout import BoxConstraints
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.fields import SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
-from pyhanko.sign.validation import async_validate_pdf_signature
+from pyhanko.sign.validation import EmbeddedPdfSignature, async_validate_pdf_signature, async_validate_pdf_timestamp
 from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.errors import NoDSSFoundError
 from pyhanko.stamp import StaticStampStyle
@@ -53,28 +54,39 @@ def drawing(p12: Path, content: bytes) -> Callable[[bytes], bytes]:
 
 
 def judging(roots: list[bytes], crls: list[bytes], at: dt.datetime) -> Callable[[bytes], None]:
-    """Signature, coverage, path and revocation, with what the file brings along. Raises AssertionError unless all is well."""
+    """Every signature and time stamp: mathematics, coverage, path and revocation, with what the file brings along.
+
+    Raises AssertionError unless all is well.
+    """
     anchors = [x509.Certificate.load(one) for one in roots]
 
     def judge(pdf: bytes) -> None:
         reader = PdfFileReader(io.BytesIO(pdf))
-        signature = reader.embedded_signatures[-1]
         certificates, lists = _brought(reader)
-        context = ValidationContext(
-            trust_roots=anchors,
-            other_certs=certificates,
-            crls=[*lists, *(crl.CertificateList.load(one) for one in crls)],
-            moment=at,
-            allow_fetching=False,
-            revocation_mode="require",
-        )
-        status = asyncio.run(async_validate_pdf_signature(signature, signer_validation_context=context))
-        assert status.intact
-        assert status.valid
-        assert status.trusted
+        lists += [crl.CertificateList.load(one) for one in crls]
+        for signature in reader.embedded_signatures:
+            status = asyncio.run(_judged(signature, anchors, certificates, lists, at))
+            assert status.intact
+            assert status.valid
+            assert status.trusted
         assert status.coverage.name == "ENTIRE_FILE"
 
     return judge
+
+
+async def _judged(
+    signature: EmbeddedPdfSignature,
+    anchors: list[x509.Certificate],
+    certificates: list[x509.Certificate],
+    lists: list[crl.CertificateList],
+    at: dt.datetime,
+) -> Any:
+    context = ValidationContext(
+        trust_roots=anchors, other_certs=certificates, crls=lists, moment=at, allow_fetching=False, revocation_mode="require"
+    )
+    if signature.sig_object["/Type"] == "/DocTimeStamp":
+        return await async_validate_pdf_timestamp(signature, context)
+    return await async_validate_pdf_signature(signature, signer_validation_context=context)
 
 
 def _brought(reader: PdfFileReader) -> tuple[list[x509.Certificate], list[crl.CertificateList]]:
