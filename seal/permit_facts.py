@@ -54,11 +54,15 @@ async def certificate_serials(session: AsyncSession, seal_code: str) -> tuple[st
     return known[seal_code]
 
 
-_KEPT = select(WindowSealRow.id).where(
-    WindowSealRow.window_id == WindowRow.id, WindowSealRow.seal_id == SealRow.id, WindowSealRow.returned_at.is_(None)
+_KEPT = (
+    select(WindowSealRow.id)
+    .where(WindowSealRow.window_id == WindowRow.id, WindowSealRow.seal_id == SealRow.id, WindowSealRow.returned_at.is_(None))
+    .correlate(WindowRow, SealRow)  # this very seal: two selects further out, where SQLAlchemy does not look by itself
 )
-_STAFFED = select(PostingRow.id).where(
-    PostingRow.window_id == WindowRow.id, PostingRow.person == bindparam("person", type_=Text), PostingRow.ended_at.is_(None)
+_STAFFED = (
+    select(PostingRow.id)
+    .where(PostingRow.window_id == WindowRow.id, PostingRow.person == bindparam("person", type_=Text), PostingRow.ended_at.is_(None))
+    .correlate(WindowRow)
 )
 _WINDOW = {
     "id": WindowRow.id,

@@ -237,6 +237,27 @@ async def test_a_seal_at_a_window_is_used_there_and_nowhere_else(city, approval_
     await spend(city, await ask(city, approval_seal))
 
 
+async def test_a_window_keeps_the_seals_it_was_given_and_no_other(city, approval_seal):
+    """One seal at a window changes nothing for another: neither for its approver anywhere, nor for the clerk at that window."""
+    database, clock = city.database, city.clock
+    centre = city.person("centre keeper", Role.SEAL_KEEPER, organisation=CENTRE)
+    clerk = Actor(ActorKind.PERSON, "clerk", "", CENTRE, "990100", frozenset({Role.WINDOW_CLERK}), assurance=4, authenticator=2)
+    await windows.put_window(database, clock, centre, windows.Window("W-3", "综合窗口 3 号", CENTRE, "990100", "政务服务大厅一层"))
+    await windows.post(database, clock, centre, window_id="W-3", person="clerk")
+    other = await city.make(name="示范市住房和城乡建设局合同专用章", kind="contract")
+    matter = {"matter_code": city.other_matter}
+    await city.grant(other, city.approver, **matter)
+    await windows.hand_over(database, clock, city.keeper, window_id="W-3", seal_code=approval_seal.code)
+    await spend(city, await ask(city, other, **matter))
+    now = clock.now()
+    async with database.begin() as session:
+        granted = Grant(other.code, "window", "W-3", city.other_matter, None, now, now + dt.timedelta(days=30))
+        await grants.grant_use(session, now, city.keeper, granted)
+        await approvals.approve_document(session, now, city.approver, seal_code=other.code, document_hash=city.document, requester="clerk")
+    here = {"actor": clerk, "place": Place("W-3", None), "requester": "clerk"} | matter
+    assert await refused(ask(city, other, **here)) == "ACTOR_NOT_APPROVER", "the window does not keep it"
+
+
 async def test_an_approval_matter_takes_another_seal_by_its_legal_basis_only(city):
     seal = await city.make(kind="statutory", name="示范市住房和城乡建设局")
     await city.grant(seal, city.approver)
