@@ -103,12 +103,3 @@ def objection_of(question: Question, use: Use) -> tuple[bool, str | None]:
     asked = passing(use, QUESTIONS[: QUESTIONS.index(question)])
     objections = [question.objection(grant, use) for grant in asked]
     return bool(asked), None if None in objections else next(reversed(objections), None)
-
-
-def held_objection(grant: GrantFacts, use_at: Use) -> str | None:
-    """Why a permit given under this grant cannot be spent now: asked again under the grant's row lock, quotas apart."""
-    asked = (question.objection for question in QUESTIONS if question.rule in _ASKED_AGAIN)
-    return next((said for objection in asked if (said := objection(grant, use_at)) is not None), None)
-
-
-_ASKED_AGAIN = frozenset({"grant_stands", "grant_is_within_its_period", "grant_was_reviewed", "grant_covers_the_hour"})

@@ -110,11 +110,6 @@ def append_revision(document: bytes, stampee: Stampee, digest: bytes | None = No
         raise NotStampable(type(error).__name__) from error
 
 
-def append_by_reference(document: bytes, stampee: Stampee) -> Hollow:
-    """As :func:`append_revision`, with pyHanko's reader whatever the document is: what the fast path is compared with."""
-    return _append(document, Foreign(document), stampee, None)
-
-
 def _append(document: bytes, reading: Reading, stampee: Stampee, digest: bytes | None) -> Hollow:
     if reading.encrypted or b"/AcroForm" in reading.root.entries or b"/Perms" in reading.root.entries:
         raise NotStampable("encrypted, a form or already certified")
