@@ -41,6 +41,7 @@ from api.routes import (
     trust,
     tsa,
     verification,
+    verify_code,
     verify_file,
 )
 from api.wiring import House
@@ -62,9 +63,18 @@ LEAN: tuple[Iterable[BaseRoute], ...] = (
     log.routes,
     health.routes,
     verify_file.routes,
+    verify_code.routes,
     codes.routes,
     seal_status.routes,
 )
+
+
+def _tails(route: Route) -> list[tuple[str, str, str]]:
+    """(parameter, method, what stands before it) of a route that ends in its only parameter."""
+    head, _, last = route.path.rpartition("/")
+    if "{" in head or not (last.startswith("{") and last.endswith("}")) or ":" in last:
+        return []
+    return [(last[1:-1], method, head) for method in route.methods or ()]
 
 
 class ExactPaths:
@@ -77,17 +87,27 @@ class ExactPaths:
         self._app = app
         plain = [route for route in routes if isinstance(route, Route) and "{" not in route.path]
         self._table = {(method, route.path): route for route in plain for method in route.methods or ()}
+        self._tails = {found[1:]: (found[0], route) for route in routes if isinstance(route, Route) for found in _tails(route)}
         self._exact = ExceptionMiddleware(self._dispatch, handlers=problems.HANDLERS)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         await scope["route"].handle(scope, receive, send)
 
+    def _found(self, scope: Scope) -> tuple[Route | None, dict[str, str]]:
+        """The route, and what stands for its last part."""
+        route = self._table.get((scope["method"], scope["path"]))
+        if route is not None:
+            return route, {}
+        head, _, last = scope["path"].rpartition("/")
+        name, tail = self._tails.get((scope["method"], head), ("", None))
+        return (tail, {name: last}) if tail is not None and last else (None, {})
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._table.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        route, parameters = self._found(scope) if scope["type"] == "http" else (None, {})
         if route is None:
             await self._app(scope, receive, send)
             return
-        scope["path_params"], scope["route"], scope["endpoint"] = {}, route, route.endpoint
+        scope["path_params"], scope["route"], scope["endpoint"] = parameters, route, route.endpoint
         await self._exact(scope, receive, send)
 
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from certs.catalogue import CertificateType
 from certs.library import ordered_fields
 from certs.lifecycle import Standing, Status
 from certs.privacy import hide_numbers, mask_fields
@@ -93,17 +94,30 @@ class RecordReport:
 
 async def record_by_code(database: Database, now: dt.datetime, code: str) -> RecordReport:
     """What stands behind a verification code, as a person may have typed it."""
-    wanted = normalise_code(code[:64])
-    well_formed = len(wanted) == CODE_LENGTH and _ALPHABET.issuperset(wanted)
+    wanted = wanted_code(code)
     async with database.session() as session:
-        found = await certificate_by_code(session, wanted if well_formed else "")
+        found = await certificate_by_code(session, wanted)
         kind = await type_of(session, found)
         entries = await history(session, found.id if found else uuid.UUID(int=0))
-    if found is None:
-        return RecordReport(wanted if well_formed else "", Standing.UNKNOWN, now, None, "", (), ())
+    return report_of(found, kind, now, entries) if found else unknown_report(wanted, now)
+
+
+def wanted_code(code: str) -> str:
+    """A code as a person may have typed it; empty where it can be none."""
+    wanted = normalise_code(code[:64])
+    return wanted if len(wanted) == CODE_LENGTH and _ALPHABET.issuperset(wanted) else ""
+
+
+def unknown_report(wanted: str, now: dt.datetime) -> RecordReport:
+    """There is no such certificate, or none that may be told of."""
+    return RecordReport(wanted, Standing.UNKNOWN, now, None, "", (), ())
+
+
+def report_of(found: Certificate, kind: CertificateType | None, now: dt.datetime, entries: tuple[HistoryEntry, ...] = ()) -> RecordReport:
+    """The record as anybody may see it. Pure."""
     shown = mask_fields(found.fields, kind)
     return RecordReport(
-        code=wanted,
+        code=found.verification_code or "",
         status=found.standing(civil_date(now)),
         checked_at=now,
         certificate=found,
