@@ -11,7 +11,23 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import floors, instance, issue, joint, log, machine, ocsp, parts, sign_in, sm2, stamp, timestamps, verify
+from benchmarks import (
+    catalogue,
+    floors,
+    instance,
+    issue,
+    joint,
+    log,
+    machine,
+    ocsp,
+    offline,
+    parts,
+    sign_in,
+    sm2,
+    stamp,
+    timestamps,
+    verify,
+)
 from benchmarks.bench import Bench
 from benchmarks.measure import pace
 from benchmarks.peers.credentials import make_credentials
@@ -33,8 +49,10 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "ocsp": ocsp.figure,
     "timestamps": timestamps.figure,
     "log": log.figure,
+    "offline": offline.figure,
     "floors": floors.figure,
     "sm2": sm2.figure,
+    "catalogue": catalogue.figure,
 }
 
 

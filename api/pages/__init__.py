@@ -15,6 +15,7 @@ from api.pages import (
     library,
     login,
     offline,
+    public,
     rendering,
     requesting,
     seal_applications,
@@ -45,6 +46,7 @@ routes: list[BaseRoute] = [
     *wallet.routes,
     *library.routes,
     *offline.routes,
+    *public.routes,
 ]
 
 __all__ = ["error_page", "routes"]
