@@ -26,13 +26,14 @@ from certs.catalogue_keeping import (
 from certs.catalogue_reads import Wanted, find_types, get_before, get_version, get_versions, history_of_type
 from certs.reads import get_type, issuable_type
 from certs.type_diff import differences
-from certs.type_lifecycle import TYPE_MOVES, TypeMove, TypeMoveNotAllowed, TypeStatus, standing_of, type_target
+from certs.type_lifecycle import TYPE_MOVES, TypeMove, TypeMoveNotAllowed, TypeStatus, markdown, standing_of, type_target
 from certs.type_rules import TypeMalformed
 from keys.base.actor import SYSTEM, Role
 from keys.base.clock import Clock
 from keys.base.db import Database
 from keys.base.errors import FujieError
 from tests.certs.catalogue_people import CODE, COLLEAGUE, HAWKER, REVIEWER, STRANGER, SYSADMIN, WRITER, person
+from tests.running import ROOT
 
 
 class Desk:
@@ -80,6 +81,10 @@ def test_the_table_of_moves_is_the_only_way() -> None:
     assert standing_of({1: TypeStatus.RETIRED, 2: TypeStatus.ABANDONED}) == (TypeStatus.RETIRED, 1, None)
     assert standing_of({1: TypeStatus.ABANDONED}) == (TypeStatus.ABANDONED, None, None)
     assert standing_of({1: TypeStatus.REVIEW}) == (TypeStatus.REVIEW, None, 1)
+
+
+def test_the_documentation_has_this_table() -> None:
+    assert markdown() in (ROOT / "docs" / "catalogue.md").read_text(encoding="utf-8")
 
 
 async def test_from_the_draft_to_its_end(desk: Desk, database: Database, clock: Clock) -> None:
