@@ -19,7 +19,7 @@ from api.routes.seals import manager, reader
 from identity.people import NewAccount, actor_of, create_account, set_identity
 from keys.base.actor import Role
 from seal import permits
-from tests.seal.conftest import DIVISION, HOUSING, City, city, template  # noqa: F401 - fixtures
+from tests.seal.conftest import DIVISION, HOUSING, City, city, stages, template  # noqa: F401 - fixtures
 
 CENTRE = "11990100MB0000027F"
 
@@ -119,9 +119,9 @@ async def test_everything_over_http(city, call):  # noqa: F811
     assert (await call(centre, "PUT", "/windows/W-1", place))[0] == 200
     assert (await call(centre, "POST", "/windows/W-1/post", {"name": "clerk"}))[0] == 200
     assert (await call(keeper, "POST", "/windows/W-1/give", {"name": seal.code}))[0] == 200
-    for reader, people in ((centre, [clerk.id]), (admin, [clerk.id]), (clerk, [clerk.id]), (keeper, []), (approver, [])):
-        status, found = await call(reader, "GET", "/windows")
-        assert [(one["id"], one["seals"], one["people"]) for one in found["items"]] == [("W-1", [seal.code], people)], reader.id
+    for who, people in ((centre, [clerk.id]), (admin, [clerk.id]), (clerk, [clerk.id]), (keeper, []), (approver, [])):
+        status, found = await call(who, "GET", "/windows")
+        assert [(one["id"], one["seals"], one["people"]) for one in found["items"]] == [("W-1", [seal.code], people)], who.id
     assert (await call(keeper, "POST", f"/seals/{seal.code}/why", why))[1]["code"] == "SEAL_USED_ELSEWHERE"
     for step, name in (("take", seal.code),):
         assert (await call(keeper, "POST", f"/windows/W-1/{step}", {"name": name}))[0] == 200

@@ -1,23 +1,27 @@
 """A small city of the demonstration division: a public-key infrastructure, an approval seal, its people and matters."""
 
+import asyncio
 import datetime as dt
 import uuid
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.embedded import Addresses
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.clock import Clock
 from keys.base.db import Database
+from keys.base.ids import new_code
+from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import KeyStore
-from keys.pki.authority import establish
 from seal.grants import Grant, grant_use
 from seal.making import SealOrder, make_seal
 from seal.matters import Matter, put_matter
 from seal.permits import UseRequest
 from seal.reads import Seal
-from tests.conftest import MIGRATED
+from tests.conftest import BEGINNING, MIGRATED, TestClock, copy_database
 
 DIVISION = "990100"
 HOUSING = "11990100MB00000435"
@@ -80,23 +84,49 @@ class City:
         return replace(UseRequest(seal.code, self.approver, self.matter, self.certificate_type, self.document), **changes)
 
 
-@pytest.fixture
-def template(request: pytest.FixtureRequest) -> str:
-    """Tests that use ``city`` get a copy of a database in which its authorities stand already."""
-    chosen: str = request.getfixturevalue("pki_template") if "city" in request.fixturenames else MIGRATED
-    return chosen
+@dataclass(frozen=True)
+class Stages:
+    """Prepared databases: of the city alone, and with its approval seal in use."""
+
+    city: str
+    sealed: str
+    seal: Seal
 
 
-@pytest.fixture
-async def city(database: Database, keystore: KeyStore, clock: Clock) -> City:
-    await establish(database, keystore, clock, "http://127.0.0.1:8000")
+@pytest.fixture(scope="session")
+def stages(servers: Addresses, key_file: Path, pki_template: str) -> Stages:
+    return asyncio.run(_prepare(servers, SoftwareKeyStore(key_file), pki_template))
+
+
+async def _prepare(servers: Addresses, keystore: KeyStore, pki_template: str) -> Stages:
+    """Each made from the one before, at the clock's beginning."""
+    clock, (standing, sealed) = TestClock(BEGINNING), (f"template_{new_code().lower()}" for _ in range(2))
+    database = Database(await copy_database(servers, pki_template, standing))
     city = City(database, keystore, clock)
     async with database.begin() as session:
         await put_matter(session, clock.now(), city.admin, Matter(city.matter, "城镇污水排入排水管网许可", True, HOUSING))
         await put_matter(session, clock.now(), city.admin, Matter(city.other_matter, "内部公文用印", False, HOUSING))
-    return city
+    await database.close()
+    database = Database(await copy_database(servers, standing, sealed))
+    seal = await City(database, keystore, clock).make()
+    await database.close()
+    return Stages(standing, sealed, seal)
 
 
 @pytest.fixture
-async def approval_seal(city: City) -> Seal:
-    return await city.make()
+def template(request: pytest.FixtureRequest) -> str:
+    """Tests that use ``city`` get a copy of a database in which it stands already; with ``approval_seal``, the seal too."""
+    if "city" not in request.fixturenames:
+        return MIGRATED
+    stages: Stages = request.getfixturevalue("stages")
+    return stages.sealed if "approval_seal" in request.fixturenames else stages.city
+
+
+@pytest.fixture
+def city(database: Database, keystore: KeyStore, clock: Clock) -> City:
+    return City(database, keystore, clock)
+
+
+@pytest.fixture
+def approval_seal(city: City, stages: Stages) -> Seal:
+    return stages.seal
