@@ -38,8 +38,9 @@ def prepared(octets: bytes) -> bytes:
             upright = ImageOps.exif_transpose(picture).convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _refused("not a JPEG or PNG") from error
-    buffer = io.BytesIO()
-    ImageOps.fit(upright, (WIDTH, HEIGHT), Image.Resampling.LANCZOS, centering=(0.5, 0.4)).save(buffer, "JPEG", quality=QUALITY)
+    buffer, fitted = io.BytesIO(), ImageOps.fit(upright, (WIDTH, HEIGHT), Image.Resampling.LANCZOS, centering=(0.5, 0.4))
+    fitted.info.clear()  # or the comment of the picture that came in would be written again
+    fitted.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
 
 

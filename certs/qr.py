@@ -1,7 +1,7 @@
 """QR codes as vectors (GB/T 18284, ISO/IEC 18004): the address a person's telephone opens, and the offline code. Error correction M.
 
 An address of 42 octets fits version 3, 62 octets version 4, 106 octets version 6, the largest that still gives modules of half a
-millimetre at 20 mm. An offline code is alphanumeric: 483 characters fit version 13, 816 version 18, the largest that is still read
+millimetre at 20 mm. An offline code is alphanumeric: 483 characters fit version 13, 600 version 15, the largest that is still read
 from a bad scan at 150 dpi when it is printed at 35 mm.
 """
 
@@ -15,7 +15,7 @@ import zxingcpp
 from keys.base.errors import InvalidInput
 
 MOST_OCTETS = 106
-MOST_OFFLINE = 816
+MOST_OFFLINE = 600
 ALPHANUMERIC = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
 QUIET = 4
 

@@ -10,6 +10,7 @@ from certs.glyph_models import GlyphRow, SubstituteRow
 from certs.glyphs import Glyph
 from certs.legibility import GlyphMissing
 from certs.metadata import describe, encode
+from certs.qr import MOST_OFFLINE
 from certs.records import Certificate
 from certs.rendering import RenderJob, render
 from certs.stages import Issuing, Permitted, Rendered, Reserved, Stamped
@@ -39,8 +40,13 @@ def render_job(reserved: Reserved) -> RenderJob:
         verification_code=certificate.verification_code or "",
         metadata=encode(describe(certificate, kind)),
         timestamp=certificate.created_at,
-        offline_text=reserved.offline_text,
+        offline_text=printable(reserved.offline_text),
     )
+
+
+def printable(text: str | None) -> str | None:
+    """The offline code, unless it would be too fine to be read from paper: the certificate still has its address code."""
+    return text if text and len(text) <= MOST_OFFLINE else None
 
 
 async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
