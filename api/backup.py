@@ -16,6 +16,7 @@ The key-encryption key is never in a backup: whoever has both has everything. It
   4. *load*      the database, last and in one transaction: whoever is killed before gives the same command again
 """
 
+import asyncio
 import datetime as dt
 import hashlib
 import json
@@ -29,6 +30,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from api.embedded import postgres_program
+from keys.base.blobs import BlobStore
 from keys.base.errors import Conflict, FujieError, InvalidInput, NotFound
 
 FORMAT = 1
@@ -89,7 +91,7 @@ class Manifest:
     checkpoint: str
 
 
-def back_up(database_url: str, blobs: Path, target: Path, *, now: dt.datetime, checkpoint: str) -> Manifest:
+def back_up(database_url: str, blobs: Path | BlobStore, target: Path, *, now: dt.datetime, checkpoint: str) -> Manifest:
     """See the module's steps. Raises :class:`BackupExists`, :class:`BackupFailed`."""
     if target.exists():
         raise BackupExists(str(target))
@@ -97,7 +99,7 @@ def back_up(database_url: str, blobs: Path, target: Path, *, now: dt.datetime, c
     shutil.rmtree(draft, ignore_errors=True)
     _make_folder(draft / _BLOBS)
     _run("pg_dump", database_url, "--format=custom", "--no-owner", "--no-privileges", f"--file={draft / _DUMP}")
-    names = [_copy(path, blobs, draft / _BLOBS) for path in _files(blobs)]
+    names = _take_out(blobs, draft / _BLOBS)
     octets = sum(path.stat().st_size for path in _files(draft / _BLOBS))
     manifest = Manifest(FORMAT, now.isoformat(), _digest(draft / _DUMP), len(names), octets, _names_digest(names), checkpoint)
     (draft / _MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
@@ -123,19 +125,60 @@ def check(source: Path) -> Manifest:
     return manifest
 
 
-def restore(database_url: str, blobs: Path, source: Path) -> Manifest:
+def restore(database_url: str, blobs: Path | BlobStore, source: Path) -> Manifest:
     """See the module's steps. Raises :class:`BackupDamaged`, :class:`RestoreWouldOverwrite`, :class:`BackupFailed`."""
     manifest = check(source)
-    if any(not _place(source / _BLOBS, path.name).is_file() for path in _files(blobs)):
-        raise RestoreWouldOverwrite(str(blobs))
+    if any(not _place(source / _BLOBS, name).is_file() for name in _names(blobs)):
+        raise RestoreWouldOverwrite("the store of files")
     if holds_tables(database_url):
         raise RestoreWouldOverwrite("the database")
-    _make_folder(blobs)
-    for path in _files(source / _BLOBS):
-        _copy(path, source / _BLOBS, blobs)
-    _make_durable(blobs)
+    _bring_in(source / _BLOBS, blobs)
     _run("pg_restore", database_url, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", str(source / _DUMP))
     return manifest
+
+
+def _names(blobs: Path | BlobStore) -> list[str]:
+    """Every file that is kept, by its SHA-256."""
+    if isinstance(blobs, Path):
+        return [path.name for path in _files(blobs)]
+    return asyncio.run(_listed(blobs))
+
+
+async def _listed(store: BlobStore) -> list[str]:
+    return [one.digest.hex() async for batch in store.stored() for one in batch]
+
+
+def _take_out(blobs: Path | BlobStore, folder: Path) -> list[str]:
+    """Copy every file into the backup; their names. What a bucket hands out is compared with its hash on the way."""
+    if isinstance(blobs, Path):
+        return [_copy(path, blobs, folder) for path in _files(blobs)]
+    return asyncio.run(_download(blobs, folder))
+
+
+async def _download(store: BlobStore, folder: Path) -> list[str]:
+    names = await _listed(store)
+    for name in names:
+        data, place = await store.get(bytes.fromhex(name)), _place(folder, name)
+        _make_folder(place.parent)
+        with os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+    return names
+
+
+def _bring_in(folder: Path, blobs: Path | BlobStore) -> None:
+    """Copy every file of the backup into the store, durably."""
+    if not isinstance(blobs, Path):
+        asyncio.run(_upload(folder, blobs))
+        return
+    _make_folder(blobs)
+    for path in _files(folder):
+        _copy(path, folder, blobs)
+    _make_durable(blobs)
+
+
+async def _upload(folder: Path, store: BlobStore) -> None:
+    for path in _files(folder):
+        await store.put(path.read_bytes())
 
 
 def _read_manifest(source: Path) -> Manifest:

@@ -3,13 +3,16 @@
 import asyncio
 import datetime as dt
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -18,6 +21,7 @@ from api.migrations import upgrade
 from api.workers import ProcessWorkers
 from keys.base.db import Database
 from keys.base.ids import new_code
+from keys.base.object_store import S3Address
 from keys.custody.software import SoftwareKeyStore
 from keys.pki.authority import establish
 from tests.running import City, free_port
@@ -167,6 +171,26 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     running = City(tmp_path_factory.mktemp("city") / "home", free_port(), more=more).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """A real S3 server (moto) on loopback, on a port of its own."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_address(s3_endpoint: str) -> S3Address:
+    """A bucket of this test alone."""
+    name, region = f"test-{new_code().lower()}", "cn-north-1"
+    client = boto3.client("s3", endpoint_url=s3_endpoint, aws_access_key_id="test", aws_secret_access_key="secret", region_name=region)
+    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": region})
+    return S3Address(name, "fujie", s3_endpoint, region, "test", "secret", retries=1, patience=3)
 
 
 @pytest.fixture(scope="session")

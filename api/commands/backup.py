@@ -9,7 +9,9 @@ import typer
 
 from api import backup as backups
 from api.commands.run import settings
-from api.wiring import own_servers, shared_servers
+from api.settings import Settings
+from api.wiring import open_blobs, own_servers, shared_servers
+from keys.base.blobs import BlobStore
 from keys.base.clock import SystemClock
 from keys.base.db import Database
 from keys.evidence.log import latest_checkpoint
@@ -22,7 +24,7 @@ def backup(target: Annotated[Path, typer.Argument(help="a folder that does not e
         if not backups.holds_tables(addresses.database_url):
             raise backups.NothingToBackUp(str(chosen.home))
         note = asyncio.run(_checkpoint(addresses.database_url))
-        made = backups.back_up(addresses.database_url, chosen.blob_folder, target.absolute(), now=SystemClock().now(), checkpoint=note)
+        made = backups.back_up(addresses.database_url, _files(chosen), target.absolute(), now=SystemClock().now(), checkpoint=note)
     print(orjson.dumps(made).decode())
 
 
@@ -36,8 +38,13 @@ def restore(
         print(orjson.dumps(backups.check(source.absolute())).decode())
         return
     with own_servers(chosen) as addresses:
-        loaded = backups.restore(addresses.database_url, chosen.blob_folder, source.absolute())
+        loaded = backups.restore(addresses.database_url, _files(chosen), source.absolute())
     print(orjson.dumps(loaded).decode())
+
+
+def _files(chosen: Settings) -> Path | BlobStore:
+    """The folder of files, or the bucket."""
+    return open_blobs(chosen) if chosen.s3_address else chosen.blob_folder
 
 
 async def _checkpoint(database_url: str) -> str:

@@ -1,5 +1,6 @@
 """A backup comes back as it was, a damaged one is refused, and nothing that is there is overwritten."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from keys.base.actor import SYSTEM
 from keys.base.blobs import FolderBlobStore
 from keys.base.clock import Clock
 from keys.base.db import Database
+from keys.base.object_store import ObjectBlobStore, S3Address
 from keys.custody.reads import load_key, store_key
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import Algorithm, Purpose
@@ -142,3 +144,22 @@ def test_the_password_travels_in_the_environment() -> None:
         "PGSSLMODE": "require",
     }
     assert backup.connection_parameters("postgresql+asyncpg://u:p@/d?host=/run/x")["PGHOST"] == os.fspath(Path("/run/x"))
+
+
+async def test_files_in_a_bucket_are_backed_up_and_come_back(instance: Instance, empty_url: str, s3_address: S3Address) -> None:
+    bucket = ObjectBlobStore(s3_address)
+    kept = [await bucket.put(content) for content in (b"one", b"two", b"three")]
+    async with instance.database.session() as session:
+        row = await latest_checkpoint(session)
+    assert row is not None
+    made = await asyncio.to_thread(
+        backup.back_up, instance.url, ObjectBlobStore(s3_address), instance.target, now=instance.clock.now(), checkpoint=row.note
+    )
+    assert made.files == 3
+    for digest in kept[:2]:
+        await bucket.forget(digest)
+    assert await asyncio.to_thread(backup.restore, empty_url, ObjectBlobStore(s3_address), instance.target) == made
+    assert [await bucket.get(digest) for digest in kept] == [b"one", b"two", b"three"]
+    await bucket.put(b"somebody's")
+    with pytest.raises(backup.RestoreWouldOverwrite):
+        await asyncio.to_thread(backup.restore, empty_url, ObjectBlobStore(s3_address), instance.target)

@@ -4,17 +4,14 @@ import asyncio
 import base64
 import datetime as dt
 import hashlib
-import logging
 import socket
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from keys.base.blobs import BlobDamaged, BlobGone, BlobStore, FolderBlobStore, StoreFull, StoreUnreachable
 from keys.base.object_store import ObjectBlobStore, S3Address
@@ -22,27 +19,11 @@ from keys.base.object_store import ObjectBlobStore, S3Address
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "secret", "region_name": "cn-north-1"}
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-def bucket(endpoint: str, name: str) -> S3Address:
-    where = {"LocationConstraint": KEYS["region_name"]}
-    boto3.client("s3", endpoint_url=endpoint, **KEYS).create_bucket(Bucket=name, CreateBucketConfiguration=where)
-    return S3Address(name, "fujie", endpoint, KEYS["region_name"], "test", "secret", retries=1, patience=3)
-
-
 @pytest.fixture(params=["folder", "s3"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, endpoint: str) -> BlobStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path, s3_address: S3Address) -> BlobStore:
     if request.param == "folder":
         return FolderBlobStore(tmp_path / "blobs")
-    return ObjectBlobStore(bucket(endpoint, f"b-{abs(hash(request.node.name))}"))
+    return ObjectBlobStore(s3_address)
 
 
 async def listed(store: BlobStore, *, retired: bool = False) -> set[bytes]:
@@ -79,14 +60,13 @@ async def test_a_retired_file_is_found_and_comes_back_when_it_is_stored_again(st
     assert await listed(store, retired=True) == set()
 
 
-async def test_a_damaged_object_is_not_handed_out_and_is_mended_by_storing_it_again(endpoint: str) -> None:
-    address = bucket(endpoint, "damaged")
-    store = ObjectBlobStore(address)
+async def test_a_damaged_object_is_not_handed_out_and_is_mended_by_storing_it_again(s3_address: S3Address) -> None:
+    store = ObjectBlobStore(s3_address)
     digest = await store.put(b"whole")
     name = digest.hex()
     key = f"fujie/{name[:2]}/{name[2:4]}/{name}"
-    client = boto3.client("s3", endpoint_url=endpoint, **KEYS)
-    client.put_object(Bucket="damaged", Key=key, Body=b"broken")
+    client = boto3.client("s3", endpoint_url=s3_address.endpoint, **KEYS)
+    client.put_object(Bucket=s3_address.bucket, Key=key, Body=b"broken")
     with pytest.raises(BlobDamaged) as refused:
         await store.get(digest)
     assert refused.value.code == "DOCUMENT_DAMAGED"
@@ -119,8 +99,8 @@ async def test_a_store_that_does_not_answer_is_named() -> None:
     assert "top-secret" not in repr(address)
 
 
-async def test_a_missing_bucket_is_no_lost_file(endpoint: str) -> None:
-    store = ObjectBlobStore(S3Address("nowhere", "", endpoint, "x", "k", "s", retries=0, patience=2))
+async def test_a_missing_bucket_is_no_lost_file(s3_endpoint: str) -> None:
+    store = ObjectBlobStore(S3Address("nowhere", "", s3_endpoint, "x", "k", "s", retries=0, patience=2))
     with pytest.raises(StoreUnreachable):
         await store.get(bytes(32))
 
