@@ -36,9 +36,9 @@ async def test_todays_types_are_published_version_one(database: Database, databa
         )
         await session.execute(
             text(
-                "INSERT INTO certs.certificates (id, stage, status, source, type_code, type_name, number, identifier, duplicate, "
-                "issuer, issuer_name, division, fields, trust_grade, flags, created_at) VALUES (:id, 'issued', '01', 'issued', :code, 'x', '1', '1', "
-                "false, 'x', 'x', '990100', '{}', 'A', '[]', now())"
+                "INSERT INTO certs.certificates (id, stage, status, source, type_code, type_name, number, identifier, duplicate, issuer,"
+                " issuer_name, division, fields, trust_grade, flags, created_at) VALUES"
+                " (:id, 'issued', '01', 'issued', :code, 'x', '1', '1', false, 'x', 'x', '990100', '{}', 'A', '[]', now())"
             ),
             {"id": made, "code": FOOD.code},
         )
