@@ -119,11 +119,25 @@ def _table(rows: Iterable[Row]) -> Table:
     return table
 
 
-def _document(rows: Iterable[Row]) -> None:
+def _document(rows: list[Row]) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{as_markdown(rows)}\n{MARKS[1]}{after}", encoding="utf-8")
+    table, _, after = rest.partition(MARKS[1])
+    DOCUMENT.write_text(f"{before}{MARKS[0]}\n{_merged(table, rows)}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def _merged(table: str, rows: list[Row]) -> str:
+    """The rows measured now in the place of those they replace, by the name of the figure; what was not measured stays."""
+    heading, rule, *measured = as_markdown(rows).splitlines()
+    old = [line for line in table.splitlines() if line.startswith("| ")][2:]
+    named = {_name(line) for line in measured}
+    at = next((index for index, line in enumerate(old) if _name(line) in named), len(old))
+    kept = [[line for line in part if _name(line) not in named] for part in (old[:at], old[at:])]
+    return "\n".join((heading, rule, *kept[0], *measured, *kept[1])) + "\n"
+
+
+def _name(line: str) -> str:
+    return line.split("|")[1].strip()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from typing import Any
 
 from benchmarks.cpu import tree_seconds
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+READY = "ready 就绪".encode()
 MARKS = (("postgres", "PostgreSQL"), ("valkey-server", "Valkey"), ("multiprocessing", "workers"), ("seal.sandbox", "sandbox"))
 STORES = ("PostgreSQL", "Valkey")
 
@@ -75,7 +76,7 @@ def running() -> Iterator[Instance]:
 def _wait(process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if b"ready" in log.read_bytes():
+        if READY in log.read_bytes():
             return
         time.sleep(0.2)
     raise RuntimeError(f"fujie serve did not come up: {log.read_text()[-2000:]}")
