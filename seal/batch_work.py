@@ -3,8 +3,12 @@
 1. claim    some waiting documents of running batches; rows that another process is claiming are passed over
 2. permit   each document its own, by the policy, as things are at this moment
 3. stamp    in a worker, then stored durably
-4. record   one transaction: the permit is spent and the document marked, if the claim still holds and nobody cancelled
+4. record   one transaction: the permits are spent and the documents marked, if the claims still hold and nobody cancelled
 5. end      a batch without waiting documents is done
+
+The documents of a round that differ in nothing but themselves get their permits in one transaction and are recorded in one: each permit is
+spent, counted and logged by itself, and one refusal undoes the whole transaction. Then, and where further approvers are to be written
+down, each document goes its way alone, so that every one has its own result.
 
 What a document itself cannot be is its own result. When the permission fell away (the seal suspended, the grant withdrawn, the
 quota used up), the batch halts instead, because every further document would be refused. Killed at any instant, what was claimed
@@ -14,7 +18,7 @@ is claimed again after its lease; what was stamped and not recorded is known to 
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +39,7 @@ from seal.document_moves import LEASE
 from seal.document_stamping import stamp_document
 from seal.document_values import Sealing, read_actor, read_place
 from seal.material import load_material
-from seal.permits import Permit, Place, UseRequest, consume_permit, request_permit
+from seal.permits import Permit, Place, UseRequest, audit_refused_use, consume_permit, request_permit, request_permits
 from seal.policy import NotPermitted
 from seal.stamp_plans import plan_of
 
@@ -79,6 +83,16 @@ class _Terms:
     level: Level
 
 
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A stamped document in the store, and the permit that is to be spent for it."""
+
+    claim: _Claim
+    permit: Permit
+    sealed_hash: bytes
+    made: Raised
+
+
 async def work_batches(sealing: Sealing, *, most: int = CLAIMED) -> int:
     """One round; the number of documents taken. Nothing while nothing may be sealed."""
     try:
@@ -86,7 +100,8 @@ async def work_batches(sealing: Sealing, *, most: int = CLAIMED) -> int:
     except FujieError:
         return 0
     claims = await _claim(sealing, most)
-    await asyncio.gather(*(_one(sealing, claim) for claim in claims))
+    groups = [[claim for claim in claims if claim.batch_id == batch_id] for batch_id in dict.fromkeys(one.batch_id for one in claims)]
+    await asyncio.gather(*(_group(sealing, group) for group in groups))
     for batch_id in {claim.batch_id for claim in claims} or await _exhausted(sealing):
         await _finish(sealing, batch_id)
     return len(claims)
@@ -148,10 +163,54 @@ def _terms(row: BatchRow) -> _Terms:
     )  # fmt: skip
 
 
+async def _group(sealing: Sealing, claims: list[_Claim]) -> None:
+    """Documents of one batch: together where nothing but the document differs, each alone where they must be."""
+    left = claims
+    if len(claims) > 1 and not claims[0].batch.others:
+        left = await _together(sealing, claims)
+    await asyncio.gather(*(_one(sealing, claim) for claim in left))
+
+
+async def _together(sealing: Sealing, claims: list[_Claim]) -> list[_Claim]:
+    """Several documents to their results; those that must be tried alone. Never raises but to end the process."""
+    try:
+        _require_decided(sealing, claims[0])
+        permits = await request_permits(sealing.database, sealing.gate, _use(claims[0]), [one.document_hash for one in claims])
+    except (NotPermitted, ApprovalLapsed) as error:
+        for claim in claims:
+            await _halt(sealing, claim, error.code)
+        return []
+    except Exception:
+        return claims
+    made = await asyncio.gather(*(_made(sealing, claim, permit) for claim, permit in zip(claims, permits, strict=True)))
+    sealed = [one for one in made if one is not None]
+    try:
+        await _record(sealing, sealed)
+    except Exception:  # one of them: which, each finds out by itself
+        await asyncio.gather(*(_settled(sealing, one.claim, _record_alone(sealing, one)) for one in sealed))
+    return []
+
+
+async def _made(sealing: Sealing, claim: _Claim, permit: Permit) -> _Sealed | None:
+    """Stamped and stored; None where the document has its result already."""
+    made: list[_Sealed] = []
+
+    async def steps() -> None:
+        made.append(await _stamped(sealing, claim, permit))
+
+    await _settled(sealing, claim, steps())
+    return made[0] if made else None
+
+
 async def _one(sealing: Sealing, claim: _Claim) -> None:
     """One document to its result. Never raises but to end the process."""
+    await _settled(sealing, claim, _steps(sealing, claim))
+
+
+async def _settled(sealing: Sealing, claim: _Claim, steps: Coroutine[Any, Any, None]) -> None:
+    """What the steps raise becomes the document's result, or halts its batch."""
     try:
-        await _steps(sealing, claim)
+        await steps
     except DocumentBeingSealed:
         return
     except (NotPermitted, ApprovalLapsed, ApproverDeparted) as error:
@@ -164,32 +223,33 @@ async def _one(sealing: Sealing, claim: _Claim) -> None:
 
 
 async def _steps(sealing: Sealing, claim: _Claim) -> None:
+    _require_decided(sealing, claim)
+    await _record_alone(sealing, await _stamped(sealing, claim, await _permitted(sealing, claim)))
+
+
+def _require_decided(sealing: Sealing, claim: _Claim) -> None:
+    """Raises :class:`ApprovalLapsed`."""
     terms = claim.batch
     lapsed = sealing.clock.now() - terms.decided_at > DECISION_HOLDS or terms.agreed < terms.approvals_needed
     if lapsed and not (terms.unattended and terms.approvals_needed <= 1):
         raise ApprovalLapsed(str(claim.batch_id))
-    base = await sealing.blobs.get(claim.document_hash)
-    permit = await _permitted(sealing, claim)
-    async with sealing.database.begin() as session:
-        material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code, standing=permit.standing)
-    room = await room_for(sealing.levels, terms.level)
-    signing_time = sealing.gate.now().replace(microsecond=0)
-    plan = plan_of(terms.plan, claim.pages)
-    stamped = await sealing.workers.run(stamp_document, permit, base, material, plan, sealing.keystore, signing_time, room)
-    made = await raised(sealing.levels, terms.level, stamped)
-    await _record(sealing, claim, permit, await sealing.blobs.put(made.pdf), made)
 
 
 async def _permitted(sealing: Sealing, claim: _Claim) -> Permit:
     terms = claim.batch
-    alone = terms.unattended and terms.approvals_needed <= 1
     for other, decided in terms.others:  # whoever else agreed to the batch agreed to each of its documents
         async with sealing.database.begin() as session:
             await approve_document(
                 session, sealing.clock.now(), other,
                 seal_code=terms.seal_code, document_hash=claim.document_hash, requester=terms.requester, decided=decided,
             )  # fmt: skip
-    use = UseRequest(
+    return await request_permit(sealing.database, sealing.gate, _use(claim))
+
+
+def _use(claim: _Claim) -> UseRequest:
+    terms = claim.batch
+    alone = terms.unattended and terms.approvals_needed <= 1
+    return UseRequest(
         seal_code=terms.seal_code,
         actor=terms.stamper,
         matter_code=terms.matter_code,
@@ -200,20 +260,49 @@ async def _permitted(sealing: Sealing, claim: _Claim) -> Permit:
         requester=None if alone else terms.requester,
         place=terms.place,
     )
-    return await request_permit(sealing.database, sealing.gate, use)
 
 
-async def _record(sealing: Sealing, claim: _Claim, permit: Permit, sealed_hash: bytes, made: Raised) -> None:
-    """All or nothing. A batch that was cancelled meanwhile takes no further seal."""
+async def _stamped(sealing: Sealing, claim: _Claim, permit: Permit) -> _Sealed:
+    terms = claim.batch
+    base = await sealing.blobs.get(claim.document_hash)
     async with sealing.database.begin() as session:
-        status = await session.scalar(select(BatchRow.status).where(BatchRow.id == claim.batch_id).with_for_update(read=True))
-        now = sealing.gate.now()
-        values = {"state": "sealed", "sealed_hash": sealed_hash, "sealed_at": now, "permit_id": permit.id, "lease_owner": None}
-        marked = await session.scalar(_mine(claim).values(**values, lease_until=None, failure=None).returning(BatchDocumentRow.position))
-        if marked is None or status == BatchStatus.CANCELLED:
-            raise DocumentBeingSealed(str(claim.batch_id))
-        await consume_permit(session, now, permit, claim.document_hash)
-        await keep(session, sealing.levels, f"batch:{claim.batch_id}:{claim.position}", sealed_hash, made)
+        material = await load_material(session, sealing.keystore, sealing.gate.now(), permit.seal_code, standing=permit.standing)
+    room = await room_for(sealing.levels, terms.level)
+    signing_time = sealing.gate.now().replace(microsecond=0)
+    plan = plan_of(terms.plan, claim.pages)
+    stamped = await sealing.workers.run(stamp_document, permit, base, material, plan, sealing.keystore, signing_time, room)
+    made = await raised(sealing.levels, terms.level, stamped)
+    return _Sealed(claim, permit, await sealing.blobs.put(made.pdf), made)
+
+
+async def _record_alone(sealing: Sealing, sealed: _Sealed) -> None:
+    """A permit that is not accepted is audited, as everywhere."""
+    try:
+        await _record(sealing, [sealed])
+    except DocumentBeingSealed:
+        raise
+    except FujieError as error:
+        await audit_refused_use(sealing.database, sealing.clock.now(), sealed.permit, sealed.claim.batch.stamper, error)
+        raise
+
+
+async def _record(sealing: Sealing, sealed: Sequence[_Sealed]) -> None:
+    """All or nothing. A batch that was cancelled meanwhile takes no further seal."""
+    if not sealed:
+        return
+    async with sealing.database.begin() as session:
+        batch_id = sealed[0].claim.batch_id
+        status = await session.scalar(select(BatchRow.status).where(BatchRow.id == batch_id).with_for_update(read=True))
+        for one in sealed:
+            claim, now = one.claim, sealing.gate.now()
+            values = {"state": "sealed", "sealed_hash": one.sealed_hash, "sealed_at": now, "permit_id": one.permit.id, "lease_owner": None}
+            marked = await session.scalar(
+                _mine(claim).values(**values, lease_until=None, failure=None).returning(BatchDocumentRow.position)
+            )
+            if marked is None or status == BatchStatus.CANCELLED:
+                raise DocumentBeingSealed(str(batch_id))
+            await consume_permit(session, now, one.permit, claim.document_hash)
+            await keep(session, sealing.levels, f"batch:{batch_id}:{claim.position}", one.sealed_hash, one.made)
 
 
 async def _refuse(sealing: Sealing, claim: _Claim, code: str) -> None:

@@ -7,7 +7,8 @@ for it, and whoever comes after finds it narrowed (docs/decisions/0068).
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import insert
 
@@ -21,13 +22,14 @@ from keys.evidence.audit import Event, Outcome
 from seal.models import PermitRow
 from seal.permit_facts import Found, read_facts
 from seal.permit_spending import PermitExpired, PermitMismatch, PermitUnknown, PermitUsed, Spending, spend
-from seal.policy import Decision, GrantFacts, NotPermitted, Place, RuleAnswer, Use, decide, explain
+from seal.policy import GrantFacts, NotPermitted, Place, RuleAnswer, Use, decide, explain
+from seal.policy_facts import EVERY_SEAL
 from seal.reads import SealNotFound
 from seal.refusals import refused_use
 
 __all__ = [
     "LIFETIME", "Permit", "PermitExpired", "PermitMismatch", "PermitUnknown", "PermitUsed", "Place", "UseRequest", "audit_refused_use",
-    "consume_permit", "explain_use", "request_permit",
+    "consume_permit", "explain_use", "request_permit", "request_permits",
 ]  # fmt: skip
 
 LIFETIME = dt.timedelta(minutes=5)
@@ -85,11 +87,26 @@ async def request_permit(database: Database, clock: Clock, request: UseRequest) 
             now = clock.now()
             found, use = await _facts(session, now, request)
             seal_id = found.seal_id
-            decision = decide(use)
-            if not decision.permitted or decision.grant is None:
-                detail = f"seal {use.seal.code}, matter {request.matter_code[:40]}"
-                raise NotPermitted(decision.code, detail, rules=_spoken(decision.answers))
-            return await _write(session, found, use, decision, decision.grant)
+            return (await _write_all(session, found, [_granted(use)]))[0]
+    except FujieError as error:
+        await _refused(database, clock, request, seal_id, error)
+        raise
+
+
+async def request_permits(database: Database, clock: Clock, request: UseRequest, documents: Sequence[bytes]) -> list[Permit]:
+    """Ask to stamp several documents in one use after the other: a permit for each, every one of them single, or none.
+
+    For uses that differ in nothing but the document and take no second approver: ``request`` names the first, ``documents`` all hashes.
+    The facts are those of one instant; the policy judges each document. A refusal is audited once and raised as ``NotPermitted``.
+    """
+    seal_id: uuid.UUID | None = None
+    try:
+        async with database.begin() as session:
+            found, use = await _facts(session, clock.now(), request)
+            seal_id = found.seal_id
+            if use.seal.required.approvals > EVERY_SEAL.approvals:
+                raise NotPermitted("TWO_APPROVERS_NEEDED", f"seal {use.seal.code}, {len(documents)} documents")
+            return await _write_all(session, found, [_granted(replace(use, document_hash=one)) for one in documents])
     except FujieError as error:
         await _refused(database, clock, request, seal_id, error)
         raise
@@ -160,10 +177,40 @@ def _spoken(answers: tuple[RuleAnswer, ...]) -> list[dict[str, str]]:
     return [{"rule": one.rule, "answer": one.answer, "reason": one.reason_code} for one in answers]
 
 
-async def _write(session: AsyncSession, found: Found, use: Use, decision: Decision, grant: GrantFacts) -> Permit:
+@dataclass(frozen=True, slots=True)
+class _Granted:
+    """A use that the policy permitted, and the grant it rests on."""
+
+    use: Use
+    grant: GrantFacts
+    reason: str
+
+
+def _granted(use: Use) -> _Granted:
+    """Raises :class:`NotPermitted`."""
+    decision = decide(use)
+    if not decision.permitted or decision.grant is None:
+        detail = f"seal {use.seal.code}, matter {use.matter.code[:40] if use.matter else ''}"
+        raise NotPermitted(decision.code, detail, rules=_spoken(decision.answers))
+    return _Granted(use, decision.grant, decision.code)
+
+
+async def _write_all(session: AsyncSession, found: Found, granted: Sequence[_Granted]) -> list[Permit]:
+    permits = [_permit(one.use, found) for one in granted]
+    await session.execute(insert(PermitRow), [_row(permit, found, one) for permit, one in zip(permits, granted, strict=True)])
+    events = [_event(permit, found, one) for permit, one in zip(permits, granted, strict=True)]
+    await audit.record_many(session, granted[0].use.now, events)
+    return permits
+
+
+def _permit(use: Use, found: Found) -> Permit:
     matter = use.matter.code if use.matter else ""
-    permit = Permit(new_id(), use.seal.code, use.actor.id, use.document_hash, use.now + LIFETIME, matter, found.standing)
-    row = {
+    return Permit(new_id(), use.seal.code, use.actor.id, use.document_hash, use.now + LIFETIME, matter, found.standing)
+
+
+def _row(permit: Permit, found: Found, granted: _Granted) -> dict[str, object]:
+    use, grant = granted.use, granted.grant
+    return {
         "id": permit.id,
         "seal_id": found.seal_id,
         "grant_id": grant.id,
@@ -171,7 +218,7 @@ async def _write(session: AsyncSession, found: Found, use: Use, decision: Decisi
         "authority_version": found.version,
         "actor_kind": use.actor.kind,
         "actor_id": use.actor.id,
-        "matter_code": matter,
+        "matter_code": permit.matter_code,
         "certificate_type": use.certificate_type,
         "document_kind": use.document_kind,
         "requester": use.requester,
@@ -182,14 +229,15 @@ async def _write(session: AsyncSession, found: Found, use: Use, decision: Decisi
         "issued_at": use.now,
         "expires_at": permit.expires,
     }
-    await session.execute(insert(PermitRow).values(row))
+
+
+def _event(permit: Permit, found: Found, granted: _Granted) -> Event:
     details: dict[str, audit.JSON] = {
         "permit": str(permit.id),
-        "grant": str(grant.id),
-        "matter": matter,
-        "certificate_type": use.certificate_type,
-        "document": use.document_hash.hex(),
-        "reason": decision.code,
+        "grant": str(granted.grant.id),
+        "matter": permit.matter_code,
+        "certificate_type": granted.use.certificate_type,
+        "document": permit.document_hash.hex(),
+        "reason": granted.reason,
     }
-    await audit.record(session, use.now, Event("seal.permit.request", f"seal:{found.seal_id}", Outcome.DONE, use.actor, details))
-    return permit
+    return Event("seal.permit.request", f"seal:{found.seal_id}", Outcome.DONE, granted.use.actor, details)

@@ -16,6 +16,7 @@ from seal.batch_work import work_batches, work_until_done
 from seal.batches import approve_batch, batch_documents, batch_file, get_batch, list_batches, move_batch, request_batch
 from seal.changes import resume_seal, suspend_seal
 from seal.document_lifecycle import BatchMove, BatchStatus
+from seal.matters import Matter, get_matter, put_matter
 from tests.seal import hostile_pdfs as hostile
 from tests.seal.sealing_house import House, house, rebuilder
 
@@ -67,11 +68,12 @@ async def test_sixty_documents_by_several_workers_one_of_which_dies(house: House
     class Killed(BaseException):
         """The process ends here."""
 
-    async def dies(sealing: Any, claim: Any, *rest: Any) -> None:
-        if claim.position % 20 == 7 and claim.position not in killed:
-            killed.append(claim.position)
+    async def dies(sealing: Any, sealed: Any) -> None:
+        marked = [one.claim.position for one in sealed if one.claim.position % 20 == 7 and one.claim.position not in killed]
+        if marked:
+            killed.extend(marked)
             raise Killed
-        await real(sealing, claim, *rest)
+        await real(sealing, sealed)
 
     monkeypatch.setattr(batch_work, "_record", dies)
     await asyncio.gather(*(work_batches(sealing, most=8) for _ in range(3)), return_exceptions=True)
@@ -193,3 +195,49 @@ async def test_a_batch_takes_one_to_ten_thousand_documents_each_once(house: Hous
         assert await refusal(requested(house, 0, documents=documents)) == "BATCH_INVALID"
     assert await refusal(requested(house, 0, documents=(one, uuid.uuid4()))) == "DOCUMENT_NOT_FOUND"
     assert await refusal(requested(house, 1, actor=house.clerk)) == "DOCUMENT_REQUEST_FORBIDDEN"
+
+
+async def test_a_quota_that_ends_within_a_round_is_used_to_its_last_and_not_beyond(house: House) -> None:
+    """Recorded together, one refusal undoes all: then each by itself, and the permits of the others stay unspent."""
+    city, sealing = house.city, house.sealing
+    matter = replace(await matter_of(house), code="990100900077", name="另一事项")
+    async with city.database.begin() as session:
+        await put_matter(session, city.clock.now(), city.admin, matter)
+    await city.grant(house.seal, city.client, unattended=True, quota_day=5, matter_code=matter.code)
+    batch = await requested(house, 9, matter_code=matter.code)
+    await work_until_done(sealing, seconds=30)
+    halted = await get_batch(sealing, city.client, batch.id)
+    assert (halted.status, halted.reason, halted.sealed) == (BatchStatus.PAUSED, "QUOTA_DAY_EXHAUSTED", 5)
+    assert await uses(house) == (5, 5)
+    city.clock.advance(days=1)
+    await move_batch(sealing, city.client, batch.id, BatchMove.RESUME)
+    await work_until_done(sealing, seconds=30)
+    assert await uses(house) == (9, 9)
+    async with city.database.session() as session:
+        spent = (await session.execute(text("SELECT count(*) FROM seal.permits WHERE consumed_at IS NOT NULL"))).scalar_one()
+        logged = (await session.execute(text("SELECT count(*) FROM keys.audit_events WHERE action = 'seal.use'"))).scalar_one()
+    assert (spent, logged) == (9, 9)
+
+
+async def matter_of(house: House) -> Matter:
+    async with house.city.database.session() as session:
+        found = await get_matter(session, house.city.matter)
+    assert found is not None
+    return found
+
+
+async def test_what_another_process_took_over_in_a_round_is_recorded_by_it_alone(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, taken = batch_work._record, []
+    await requested(house, 4)
+
+    async def overtaken(sealing: Any, sealed: Any) -> None:
+        if not taken:
+            taken.append(sealed[2].claim.position)
+            async with house.city.database.begin() as session:
+                stolen = text("UPDATE seal.batch_documents SET lease_owner = gen_random_uuid() WHERE position = :position")
+                await session.execute(stolen, {"position": taken[0]})
+        await real(sealing, sealed)
+
+    monkeypatch.setattr(batch_work, "_record", overtaken)
+    await work_batches(house.sealing)
+    assert await uses(house) == (3, 3)
