@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign batch-campaign document-campaign reader-campaign forgery-campaign clean
+.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign library-benchmark batch-campaign document-campaign reader-campaign forgery-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ batch-campaign: .venv/.dev  ## seal 10,000 documents in one batch by processes t
 
 document-campaign: .venv/.dev  ## kill (kill -9) what carries documents to their seals, thirty times, and compare tables and files (a minute)
 	@$(PYTHON) -m tests.seal.campaign_documents
+
+library-benchmark: .venv/.dev  ## find by code, holder and any mark in a library of 2,000,000 certificates, with every plan (a quarter of an hour, 6 GB)
+	@$(PYTHON) -m benchmarks.library
 
 race-campaign: .venv/.dev  ## 10,000 races of stamping against suspending, revoking and withdrawing (some minutes)
 	@$(PYTHON) -m tests.seal.campaign_races
