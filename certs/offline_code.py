@@ -34,6 +34,8 @@ from keys.custody.verifying import ECDSA_WITH_SHA256, SM2_WITH_SM3, algorithm_id
 from keys.custody.verifying_keys import ED25519
 
 PREFIX = "FJ1:"
+FULL_NAME = "CZZT_FULL"
+"""Among a type's offline fields: names of people stand in its code in full, for papers that show them to everybody anyway."""
 MOST_TEXT = 2400
 KID_OCTETS = 8
 _EPOCH = dt.date(1970, 1, 1)

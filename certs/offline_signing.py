@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from certs.catalogue import CertificateType, Mask
 from certs.code_keys import signing_key
 from certs.code_models import ORDINALS, StatusEntryRow
-from certs.offline_code import CodeHolder, OfflineCode, OfflineCodeTooLong, StatusReference, encode_offline
+from certs.offline_code import FULL_NAME, CodeHolder, OfflineCode, OfflineCodeTooLong, StatusReference, encode_offline
 from certs.privacy import hide_numbers, mask_fields
 from certs.records import Certificate, Holder
 from certs.token_status import ENTRIES
@@ -21,8 +21,6 @@ from keys.base.db import AsyncSession
 from keys.base.ids import CROCKFORD
 from keys.custody.store import KeyStore, Purpose
 
-FULL_NAME = "CZZT_FULL"
-"""Among a type's offline fields: names of people stand in its code in full, for papers that show them to everybody anyway."""
 FILL = ENTRIES * 4 // 5
 """So many of a list's places are given before the next list begins: a random place is then free after few tries."""
 _COMMON = frozenset({"ZZMC", "ZZBH", "ZZBS", "ZZBFJG", "ZZBFRQ", "ZZYXQQSRQ", "ZZYXQJZRQ", "CZZT", "CZZTDM", FULL_NAME})

@@ -9,6 +9,7 @@ from typing import Any
 
 from certs.approvals import is_clean
 from certs.catalogue import MOST_HOLDERS, CertificateType, Field, FieldKind, SharingClass, parse_type
+from certs.offline_code import FULL_NAME
 from certs.type_schema import BASE_LABELS, check_schema
 from identity.numbers import CodeType, check
 from keys.base.errors import InvalidInput
@@ -140,7 +141,7 @@ def _field(field: Field) -> Iterator[Fault]:
 
 
 def _offline(kind: CertificateType) -> Iterator[Fault]:
-    known = {*BASE_LABELS, *(one.short for one in kind.fields)}
+    known = {*BASE_LABELS, FULL_NAME, *(one.short for one in kind.fields)}
     if not set(kind.offline_fields) <= known or len(set(kind.offline_fields)) != len(kind.offline_fields):
         yield "offline_fields", "short names of GB/T 36903 or of the type's own fields, none twice"
     if len(kind.offline_fields) > MOST_OFFLINE:

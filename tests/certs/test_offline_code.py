@@ -3,6 +3,7 @@
 import datetime as dt
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certs.catalogue import shipped_types
 from certs.numbering import make_identifier
 from certs.offline_code import (
+    FULL_NAME,
     PREFIX,
     CodeAlgorithm,
     CodeHolder,
@@ -26,6 +29,8 @@ from certs.offline_code import (
     encode_offline,
     holds,
 )
+from certs.offline_signing import offline_code
+from certs.records import Holder
 from keys.base import base45, cbor
 from keys.custody.algorithms import SIGNING
 from keys.custody.store import Algorithm
@@ -191,3 +196,16 @@ def test_spki_of_our_own_keys_is_what_a_foreign_library_would_load() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     text = encode_offline(CODE, CodeAlgorithm.ES256, KID, lambda message: key.sign(message, ec.ECDSA(hashes.SHA256())))
     assert holds(decode_offline(text), key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def test_a_type_may_put_names_in_full_and_never_numbers() -> None:
+    shipped = next(one for one in shipped_types() if one.offline_fields)
+    full = replace(shipped, offline_fields=(*shipped.offline_fields, FULL_NAME))
+    holder = Holder("钱晓明", "111", None, "990***********1003")
+    certificate = SimpleNamespace(
+        identifier=CODE.identifier, type_name="证", number="1", issuer_name="局", issued_on=CODE.issued_on, valid_from=None, valid_to=None,
+        holders=(holder,), fields={}, verification_code="0" * 16,
+    )  # fmt: skip
+    for kind, name in ((shipped, "钱**"), (full, "钱晓明")):
+        said = offline_code(certificate, kind, CODE.status)  # type: ignore[arg-type]
+        assert said.holders == (CodeHolder(name, "990***********1003"),)
