@@ -155,8 +155,8 @@ def kai_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_optional_fonts_are_used_only_when_given(kai_folder: Path) -> None:
     richer = FontSet(kai_folder)
-    assert optional_faces(REQUIRED_FONTS) == {"kai": False, "black": False}
-    assert optional_faces(richer) == {"kai": True, "black": False}
+    assert optional_faces(REQUIRED_FONTS) == {"kai": False, "black": False, "rare": False}
+    assert optional_faces(richer) == {"kai": True, "black": False, "rare": False}
     assert b"WenKai" not in render(job()).pdf
     assert b"WenKai" in render(job(), richer).pdf
     assert [path.name for path in richer.files()][2:] == ["LXGWWenKai-Regular.otf"]
