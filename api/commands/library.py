@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -212,4 +213,4 @@ async def _named(house: House, name: str) -> Certificate:
     return found
 
 
-COMMANDS = {"find": find, "scrub": scrub, "orphans": orphans, "export": export}
+COMMANDS: dict[str, Callable[..., None]] = {"find": find, "scrub": scrub, "orphans": orphans, "export": export}

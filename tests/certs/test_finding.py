@@ -29,6 +29,8 @@ ISSUER = "11990100MB00000435"
 HOLDER = "91990100MA1TEXT14M"
 PERSON = "990100197003131003"
 
+pytestmark = pytest.mark.timeout(400)  # the first test waits for the city and its certificates
+
 
 @pytest.fixture
 def library(city: Any) -> Library:

@@ -37,6 +37,8 @@ from seal.upgrades import enrol
 ISSUER = "11990100MB00000435"
 GRACE = dt.timedelta(days=7)
 
+pytestmark = pytest.mark.timeout(400)  # the first test waits for the city and its certificates
+
 
 @pytest.fixture
 def library(city: Any) -> Library:
