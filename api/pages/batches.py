@@ -16,7 +16,7 @@ from api.addresses import place_at
 from api.pages.approve import picture_response
 from api.pages.forms import Beside, Trouble, posted, sent, shown_again, trouble_of, typed
 from api.pages.guard import house_of, page, redirect
-from api.pages.i18n import locale_of, mark, moment, translate
+from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import protect, render
 from api.pages.requesting import files_of, missing_file, require_staff, uploaded
 from api.pages.sealing_form import Asked, choices_of, empty_form, errors_of, options, placement_of, read_form
@@ -32,6 +32,7 @@ from seal.document_reads import recent_documents
 from seal.document_values import LONGEST_REASON
 from seal.matters import get_matter
 from seal.reads import Seal, get_seal
+from seal.reasons import REASONS, sentences
 
 MOST_FILES, LISTED, SHOWN = 200, 50, 50
 SHARP = 150
@@ -177,7 +178,7 @@ async def _shown(
         seal, matter = await get_seal(session, found.seal_code), await get_matter(session, found.matter_code)
     view = _item(found, locale) | {
         "seal": seal.name, "matter": matter.name if matter else found.matter_code, "level": found.level.value,
-        "reason": found.reason, "manifest": found.manifest.hex(), "needed": found.approvals_needed,
+        "reason": _reason(found.reason, locale), "manifest": found.manifest.hex(), "needed": found.approvals_needed,
         "approvals": [one.approver_name or one.approver for one in found.approvals], "state": found.status.value,
         "more": str(results[-1].position) if len(results) == PAGE and results[-1].position + 1 < found.total else "", "after": after,
     }  # fmt: skip
@@ -191,6 +192,11 @@ async def _shown(
     if live:
         response.headers["Refresh"] = str(LIVE_SECONDS)
     return response
+
+
+def _reason(reason: str, locale: str) -> str:
+    """What a halt's code means, or the words of whoever moved it."""
+    return sentences(reason)[locale != CHINESE] if reason in REASONS else reason
 
 
 def _after(request: Request) -> int:

@@ -43,6 +43,7 @@ DONE = {
     "asked": mark("It waits for its approvers. You find it here, under what you asked for."),
     "agreed": mark("You have agreed."),
 }
+FIRST = mark("Waiting for its approvers")
 SHOWN = 20
 SHARP = 150
 REMOVED = {
@@ -105,6 +106,8 @@ def _done(request: Request) -> str:
 
 def _item(one: SealRequest, request: Request) -> dict[str, str]:
     locale, (tone, words) = locale_of(request), STATUSES[one.status]
+    if one.status is RequestStatus.AWAITING_APPROVAL and not one.due.approvals:
+        words = FIRST
     return {
         "id": str(one.id), "title": one.title, "requester": one.requester_name or one.requester,
         "received": moment(one.created_at, locale), "tone": tone, "status": translate(locale, words),

@@ -4,6 +4,7 @@ Keepers and security administrators act; auditors read. What a person may do is 
 audit log.
 """
 
+import datetime as dt
 import uuid
 
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from seal.alerts import NAMES, acknowledge
 from seal.grants import GranteeKind, StandingGrant, withdraw_grant
 from seal.matters import get_matter
 from seal.reads import get_seal
+from seal.reasons import REASONS, sentences
 from seal.reviews import confirm_grant
 from seal.supervision import SealAlert, alerts_within, reviews_within
 
@@ -119,9 +121,8 @@ async def _shown(
 async def _alert(session: AsyncSession, found: SealAlert, locale: str) -> dict[str, object]:
     alert = found.alert
     names = NAMES[alert.rule]
-    told = [
-        (translate(locale, DETAILS[name]), await _said(session, name, value)) for name, value in alert.details.items() if name in DETAILS
-    ]
+    known = [(name, value) for name, value in alert.details.items() if name in DETAILS]
+    told = [(translate(locale, DETAILS[name]), await _said(session, name, value, locale)) for name, value in known]
     return {
         "id": str(alert.id), "title": names[0 if locale == CHINESE else 1], "code": alert.rule, "at": moment(alert.at, locale),
         "seal": found.seal.name, "seal_id": str(found.seal.id), "details": told, "answerable": found.answerable, "note": alert.note,
@@ -130,8 +131,14 @@ async def _alert(session: AsyncSession, found: SealAlert, locale: str) -> dict[s
     }  # fmt: skip
 
 
-async def _said(session: AsyncSession, name: str, value: object) -> str:
-    return await _named(session, str(value)) if name in ("actor", "grantee") else str(value)
+async def _said(session: AsyncSession, name: str, value: object, locale: str) -> str:
+    """People by name, codes and instants in words."""
+    text = str(value)
+    if name in ("actor", "grantee"):
+        return await _named(session, text)
+    if name == "code" and text in REASONS:
+        return sentences(text)[locale != CHINESE]
+    return moment(dt.datetime.fromisoformat(text), locale) if name in ("at", "valid_to") else text
 
 
 async def _named(session: AsyncSession, identifier: str) -> str:

@@ -24,6 +24,7 @@ from seal.document_reads import PAGE, get_document, get_request, history_of, lis
 from seal.document_requests import request_sealing, upload
 from seal.document_values import Document, RequestedSeal, SealingOrder, SealLine, SealRequest
 from seal.rebuilding import DocumentTooLarge
+from seal.window_stamping import stamp_at_window
 
 SCOPE = "documents:seal"
 UPLOAD = "/api/v1/seal-documents"
@@ -252,6 +253,15 @@ async def post_approve(request: Request, request_id: str) -> Response:
     actor, body = await require_scope(request, SCOPE), await _parse(request, ApprovalBody)
     place = await place_at(request, actor, body.window)
     done = await approve_request(sealing_of(request.app.state.house), actor, identifier_of(request_id), body.digest, place=place)
+    return JSONResponse(request_json(request, done), headers=_NO_STORE)
+
+
+@router.post("/seal-requests/{request_id}/stamp", openapi_extra=_documented(ApprovalBody))
+async def post_stamp(request: Request, request_id: str) -> Response:
+    """A window's clerk stamps what the approvers agreed to, with a seal that the window keeps."""
+    actor, body = await require_scope(request, SCOPE), await _parse(request, ApprovalBody)
+    place = await place_at(request, actor, body.window)
+    done = await stamp_at_window(sealing_of(request.app.state.house), actor, identifier_of(request_id), body.digest, place)
     return JSONResponse(request_json(request, done), headers=_NO_STORE)
 
 

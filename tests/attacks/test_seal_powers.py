@@ -86,12 +86,12 @@ async def _another_organisations_documents_are_not_there(doors: Doors) -> None:
     """Refused exactly as something that does not exist, by every address; and no list names it."""
     made = await _asked(doors)
     nothing = "00000000-0000-7000-8000-000000000000"
-    bodies: dict[str, dict[str, str]] = {"approve": {"digest": "ab" * 32}}
+    bodies: dict[str, dict[str, str]] = {step: {"digest": "ab" * 32} for step in ("approve", "stamp")}
     reason = {"reason": "because"}
     addresses = [
         ("GET", "seal-documents/{document}", None),
         *(("GET", f"seal-requests/{{request}}{tail}", None) for tail in ("", "/events", "/pages/1", "/file")),
-        *(("POST", f"seal-requests/{{request}}/{step}", bodies.get(step, reason)) for step in ("approve", "reject", "cancel")),
+        *(("POST", f"seal-requests/{{request}}/{step}", bodies.get(step, reason)) for step in ("approve", "stamp", "reject", "cancel")),
         *(("GET", f"seal-batches/{{batch}}{tail}", None) for tail in ("", "/documents", "/documents/0/file")),
         *(("POST", f"seal-batches/{{batch}}/{step}", bodies.get(step, reason)) for step in ("approve", "pause", "cancel", "reject")),
     ]
