@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Integer, case, func, literal_column, or_, select, tuple_
 
 from certs.catalogue import CertificateType, SharingClass, folded, parse_type
 from certs.catalogue_keeping import TypeUnknown
@@ -213,6 +213,8 @@ def _rules(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _rank(text: str) -> ColumnElement[int]:
+    if not text:
+        return literal_column("3", Integer)  # a constant: the list comes off the primary key, unsorted
     name = func.lower(TypeRow.name_zh)
     return case(
         (or_(func.lower(TypeRow.code) == text, name == text), 0),

@@ -47,6 +47,8 @@ from identity.organisations import names_of
 from keys.base.actor import Role
 from keys.base.clock import civil_date
 from keys.base.errors import FujieError, NotFound
+from seal.kinds import KINDS as SEAL_KINDS
+from seal.kinds import SealKind
 
 PAGE = 30
 WRITERS = frozenset({Role.SYSTEM_ADMIN, Role.APPROVER})
@@ -170,6 +172,7 @@ async def _shown(
         compared=before.kind.version if before else 0, offers=offers,
         versions=[_listed(one, locale) for one in versions], history=[_step(one, locale) for one in reversed(history)], error=error,
         asked=asked, done=done, may_edit=found.status is TypeStatus.DRAFT and may(actor, TypeMove.EDIT, kind),
+        may_copy=bool(actor.roles & WRITERS),
         may_begin=not any(one.status in OPEN for one in versions) and may(actor, TypeMove.WRITE, kind),
     )  # fmt: skip
 
@@ -190,7 +193,7 @@ def _view(version: Version, names: dict[str, str], locale: str) -> dict[str, Any
         "matters": list(kind.matters),
         "holder": holder_words(kind, locale),
         "validity": " · ".join(one for one in (span, translate(locale, mark("may be open-ended")) if kind.open_ended else "") if one),
-        "seal": kind.seal_kind,
+        "seal": _seal_name(kind.seal_kind, locale),
         "template": kind.template,
         "sharing": translate(locale, SHARING[kind.sharing.sharing_class]),
         "basis": kind.sharing.basis,
@@ -199,6 +202,11 @@ def _view(version: Version, names: dict[str, str], locale: str) -> dict[str, Any
         "published": moment(version.published_at, locale) if version.published_at else "",
         "retired": moment(version.retired_at, locale) if version.retired_at else "",
     }
+
+
+def _seal_name(seal_kind: str, locale: str) -> str:
+    info = SEAL_KINDS.get(SealKind(seal_kind)) if seal_kind in set(SealKind) else None
+    return (info.zh if locale == CHINESE else info.en) if info else seal_kind
 
 
 def _organisation(uscc: str, names: dict[str, str]) -> str:
