@@ -3,12 +3,10 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
-import pyotp
 import pytest
 from asn1crypto import pem
 
@@ -17,6 +15,7 @@ from keys.trust.documents import verify_list
 from seal.trust_files import read_trust
 from tests.forked import Terminal, terminal
 from tests.licensed import Licensed, served
+from tests.one_time_codes import OneTimeCodes
 from tests.running import ROOT, City, environment
 
 REASON = ("--reason", "agreement no. 7")
@@ -46,18 +45,10 @@ class Administrator:
     """A person with a password and an authenticator; no code is used twice."""
 
     def __init__(self, terminal: Terminal, username: str, secret: str) -> None:
-        self.terminal, self.username, self.totp, self.step = terminal, username, pyotp.TOTP(secret), 0
-
-    def code(self) -> str:
-        """The next unused code: a step early is accepted, so two a half-minute are to be had."""
-        present = int(time.time()) // 30
-        self.step = max(self.step + 1, present)
-        while self.step > int(time.time()) // 30 + 1:
-            time.sleep(0.2)
-        return self.totp.generate_otp(self.step)
+        self.terminal, self.username, self.codes = terminal, username, OneTimeCodes(secret)
 
     def run(self, *words: str, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
-        return self.terminal.run(*words, "--as", self.username, told=f"{password}\n{self.code()}\n")
+        return self.terminal.run(*words, "--as", self.username, told=f"{password}\n{self.codes.next()}\n")
 
     def told(self, *words: str) -> dict[str, object]:
         """What a command prints that succeeds."""

@@ -5,16 +5,15 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyotp
 import pytest
 
 from tests.conftest import require_command
 from tests.forked import forked_command
+from tests.one_time_codes import OneTimeCodes
 from tests.running import ROOT, City, environment, free_port
 from tests.softhsm import Hsm
 from tests.terminal import Terminal
@@ -31,15 +30,7 @@ class Person:
 
     username: str
     password: str
-    totp: str
-    used: str = ""
-
-    def code(self) -> str:
-        """A code that was not used before: one step is accepted once."""
-        while (code := pyotp.parse_uri(self.totp).now()) == self.used:  # type: ignore[attr-defined]
-            time.sleep(0.5)
-        self.used = code
-        return str(code)
+    codes: OneTimeCodes
 
 
 @dataclass
@@ -79,7 +70,7 @@ class Operator:
             self.said.append(self._run(line))
             if line.startswith("fujie user create"):
                 told = json.loads(self.said[-1])
-                self.people.append(Person(told["username"], told["password"], told["totp"]))
+                self.people.append(Person(told["username"], told["password"], OneTimeCodes(told["totp"])))
 
     def _run(self, line: str) -> str:
         done = subprocess.run(
@@ -101,7 +92,7 @@ class Operator:
                 terminal.expect("password")
                 terminal.type(person.password)
                 terminal.expect("code")
-                terminal.type(person.code())
+                terminal.type(person.codes.next())
             for _ in self.people:
                 digest = DIGEST.findall(terminal.expect("to sign off"))[-1]
                 terminal.type(digest[:8])

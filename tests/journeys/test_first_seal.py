@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx2
-import pyotp
 import pytest
 
 from api.demo.browser import Browser
@@ -49,7 +48,7 @@ class Day:
     async def log_in(self, person: Person, stack: AsyncExitStack) -> None:
         browser = self.browsers[person.username] = await stack.enter_async_context(Browser(self.base_url))
         await browser.visit("/login")
-        page = await browser.log_in(person.username, person.password, next_code(person))
+        page = await browser.log_in(person.username, person.password, await asyncio.to_thread(person.codes.next))
         assert page.status_code == 200, page.text
         assert "/login" not in page.url.path, page.text
 
@@ -118,17 +117,6 @@ class Day:
         assert page.status_code == 200, page.text
         file = await self._send("GET", f"/api/v1/seal-requests/{asked['id']}/file", headers=token)
         return file.content
-
-
-def next_code(person: Person) -> str:
-    """A code that was not used before; of the next step, where this one's was."""
-    totp = pyotp.parse_uri(person.totp)
-    now = dt.datetime.now(dt.UTC)
-    code = totp.at(now)  # type: ignore[attr-defined]
-    if code == person.used:
-        code = totp.at(now + dt.timedelta(seconds=totp.interval))  # type: ignore[attr-defined]
-    person.used = code
-    return code
 
 
 def blocks() -> Iterator[tuple[str, str, str]]:

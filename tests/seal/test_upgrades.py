@@ -255,7 +255,7 @@ async def test_a_process_that_is_killed_leaves_the_old_version_in_force(city, ap
     first = await enrolled(city, approval_seal, upgrading)
     arguments = (database_url, str(city.keystore.path), str(tmp_path / "blobs"), city.clock.now().isoformat(), step)
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, *arguments, cwd=ROOT)
-    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    assert await asyncio.wait_for(process.wait(), 100) == -signal.SIGKILL
     assert await newest(upgrading, first) == first
     async with city.database.session() as session:
         assert (await session.execute(text("SELECT count(*) FROM seal.sealed_versions"))).scalar() == 1
@@ -285,13 +285,13 @@ async def test_two_that_renew_one_file_at_once_make_one_version(city, approval_s
         assert (await session.execute(text("SELECT count(*) FROM seal.sealed_versions"))).scalar() == 2
 
 
-async def test_a_file_that_is_damaged_stays_due_and_says_so(city, approval_seal, upgrading):
+async def test_a_file_that_is_gone_stays_due_and_says_so(city, approval_seal, upgrading):
     async with city.database.begin() as session:
         await enrol(session, city.clock.now(), SUBJECT, bytes(32))
         await enrol(session, city.clock.now(), SUBJECT, bytes(32))
     assert await keep_up(upgrading) == 0
     async with city.database.session() as session:
-        assert (await session.execute(text("SELECT failure FROM seal.sealed_files"))).scalars().all() == ["DOCUMENT_DAMAGED"]
+        assert (await session.execute(text("SELECT failure FROM seal.sealed_files"))).scalars().all() == ["DOCUMENT_GONE"]
 
 
 async def test_a_file_is_stamped_at_bt_and_blt_with_what_its_verifier_needs(city, approval_seal, upgrading):
