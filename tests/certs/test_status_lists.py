@@ -160,7 +160,8 @@ async def test_the_keys_are_published_three_times_and_say_the_same(issued: Issue
 async def test_a_key_set_under_another_root_is_not_believed(issued: Issued, tmp_path: Path) -> None:
     signed, now = (await issued.get("/pki/code-keys")).content, issued.house.clock.now()
     other = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", tmp_path / "k", "-subj", "/CN=other"],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-keyout", tmp_path / "k", "-subj", "/CN=other"],
         capture_output=True, check=True,
     ).stdout  # fmt: skip
     assert read_offline_trust([other], [signed], [], now).keys == ()

@@ -336,12 +336,12 @@ async def test_a_glyph_that_no_font_has_makes_the_certificate_wait_and_names_it(
     again = await http.post("/api/v1/approvals", json=unprintable, headers=issuing | same)
     assert again.json() == answer.json()
     query = """SELECT c.stage, c.document_hash, i.stage AS issuing, i.unsealed_hash, i.lease_owner, w.character
-               FROM certs.certificates c JOIN certs.issuings i ON i.certificate_id = c.id JOIN certs.glyph_waits w ON w.certificate_id = c.id
+               FROM certs.certificates c JOIN certs.issuings i ON i.certificate_id = c.id
+               JOIN certs.glyph_waits w ON w.certificate_id = c.id
                WHERE c.number = $1"""
     async with connected(city) as database:
         rows = await database.fetch(query, body["approval_number"])
     assert {tuple(row) for row in rows} == {("awaiting_glyph", None, "awaiting_glyph", None, None, UNPRINTABLE)}
-
 
 
 # ── files and codes ──
