@@ -17,8 +17,12 @@ from seal.reasons import REASONS
 from tests.running import City
 
 SCHEMAS = ("identity", "seal", "certs")
-NOTED = frozenset({"seal.alerts"})
-"""What supervision notes by itself, a minute or so later: five refusals in a row are worth an alert, and are no half-done work."""
+NOTED = frozenset(
+    {"seal.alerts", "certs.search_entries", "certs.search_queue", "certs.scrub_rounds", "certs.status_tokens"},
+)
+"""What the house notes by itself, some seconds or a minute later: an alert after five refusals in a row, the words of what was
+issued before, the scrubber's round, a status list signed anew. It is no half-done work.
+"""
 CHINESE = re.compile(r"[\u4e00-\u9fff].*。$", re.DOTALL)
 ENGLISH = re.compile(r"[A-Z][ -~’“”–—]+[.]$")
 
