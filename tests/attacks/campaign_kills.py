@@ -87,6 +87,7 @@ class Campaign:
     say: Callable[[str], None] = print
     ways: tuple[Way, ...] = ()  # one after the other; by chance if there are none
     duration: float = 1.0
+    warm_seconds: float = WARM_SECONDS
     files: Files = field(init=False)
     approver: Approver = field(init=False)
 
@@ -104,7 +105,7 @@ class Campaign:
     async def _warm_up(self) -> None:
         load = self._load(0)
         running = asyncio.create_task(load.run())
-        await asyncio.sleep(WARM_SECONDS)
+        await asyncio.sleep(self.warm_seconds)
         load.quiet.set()
         await running
 
@@ -327,12 +328,13 @@ def run(
     web: int = 1,
     ways: tuple[Way, ...] = (),
     settle_share: float = 0.75,
+    warm_seconds: float = WARM_SECONDS,
     say: Callable[[str], None] = print,
 ) -> Campaign:
     """The whole campaign in an empty ``home``; ``tally.breaches`` is empty if all held."""
     chance = random.Random(seed)
     city = City(home, free_port(), more={"FUJIE_WORKERS": str(web)})
-    campaign = Campaign(city, chance, say=say, ways=ways)
+    campaign = Campaign(city, chance, say=say, ways=ways, warm_seconds=warm_seconds)
     begun = time.monotonic()
     say(f"seed {seed}")
     try:
