@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from redis.asyncio import Redis
 from starlette.applications import Starlette
 
 from api.routes import verify_file
@@ -16,6 +17,7 @@ from certs.archiving import Archived
 from certs.issuance import approve
 from certs.library import Library, file_of
 from keys.pki.authority import trust_bundle
+from keys.rotation import ensure_signing_keys
 from seal.reachable import PUBLIC
 from seal.upgrades import keep_up
 from tests.certs.test_archiving import upgrading
@@ -23,13 +25,16 @@ from tests.stamped import certificate_page
 
 
 @pytest.fixture
-async def http(city: Any, tmp_path: Path) -> AsyncIterator[AsyncClient]:
+async def http(city: Any, redis_url: str, tmp_path: Path) -> AsyncIterator[AsyncClient]:
     trust = tmp_path / "trust.pem"
     async with city.issuing.database.session() as session:
         trust.write_text(await trust_bundle(session))
     app = Starlette(routes=verify_file.routes)
-    issuing = city.issuing
+    issuing, redis = city.issuing, Redis.from_url(redis_url)
+    await ensure_signing_keys(issuing.database, issuing.keystore, issuing.clock)  # a status list is signed with one
     app.state.house = SimpleNamespace(
+        base_url=issuing.base_url,
+        redis=redis,
         settings=SimpleNamespace(trust_file=trust, reachable=PUBLIC),
         clock=issuing.clock,
         database=issuing.database,
@@ -37,6 +42,7 @@ async def http(city: Any, tmp_path: Path) -> AsyncIterator[AsyncClient]:
     )
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
+    await redis.aclose()
 
 
 async def told(http: AsyncClient, file: bytes) -> Any:
