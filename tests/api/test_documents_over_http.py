@@ -21,15 +21,23 @@ from keys.base.actor import Actor, ActorKind, Role
 from seal.batch_work import work_until_done
 from seal.grants import Grant, grant_use
 from tests.certs.conftest import approvals
-from tests.pages_house import add_approver, browser, data_codes, field_value, furnish, make_app, open_test_house
+from tests.furnished import Furnished, open_furnished
+from tests.pages_house import add_approver, browser, data_codes, field_value, make_app
 from tests.seal import hostile_pdfs as hostile
 
 PLACE = {"kind": "point", "page": -1, "x_mm": 150, "y_mm": 240}
 
 
 @pytest.fixture
-async def house(database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path) -> AsyncIterator[House]:
-    async with open_test_house(database, redis_url, keystore, clock, workers, tmp_path) as opened:
+def template(furnished: Furnished) -> str:
+    return furnished.template
+
+
+@pytest.fixture
+async def house(
+    furnished: Furnished, database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path
+) -> AsyncIterator[House]:
+    async with open_furnished(furnished, database, redis_url, keystore, clock, workers, tmp_path) as opened:
         yield opened
         sealing_of(opened).rebuilder.close()
 
@@ -66,8 +74,8 @@ def body(document: str, seal: str, **changes: Any) -> dict[str, Any]:
     return {"document_id": document, "title": "关于停水的通知", "seals": [one]} | changes
 
 
-async def test_a_client_uploads_seals_and_fetches_one_document_and_a_batch(house: House) -> None:
-    seal = (await furnish(house))[approvals()[0]["issuer"]]
+async def test_a_client_uploads_seals_and_fetches_one_document_and_a_batch(house: House, furnished: Furnished) -> None:
+    seal = furnished.seals[approvals()[0]["issuer"]]
     async with bearer(house, seal, unattended=True) as (http, token):
         pdf = hostile.document(change=hostile.with_scripts)
         made = await http.post("/api/v1/seal-documents", content=pdf, headers=token | {"Document-Name": "%E9%80%9A%E7%9F%A5.pdf"})
@@ -129,10 +137,11 @@ async def _refusals(http: httpx2.AsyncClient, token: dict[str, str], document: s
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "Exactly as it will be sealed."), ("zh", "盖章后的样子与此完全一致")])
-async def test_an_approver_sees_exactly_what_will_be_sealed_and_seals_it(house: House, language: str, words: str) -> None:
-    seals = await furnish(house)
-    seal = seals[approvals()[0]["issuer"]]
-    approver = await add_approver(house, seals)
+async def test_an_approver_sees_exactly_what_will_be_sealed_and_seals_it(
+    house: House, furnished: Furnished, language: str, words: str
+) -> None:
+    seal = furnished.seals[approvals()[0]["issuer"]]
+    approver = await add_approver(house, furnished.seals)
     async with bearer(house, seal, unattended=False) as (http, token), browser(make_app(house), language) as person:
         made = await http.post("/api/v1/seal-documents", content=hostile.document(change=hostile.with_layers), headers=token)
         asked = [

@@ -17,6 +17,7 @@ from api.wiring import House
 from certs.reads import get_certificate
 from certs.records import Stage
 from identity.consents import consent_to
+from tests.furnished import Furnished, open_furnished
 from tests.pages_house import (
     NAME,
     NUMBER,
@@ -25,23 +26,28 @@ from tests.pages_house import (
     browser,
     data_codes,
     field_value,
-    furnish,
     log_in_at,
     make_app,
-    open_test_house,
     send_approval,
 )
 
 
 @pytest.fixture
-async def house(database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path) -> AsyncIterator[House]:
-    async with open_test_house(database, redis_url, keystore, clock, workers, tmp_path) as opened:
+def template(furnished: Furnished) -> str:
+    return furnished.template
+
+
+@pytest.fixture
+async def house(
+    furnished: Furnished, database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path
+) -> AsyncIterator[House]:
+    async with open_furnished(furnished, database, redis_url, keystore, clock, workers, tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-async def seals(house: House) -> dict[str, str]:
-    return await furnish(house)
+def seals(furnished: Furnished) -> dict[str, str]:
+    return furnished.seals
 
 
 @pytest.fixture

@@ -14,16 +14,23 @@ from certs.approvals import Outcome, Succession
 from certs.issuance import approve
 from certs.standing import change_standing
 from tests.certs.conftest import APPROVALS_CLIENT, approval
-from tests.pages_house import browser, furnish, make_app, open_test_house, send_approval
+from tests.furnished import Furnished, open_furnished
+from tests.pages_house import browser, make_app, send_approval
 
 CLIENT = APPROVALS_CLIENT
 REASON = "法定代表人钱晓明以欺骗手段取得许可。"
 
 
 @pytest.fixture
-async def house(database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path) -> AsyncIterator[House]:
-    async with open_test_house(database, redis_url, keystore, clock, workers, tmp_path) as opened:
-        await furnish(opened)
+def template(furnished: Furnished) -> str:
+    return furnished.template
+
+
+@pytest.fixture
+async def house(
+    furnished: Furnished, database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path
+) -> AsyncIterator[House]:
+    async with open_furnished(furnished, database, redis_url, keystore, clock, workers, tmp_path) as opened:
         yield opened
 
 

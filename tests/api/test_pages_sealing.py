@@ -20,7 +20,8 @@ from keys.base.db import Database
 from keys.custody.software import SoftwareKeyStore
 from seal.batch_work import work_until_done
 from tests.conftest import BEGINNING, TestClock, copy_database
-from tests.pages_house import Approver, browser, data_codes, field_value, furnish, make_app, open_test_house
+from tests.furnished import Furnished, open_furnished
+from tests.pages_house import Approver, browser, data_codes, field_value, make_app, open_test_house
 from tests.seal import hostile_pdfs as hostile
 from tests.sealing_staff import DEPARTMENT, MATTER, OTHER, Desk, set_up
 
@@ -39,20 +40,20 @@ class Prepared:
 
 @pytest.fixture(scope="module")
 def prepared(
-    servers: Addresses, key_file: Path, pki_template: str, workers: ProcessWorkers, tmp_path_factory: pytest.TempPathFactory
+    servers: Addresses, key_file: Path, furnished: Furnished, workers: ProcessWorkers, tmp_path_factory: pytest.TempPathFactory
 ) -> Prepared:
     """Set up once, copied for each test."""
-    return asyncio.run(_prepare(servers, SoftwareKeyStore(key_file), pki_template, workers, tmp_path_factory.mktemp("desk")))
+    return asyncio.run(_prepare(servers, SoftwareKeyStore(key_file), furnished, workers, tmp_path_factory.mktemp("desk")))
 
 
-async def _prepare(servers: Addresses, keystore: SoftwareKeyStore, template: str, workers: ProcessWorkers, home: Path) -> Prepared:
-    database = Database(await copy_database(servers, template, "template_desk"))
-    async with open_test_house(database, servers.redis_url, keystore, TestClock(BEGINNING), workers, home) as house:
-        seals = await furnish(house)
-        desk = await set_up(house, seals)
+async def _prepare(servers: Addresses, keystore: SoftwareKeyStore, furnished: Furnished, workers: ProcessWorkers, home: Path) -> Prepared:
+    database = Database(await copy_database(servers, furnished.template, "template_desk"))
+    clock = TestClock(BEGINNING)
+    async with open_furnished(furnished, database, servers.redis_url, keystore, clock, workers, home) as house:
+        desk = await set_up(house, furnished.seals)
         sealing_of(house).rebuilder.close()
     await database.close()
-    return Prepared("template_desk", home, seals, desk)
+    return Prepared("template_desk", home, furnished.seals, desk)
 
 
 @pytest.fixture

@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.furnished import furnished
 from tests.stamped import World
+
+__all__ = ["furnished"]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from api.sealing import sealing_of
 from api.wiring import House
 from keys.base.actor import Actor, ActorKind, Role
 from tests.certs.conftest import approvals
-from tests.pages_house import ISSUER, furnish, open_test_house
+from tests.furnished import Furnished, open_furnished
+from tests.pages_house import ISSUER
 
 SCOPES = frozenset({"documents:seal", "seals:hash", "seals:manage", "seals:read"})
 
@@ -55,7 +56,14 @@ class Doors:
 
 @asynccontextmanager
 async def open_doors(
-    database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+    furnished: Furnished,
+    database: Any,
+    redis_url: str,
+    keystore: Any,
+    clock: Any,
+    workers: Any,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Doors]:
     callers: dict[str, Actor] = {}
 
@@ -64,9 +72,8 @@ async def open_doors(
 
     for module in (api.bearer, api.routes.seals):
         monkeypatch.setattr(module, "authenticate_bearer", authenticate)
-    async with open_test_house(database, redis_url, keystore, clock, workers, home) as house:
-        seals = await furnish(house)
+    async with open_furnished(furnished, database, redis_url, keystore, clock, workers, home) as house:
         transport = httpx2.ASGITransport(app=create_app(house), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url=ISSUER) as web:
-            yield Doors(house, web, callers, seals)
+            yield Doors(house, web, callers, furnished.seals)
             sealing_of(house).rebuilder.close()

@@ -12,6 +12,7 @@ from identity.organisations import Organisation, put_organisation
 from keys.base.actor import Role
 from tests.attacks.seal_doors import Doors, client, open_doors, organisations, person
 from tests.certs.conftest import approvals
+from tests.furnished import Furnished
 from tests.pages_house import add_person
 from tests.seal import hostile_pdfs as hostile
 
@@ -22,10 +23,22 @@ FAR_OFF = "2027-06-01T00:00:00Z"
 
 
 @pytest.fixture
+def template(furnished: Furnished) -> str:
+    return furnished.template
+
+
+@pytest.fixture
 async def doors(
-    database: Any, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    furnished: Furnished,
+    database: Any,
+    redis_url: str,
+    keystore: Any,
+    clock: Any,
+    workers: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Doors]:
-    async with open_doors(database, redis_url, keystore, clock, workers, tmp_path, monkeypatch) as opened:
+    async with open_doors(furnished, database, redis_url, keystore, clock, workers, tmp_path, monkeypatch) as opened:
         opened.callers.update(
             {
                 "client": client("own", OWN),

@@ -7,6 +7,7 @@ import json
 import shutil
 import uuid
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from keys.base.actor import SYSTEM, Actor, ActorKind, Role
 from keys.base.blobs import FolderBlobStore
 from keys.base.clock import Clock
 from keys.base.db import Database
+from keys.base.ids import new_code
 from keys.base.work import Workers
 from keys.custody.software import SoftwareKeyStore
 from keys.custody.store import KeyStore
@@ -151,15 +153,21 @@ async def catalogue(database: Database, clock: Clock) -> None:
 @pytest.fixture(scope="session")
 def built(servers: Addresses, key_file: Path, pki_template: str) -> Built:
     """A prepared database in which the city stands."""
+    return build_once(servers, key_file, pki_template)
+
+
+@cache
+def build_once(servers: Addresses, key_file: Path, pki_template: str) -> Built:
+    """Folders of tests that each have a fixture of it share the one."""
     return asyncio.run(_build(servers, SoftwareKeyStore(key_file), pki_template))
 
 
 async def _build(servers: Addresses, keystore: KeyStore, pki_template: str) -> Built:
-    clock = TestClock(BEGINNING)
-    database = Database(await copy_database(servers, pki_template, "template_city"))
+    clock, name = TestClock(BEGINNING), f"template_{new_code().lower()}"
+    database = Database(await copy_database(servers, pki_template, name))
     seals = await build_city(database, keystore, clock, await open_personal_data(database, keystore, clock))
     await database.close()
-    return Built("template_city", seals)
+    return Built(name, seals)
 
 
 @pytest.fixture
