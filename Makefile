@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign library-benchmark batch-campaign document-campaign reader-campaign forgery-campaign clean
+.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign library-benchmark batch-campaign document-campaign reader-campaign forgery-campaign print-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ tamper-campaign: .venv/.dev  ## 1,000 tamperings with an export of 100,000 entri
 
 forgery-campaign: .venv/.dev  ## every attack on every kind of signed PDF, and the honest ones (a quarter of an hour)
 	@$(PYTHON) -m tests.attacks.test_forged_pdfs
+
+print-campaign: .venv/.dev  ## read both codes from thirty bad prints of every template (some minutes)
+	@$(PYTHON) -m tests.certs.campaign_prints
 
 reader-campaign: .venv/.dev  ## 20,000 mutated files: whatever passes shows what was sealed, in pdfium and in poppler (half an hour)
 	@$(PYTHON) -m tests.attacks.campaign_readers
