@@ -24,6 +24,7 @@ from keys.base.ids import new_code
 from keys.base.object_store import S3Address
 from keys.custody.software import SoftwareKeyStore
 from keys.pki.authority import establish
+from tests.forked import forked_command
 from tests.running import City, free_port
 
 TESTS = Path(__file__).parent
@@ -162,13 +163,20 @@ def workers() -> Iterator[ProcessWorkers]:
 
 
 @pytest.fixture(scope="session")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+def loaded_fujie(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A program ``fujie`` that is loaded once for all its commands, and forked for each."""
+    with forked_command(tmp_path_factory.mktemp("loaded")) as command:
+        yield str(command)
+
+
+@pytest.fixture(scope="session")
+def city(tmp_path_factory: pytest.TempPathFactory, loaded_fujie: str) -> Iterator[City]:
     """The demonstration city, made once in an empty home and serving on a port of its own.
 
     ``FUJIE_TEST_CITY`` (JSON) is what else it is started with: ``make test-on-token`` puts its keys on a token.
     """
     more = json.loads(os.environ.get("FUJIE_TEST_CITY", "{}"))
-    running = City(tmp_path_factory.mktemp("city") / "home", free_port(), more=more).start()
+    running = City(tmp_path_factory.mktemp("city") / "home", free_port(), more=more, command=(loaded_fujie,)).start()
     yield running
     running.stop()
 

@@ -17,6 +17,7 @@ import httpx2
 
 ROOT = Path(__file__).parents[1]
 READY_SECONDS = 120.0
+PROGRAM = (sys.executable, "-m", "api")
 
 
 def free_port() -> int:
@@ -33,13 +34,17 @@ def environment(home: Path, port: int, **more: str) -> dict[str, str]:
 
 @dataclass
 class City:
-    """One instance: its home, port and process. ``output`` is what it printed until it was ready."""
+    """One instance: its home, port and process. ``output`` is what it printed until it was ready.
+
+    ``command``: what :meth:`fujie` runs; :mod:`tests.forked` has one that need not be loaded each time. The service is always a real one.
+    """
 
     home: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
     output: str = ""
     more: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = PROGRAM
 
     @property
     def base_url(self) -> str:
@@ -60,7 +65,7 @@ class City:
         """Start and wait for ``ready``; raises RuntimeError with the output if it ends or takes too long."""
         log = self.home.with_name(self.home.name + ".log")
         with log.open("wb") as handle:
-            command = [sys.executable, "-m", "api", "serve"]
+            command = [*PROGRAM, "serve"]
             self.process = subprocess.Popen(
                 command, stdout=handle, stderr=handle, env=environment(self.home, self.port, **self.more), cwd=ROOT, start_new_session=True
             )
@@ -94,7 +99,7 @@ class City:
     def fujie(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the same home."""
         return subprocess.run(
-            [sys.executable, "-m", "api", *arguments],
+            [*self.command, *arguments],
             capture_output=True,
             text=True,
             env=environment(self.home, self.port, **self.more),

@@ -1,9 +1,13 @@
-"""``fujie verify`` and ``fujie seal extract`` as a person runs them: in a process of their own, without any service."""
+"""``fujie verify`` and ``fujie seal extract`` as a person runs them: in a process of their own, without any service.
+
+Each is loaded anew once (``PROGRAM``); the other processes are forked from one that is loaded.
+"""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from seal.asn1 import parse_ses_signature
 from seal.verdict import Indication
 from tests.stamped import NOW, World, certificate_page, pem
 
+PROGRAM = (sys.executable, "-c", "from api.cli import main; main()")
 AT = ("--at", NOW.isoformat())
 METADATA = {
     "ZZMC": "食品经营许可证",
@@ -32,7 +37,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def files(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def files(world: World, tmp_path_factory: pytest.TempPathFactory, loaded_fujie: str) -> Path:
     """A home with trust.pem, and one file of each kind."""
     folder = tmp_path_factory.mktemp("files")
     sealed = world.stamped(certificate_page(json.dumps(METADATA, ensure_ascii=False)))
@@ -41,15 +46,16 @@ def files(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "unsigned.pdf").write_bytes(certificate_page())
     (folder / "nothing").write_bytes(b"nothing")
     (folder / "seal.esl").write_bytes(world.seal())
+    (folder / "fujie").symlink_to(loaded_fujie)
     home = folder / "home"
     home.mkdir()
     (home / "trust.pem").write_bytes(pem("CERTIFICATE", world["root"].certificate) + pem("CERTIFICATE", world["root-sm"].certificate))
     return folder
 
 
-def fujie(files: Path, *arguments: str, language: str = "en_US.UTF-8") -> subprocess.CompletedProcess[str]:
+def fujie(files: Path, *arguments: str, language: str = "en_US.UTF-8", program: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "FUJIE_HOME": str(files / "home"), "LC_ALL": language, "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-c", "from api.cli import main; main()", *arguments]
+    command = [*(program or [str(files / "fujie")]), *arguments]
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, cwd=files, timeout=60, check=False)
 
 
@@ -95,7 +101,7 @@ def test_other_roots_decide_nothing(files: Path, world: World, tmp_path: Path) -
     assert done.returncode == 2
     assert json.loads(done.stdout)["sub_indication"] == "NO_CERTIFICATE_CHAIN_FOUND"
     unknown_home = subprocess.run(
-        [sys.executable, "-c", "from api.cli import main; main()", "verify", str(files / "good.pdf"), "--json"],
+        [*PROGRAM, "verify", str(files / "good.pdf"), "--json"],
         env={"PATH": os.environ["PATH"], "FUJIE_HOME": str(tmp_path / "none")},
         capture_output=True,
         check=False,
@@ -140,7 +146,7 @@ def test_wrong_use_is_told_in_a_line(files: Path) -> None:
 
 
 def test_the_stamp_is_extracted(files: Path, tmp_path: Path) -> None:
-    done = fujie(files, "seal", "extract", "good.pdf", "-o", str(tmp_path / "stamp.der"))
+    done = fujie(files, "seal", "extract", "good.pdf", "-o", str(tmp_path / "stamp.der"), program=PROGRAM)
     assert done.returncode == 0, done.stderr
     assert parse_ses_signature((tmp_path / "stamp.der").read_bytes()).time == NOW
     done = fujie(files, "seal", "extract", "good.pdf", "-o", str(tmp_path / "seal.esl"), "--seal", "--field", "1")

@@ -1,26 +1,25 @@
-"""``fujie import`` as an operator runs it, in a process and a home of its own."""
+"""``fujie import`` as an operator runs it, in a home of its own; the first in a process that is loaded for it."""
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT, environment, free_port
+from tests.running import PROGRAM, ROOT, environment, free_port
 
 LEGACY = Path(__file__).parents[1] / "data" / "legacy_certificates.csv"
 
 
-def run_import(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "api", "import", *arguments]
+def run_import(home: Path, *arguments: str, program: tuple[str, ...] = PROGRAM) -> subprocess.CompletedProcess[str]:
+    command = [*program, "import", *arguments]
     return subprocess.run(
         command, env=environment(home, free_port(), LANG="en_US.UTF-8", LC_ALL=""), cwd=ROOT, capture_output=True, text=True, timeout=100
     )
 
 
 @pytest.mark.timeout(240)
-def test_the_legacy_certificates_are_imported_and_the_flagged_rows_reported(tmp_path: Path) -> None:
+def test_the_legacy_certificates_are_imported_and_the_flagged_rows_reported(tmp_path: Path, loaded_fujie: str) -> None:
     with LEGACY.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     plain = tmp_path / "legacy.csv"
@@ -35,11 +34,11 @@ def test_the_legacy_certificates_are_imported_and_the_flagged_rows_reported(tmp_
     assert {tuple(line.split("\t")) for line in done.stdout.splitlines() if "\t" in line} == wanted
     with (tmp_path / "legacy.csv.flagged.csv").open(encoding="utf-8-sig", newline="") as file:
         assert {(row["line"], row["identifier"], row["flags"]) for row in csv.DictReader(file)} == wanted
-    again = run_import(tmp_path / "home", str(plain))
+    again = run_import(tmp_path / "home", str(plain), program=(loaded_fujie,))
     assert (again.returncode, "300 rows were imported before" in again.stdout) == (0, True)
     broken = tmp_path / "picture.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
-    refused = run_import(tmp_path / "home", str(broken))
+    refused = run_import(tmp_path / "home", str(broken), program=(loaded_fujie,))
     assert refused.returncode == 1
     assert "IMPORT_UNREADABLE" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -9,7 +9,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -21,7 +21,7 @@ from api.cookies import SESSION_COOKIE
 from api.demo import city as demonstration
 from api.demo.browser import Browser
 from identity.numbers import FLAGS
-from tests.running import City
+from tests.running import PROGRAM, City
 from tests.watching import Watch, connected, nothing_changes, resident_memory, says, sentences
 
 LANGUAGES = (("zh-CN,zh;q=0.9", "zh"), ("en", "en"))
@@ -101,7 +101,9 @@ class Portal:
 @pytest.fixture(scope="module")
 def portal(city: City) -> Portal:
     callback = f"{city.base_url}/callback-of-nobody"
-    made = city.fujie("client", "create", "测试门户", "Test portal", "--division", "990100", "--redirect-uri", callback, "--public")
+    made = replace(city, command=PROGRAM).fujie(
+        "client", "create", "测试门户", "Test portal", "--division", "990100", "--redirect-uri", callback, "--public"
+    )
     assert made.returncode == 0, made.stderr
     return Portal(city, json.loads(made.stdout)["client_id"], callback)
 

@@ -19,8 +19,8 @@ from tests.running import City, free_port
 
 
 @pytest.fixture(scope="module")
-def sm_city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    city = City(tmp_path_factory.mktemp("sm") / "home", free_port(), more={"FUJIE_CRYPTO": "sm"}).start()
+def sm_city(tmp_path_factory: pytest.TempPathFactory, loaded_fujie: str) -> Iterator[City]:
+    city = City(tmp_path_factory.mktemp("sm") / "home", free_port(), more={"FUJIE_CRYPTO": "sm"}, command=(loaded_fujie,)).start()
     yield city
     city.stop()
 

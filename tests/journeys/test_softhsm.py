@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from api.wiring import _running_addresses
 from keys.custody.store import Algorithm
 from keys.custody.wrapping import REFERENCE, UNDER_TOKEN
 from tests.journeys import test_story as story
-from tests.running import City, free_port
+from tests.running import PROGRAM, City, free_port
 from tests.softhsm import Hsm, Token
 
 AWAY_SECONDS = 2.0
@@ -28,9 +29,9 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
 
 
 @pytest.fixture(scope="module")
-def city(token: Token, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+def city(token: Token, tmp_path_factory: pytest.TempPathFactory, loaded_fujie: str) -> Iterator[City]:
     """A demonstration city whose keys are on the token."""
-    running = City(tmp_path_factory.mktemp("on-token") / "home", free_port(), more=token.settings).start()
+    running = City(tmp_path_factory.mktemp("on-token") / "home", free_port(), more=token.settings, command=(loaded_fujie,)).start()
     yield running
     running.stop()
 
@@ -158,7 +159,7 @@ async def test_no_private_key_is_in_the_database_or_in_the_home(city: City) -> N
 
 
 def test_the_doctor_sees_the_token(city: City, token: Token) -> None:
-    said = city.fujie("doctor")
+    said = replace(city, command=PROGRAM).fujie("doctor")
     assert "ok    keys: token 'fujie' (SoftHSM" in said.stdout
     token.remove()
     said = city.fujie("doctor")
@@ -172,7 +173,7 @@ def test_a_home_made_on_a_token_starts_with_nothing_else(city: City, token: Toke
     """Last, because it stops the city: no token, no service; the software store does not step in; the token brings all back."""
     assert city.stop() == 0
     token.remove()
-    refused = city.fujie("serve")
+    refused = replace(city, command=PROGRAM).fujie("serve")
     assert (refused.returncode, "KEY_STORE_UNAVAILABLE" in refused.stderr) == (1, True), refused.stderr
     software = City(city.home, city.port).fujie("serve")
     assert (software.returncode, "KEY_OF_ANOTHER_STORE" in software.stderr) == (1, True), software.stderr
