@@ -2,12 +2,13 @@
 
 import asyncio
 import datetime as dt
+import gc
 import json
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import boto3
@@ -24,12 +25,23 @@ from keys.base.ids import new_code
 from keys.base.object_store import S3Address
 from keys.custody.software import SoftwareKeyStore
 from keys.pki.authority import establish
+from keys.rotation import ensure_signing_keys
 from tests.forked import forked_command
 from tests.running import City, free_port
 
 TESTS = Path(__file__).parent
-MIGRATED, ESTABLISHED = "template_fujie", "template_pki"
+MIGRATED, ESTABLISHED, SIGNING = "template_fujie", "template_pki", "template_signing"
 LONGEST_FIRST = ("journeys", "attacks", "outsiders", "docs", "benchmarks", "keys", "api")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """No garbage collector while the files of tests are read: all of it stays, and it need not be walked through again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,9 +68,14 @@ async def _prepare_template(addresses: Addresses) -> None:
 
 
 @pytest.fixture
-def template() -> str:
-    """The database that a test's own is copied from: fresh from the migrations, unless a folder of tests has one prepared."""
-    return MIGRATED
+def template(request: pytest.FixtureRequest) -> str:
+    """The database that a test's own is copied from: fresh from the migrations, unless a folder of tests has one prepared.
+
+    A ``house`` that the test opens finds the keys that sign tokens already made: an RSA key is costly.
+    """
+    fixtures = set(request.fixturenames)
+    chosen: str = request.getfixturevalue("signing_template") if {"house", "clock"} <= fixtures else MIGRATED
+    return chosen
 
 
 @pytest.fixture
@@ -152,6 +169,19 @@ def pki_template(servers: Addresses, key_file: Path) -> str:
 async def _prepare_pki(servers: Addresses, key_file: Path) -> None:
     database = Database(await copy_database(servers, MIGRATED, ESTABLISHED))
     await establish(database, SoftwareKeyStore(key_file), TestClock(BEGINNING), "http://127.0.0.1:8000")
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def signing_template(servers: Addresses, key_file: Path) -> str:
+    """A prepared database: the keys that sign tokens are made, at the clock's beginning."""
+    asyncio.run(_prepare_signing(servers, key_file))
+    return SIGNING
+
+
+async def _prepare_signing(servers: Addresses, key_file: Path) -> None:
+    database = Database(await copy_database(servers, MIGRATED, SIGNING))
+    await ensure_signing_keys(database, SoftwareKeyStore(key_file), TestClock(BEGINNING))
     await database.close()
 
 

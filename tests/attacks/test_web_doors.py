@@ -45,6 +45,11 @@ class Doors:
 
 
 @pytest.fixture
+def template(signing_template: str) -> str:
+    return signing_template
+
+
+@pytest.fixture
 async def doors(database: Database, redis_url: str, keystore: Any, clock: Any, workers: Any, tmp_path: Path) -> AsyncIterator[Doors]:
     async with open_test_house(database, redis_url, keystore, clock, workers, tmp_path) as house:
         transport = httpx2.ASGITransport(app=create_app(house), raise_app_exceptions=False)

@@ -24,6 +24,11 @@ ADDRESS = "/api/v1/identity/checks"
 
 
 @pytest.fixture
+def template(signing_template: str) -> str:
+    return signing_template
+
+
+@pytest.fixture
 async def browser(database: Database, keystore: KeyStore, clock: Any, realname: RealName) -> AsyncIterator[httpx2.AsyncClient]:
     await ensure_signing_keys(database, keystore, clock)
     app = FastAPI(routes=list(oidc.routes), exception_handlers=problems.HANDLERS)

@@ -15,6 +15,12 @@ from tests.portal import City, make_app
 
 
 @pytest.fixture
+def template(signing_template: str) -> str:
+    """Tests of the provider find its keys made."""
+    return signing_template
+
+
+@pytest.fixture
 async def city(database: Database, redis: Redis, keystore: KeyStore, clock: Any, citizen: Account) -> AsyncIterator[City]:
     await ensure_signing_keys(database, keystore, clock)
     city = City(make_app(database, redis, keystore, clock), database, clock, citizen)
