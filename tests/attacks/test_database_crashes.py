@@ -29,10 +29,12 @@ from seal.document_values import Sealing, SealingOrder, SealLine, SealRequest
 from seal.trust import Trust
 from seal.verdict import Indication
 from seal.verification import verify
-from tests.seal.campaign_batches import LAPSE, PLACE, opened, prepare
+from tests.seal.campaign_batches import PLACE, opened, prepare
 from tests.seal.hostile_pdfs import document
 
 DOCUMENTS, AT_ONCE, MOST_ROUNDS = 8, 2, 200
+LAPSE = text("UPDATE seal.batch_documents SET lease_until = lease_until - interval '1 hour' WHERE lease_until IS NOT NULL")
+"""Both a dead worker's lease and the pause before another attempt are over."""
 LAPSE_REQUESTS = text("UPDATE seal.requested_seals SET lease_until = lease_until - interval '1 hour' WHERE lease_until IS NOT NULL")
 GONE = (DBAPIError, OSError)
 """What a worker sees of a database that went away."""
@@ -134,7 +136,7 @@ async def test_nothing_is_doubled_and_nothing_half_written(cluster: Cluster, tmp
 
 
 async def a_batch(cluster: Cluster, one: Sealing, other: Sealing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_work, "_record", crashing(cluster, batch_work._record, {3: "during", 6: "behind"}))
+    monkeypatch.setattr(batch_work, "_record", crashing(cluster, batch_work._record, {2: "during", 4: "behind"}))
     for _ in range(MOST_ROUNDS):
         taken = await asyncio.gather(work_batches(one, most=AT_ONCE), work_batches(other, most=AT_ONCE), return_exceptions=True)
         assert all(isinstance(answer, (int, *GONE)) for answer in taken), taken
