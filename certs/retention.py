@@ -90,12 +90,6 @@ async def lift_hold(database: Database, now: dt.datetime, actor: Actor, certific
         await audit.record(session, now, Event("certs.hold.lift", f"certificate:{certificate_id}", audit.Outcome.DONE, actor))
 
 
-async def is_held_back(session: AsyncSession, certificate_id: uuid.UUID) -> bool:
-    """Whether a hold stands."""
-    standing = select(LegalHoldRow.id).where(LegalHoldRow.certificate_id == certificate_id, LegalHoldRow.lifted_at.is_(None))
-    return await session.scalar(standing.limit(1)) is not None
-
-
 async def due(session: AsyncSession, now: dt.datetime, organisation: str, type_code: str, limit: int) -> list[uuid.UUID]:
     """Certificates of an issuer and type whose time is over, oldest first: not held, not on another list that is open."""
     rule = await session.get(RetentionRow, type_code)

@@ -1,6 +1,7 @@
 """Steps 3 to 6 of issuing: render, permit, stamp, store. Rendering and stamping run in worker processes."""
 
 import dataclasses
+import uuid
 from typing import Any
 
 from sqlalchemy import select
@@ -16,6 +17,7 @@ from certs.rendering import RenderJob, render
 from certs.stages import Issuing, Permitted, Rendered, Reserved, Stamped
 from keys.base.actor import Actor
 from keys.base.clock import civil_date
+from keys.base.db import Database
 from seal.material import load_material
 from seal.permits import Place, UseRequest, request_permit
 from seal.stamping import stamp
@@ -58,16 +60,18 @@ async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
     try:
         made = await issuing.workers.run(render, job, issuing.fonts)
     except GlyphMissing as missing:
-        made = await issuing.workers.run(render, await _with_supplied(issuing, reserved, job, missing), issuing.fonts)
+        job = await with_supplied(issuing.database, reserved.certificate.id, job, missing)
+        made = await issuing.workers.run(render, job, issuing.fonts)
     return Rendered(reserved, made.pdf, bytes.fromhex(made.sha256), made.seal_place)
 
 
-async def _with_supplied(issuing: Issuing, reserved: Reserved, job: RenderJob, missing: GlyphMissing) -> RenderJob:
-    async with issuing.database.session() as session:
+async def with_supplied(database: Database, certificate_id: uuid.UUID, job: RenderJob, missing: GlyphMissing) -> RenderJob:
+    """The job with what was supplied for the missing characters, and what was agreed for this certificate."""
+    async with database.session() as session:
         found = select(GlyphRow).where(GlyphRow.character.in_(missing.characters)).order_by(GlyphRow.character)
         rows = await session.scalars(found)
         glyphs = tuple(Glyph(row.character, row.path) for row in rows)
-        agreed = await session.scalars(select(SubstituteRow).where(SubstituteRow.certificate_id == reserved.certificate.id))
+        agreed = await session.scalars(select(SubstituteRow).where(SubstituteRow.certificate_id == certificate_id))
         substitutes = tuple((row.character, row.text) for row in agreed)
     return dataclasses.replace(job, glyphs=glyphs, substitutes=substitutes)
 

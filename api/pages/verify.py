@@ -20,15 +20,19 @@ from api.pages.previews import DPI, public_job, redrawn
 from api.pages.rendering import policy, protect, render
 from api.pages.views import file_view, record_view
 from api.routes.verify_file import judge_upload, report
+from api.wiring import House
+from certs.legibility import GlyphMissing
 from certs.library import Library, file_of, read
 from certs.number_lookup import MOST_TYPED
 from certs.pictures import picture
 from certs.present import record_by_identifier
 from certs.records import Certificate
+from certs.rendering import RenderJob
+from certs.sealing import with_supplied
 from certs.verification import CODE_LENGTH, RecordReport, record_by_code
 from keys.base.errors import FujieError, NotFound
 from keys.base.ids import normalise_code
-from seal.reads import SealNotFound, pictures_of
+from seal.reads import SealNotFound, SealPictures, pictures_of
 from seal.verdict import Verdict
 
 FILE_HINT = mark("PDF, OFD, a seal file or a photograph of the paper, at most 200 MB")
@@ -158,7 +162,16 @@ async def send_picture(request: Request) -> Response:
             seal = await pictures_of(session, certificate.seal_code or "")
     except SealNotFound as error:
         raise NotFound("picture") from error
-    return _png(await house.workers.run(redrawn, job, seal, house.issuing.fonts))
+    return _png(await _redrawn(house, certificate, job, seal))
+
+
+async def _redrawn(house: House, certificate: Certificate, job: RenderJob, seal: SealPictures) -> bytes:
+    """As the certificate was printed, with the characters that were supplied for it."""
+    try:
+        return await house.workers.run(redrawn, job, seal, house.issuing.fonts)
+    except GlyphMissing as missing:
+        supplied = await with_supplied(house.database, certificate.id, job, missing)
+    return await house.workers.run(redrawn, supplied, seal, house.issuing.fonts)
 
 
 def _png(content: bytes) -> Response:

@@ -27,7 +27,6 @@ from seal.rebuilding import DocumentTooLarge
 from seal.window_stamping import stamp_at_window
 
 SCOPE = "documents:seal"
-UPLOAD = "/api/v1/seal-documents"
 router = APIRouter(prefix="/api/v1", tags=["documents to be sealed"])
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=400)]

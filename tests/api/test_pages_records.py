@@ -10,14 +10,18 @@ import httpx2
 import pytest
 
 from api.wiring import House
-from certs.approvals import Outcome, Succession
+from certs.approvals import Outcome, OutcomeStatus, Succession
+from certs.glyphs import from_svg
 from certs.issuance import approve
+from certs.rare_characters import agree_substitute, supply_glyph
 from certs.standing import change_standing
+from keys.base.actor import SYSTEM
 from tests.certs.conftest import APPROVALS_CLIENT, approval
 from tests.furnished import Furnished, open_furnished
 from tests.pages_house import browser, make_app, send_approval
 
 CLIENT = APPROVALS_CLIENT
+SQUARE = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100"><path d="M10 10H90V90H10z M30 30V70H70V30z"/></svg>'
 REASON = "法定代表人钱晓明以欺骗手段取得许可。"
 
 
@@ -67,6 +71,17 @@ async def test_a_change_of_status_is_told_with_its_day_and_reason(
     page = (await client.get(f"/v/{issued.verification_code}")).text
     assert "钱晓明" not in page, "a reason hides whom the record hides"
     assert '<span class="date">21 November 2026</span>' in page, "no date is broken across lines"
+
+
+async def test_a_supplied_character_stands_in_the_public_picture_too(house: House, client: httpx2.AsyncClient) -> None:
+    outlined, agreed = "\U000323af", "\ue000"
+    issued = await send_approval(house, unattended=True, fields=approval().fields | {"许可内容": f"排水口 1 个，排入{outlined}{agreed}渠"})
+    assert issued.status is OutcomeStatus.AWAITING_GLYPH
+    await supply_glyph(house.issuing, SYSTEM, from_svg(outlined, SQUARE), SQUARE, "svg", "our own drawing")
+    await agree_substitute(house.issuing, SYSTEM, issued.id, agreed, "（上明下土）", "agreed with the holder")
+    assert (await told(client, issued.verification_code, "en"))[0] == "in_force"
+    picture = await client.get(f"/v/{issued.verification_code}/picture.png")
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
 
 
 async def test_what_is_resumed_is_in_force_and_has_no_story(house: House, client: httpx2.AsyncClient) -> None:
