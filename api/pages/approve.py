@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from api.addresses import address_of
 from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
-from api.pages.guard import house_of, page, redirect
+from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.previews import SHARP, preview
 from api.pages.rendering import protect, render
@@ -95,13 +95,6 @@ def _require(request: Request, roles: frozenset[Role]) -> Present:
     return present
 
 
-def _certificate_id(request: Request) -> uuid.UUID:
-    try:
-        return uuid.UUID(request.path_params["id"])
-    except ValueError as error:
-        raise NotFound("certificate") from error
-
-
 @page
 async def show_approvals(request: Request) -> Response:
     present, house, locale = require_stamper(request), house_of(request), locale_of(request)
@@ -139,7 +132,7 @@ async def show_approval(request: Request) -> Response:
 @page
 async def submit_approval(request: Request) -> Response:
     """Stamp the document that was shown, or send it back; a refusal shows the page again, as things stand now."""
-    present, issuing, certificate_id = require_stamper(request), house_of(request).issuing, _certificate_id(request)
+    present, issuing, certificate_id = require_stamper(request), house_of(request).issuing, identifier_of(request)
     form = await posted(request)
     if typed(form, "decision") == DECLINE:
         return await _send_back(request, present, certificate_id, typed(form, "reason", LONGEST_REASON))
@@ -159,7 +152,7 @@ async def submit_approval(request: Request) -> Response:
 
 
 async def _awaiting(request: Request, present: Present) -> AwaitingDocument:
-    return await awaiting_document(house_of(request).issuing, present.actor, _certificate_id(request), address=address_of(request))
+    return await awaiting_document(house_of(request).issuing, present.actor, identifier_of(request), address=address_of(request))
 
 
 async def _send_back(request: Request, present: Present, certificate_id: uuid.UUID, reason: str) -> Response:
@@ -195,7 +188,7 @@ def picture_response(png: bytes) -> Response:
 async def _issued(request: Request) -> Certificate:
     """The certificate that waits no more; ``awaiting_document`` has already seen that this person may. Raises NotAwaitingStamp."""
     async with house_of(request).database.session() as session:
-        certificate = await get_certificate(session, _certificate_id(request))
+        certificate = await get_certificate(session, identifier_of(request))
     if certificate is None or certificate.stage is not Stage.ISSUED:
         raise NotAwaitingStamp
     return certificate

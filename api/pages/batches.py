@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from api.addresses import place_at
 from api.pages.approve import picture_response
 from api.pages.forms import Beside, Trouble, posted, sent, shown_again, trouble_of, typed
-from api.pages.guard import house_of, page, redirect
+from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import protect, render
 from api.pages.requesting import files_of, missing_file, require_staff, uploaded
@@ -60,13 +60,6 @@ LABELS = {
 }
 DONE = mark("Done. It is recorded in the audit log.")
 ASKED = mark("The batch waits for its approvers.")
-
-
-def _identifier(request: Request) -> uuid.UUID:
-    try:
-        return uuid.UUID(request.path_params["id"])
-    except ValueError as error:
-        raise DocumentNotFound("identifier") from error
 
 
 @page
@@ -150,7 +143,7 @@ async def show_one(request: Request) -> Response:
 @page
 async def move(request: Request) -> Response:
     """Agree to the batch, or pause, resume, cancel, reject it; a refusal shows the page again, as things stand now."""
-    actor, identifier, sealing = require_staff(request).actor, _identifier(request), sealing_of(house_of(request))
+    actor, identifier, sealing = require_staff(request).actor, identifier_of(request, DocumentNotFound), sealing_of(house_of(request))
     form = await posted(request)
     decision, reason = typed(form, "decision"), typed(form, "reason", LONGEST_REASON)
     try:
@@ -171,7 +164,7 @@ async def _shown(
     request: Request, actor: Actor, status: int = 200, trouble: Trouble | None = None, asked: tuple[str, str] = ("", "")
 ) -> Response:
     house, locale, sealing = house_of(request), locale_of(request), sealing_of(house_of(request))
-    found = await get_batch(sealing, actor, _identifier(request))
+    found = await get_batch(sealing, actor, identifier_of(request, DocumentNotFound))
     after = _after(request)
     results = await batch_documents(sealing, actor, found.id, after=after)
     async with house.database.session() as session:
@@ -232,7 +225,7 @@ def _offers(batch: Batch, seal: Seal, actor: Actor, locale: str) -> list[tuple[s
 @page
 async def show_document(request: Request) -> Response:
     """One document, page by page, as it will be sealed or as it was."""
-    actor, identifier, sealing = require_staff(request).actor, _identifier(request), sealing_of(house_of(request))
+    actor, identifier, sealing = require_staff(request).actor, identifier_of(request, DocumentNotFound), sealing_of(house_of(request))
     found, position = await get_batch(sealing, actor, identifier), _position(request)
     document = await batch_document(sealing, actor, identifier, position)
     (result,) = await batch_documents(sealing, actor, identifier, after=position - 1, limit=1)
@@ -246,7 +239,9 @@ async def show_document(request: Request) -> Response:
 async def send_page(request: Request) -> Response:
     actor, number = require_staff(request).actor, request.path_params["page"]
     sealing = sealing_of(house_of(request))
-    return picture_response(await batch_picture(sealing, actor, _identifier(request), _position(request), number - 1, SHARP))
+    return picture_response(
+        await batch_picture(sealing, actor, identifier_of(request, DocumentNotFound), _position(request), number - 1, SHARP)
+    )
 
 
 def _position(request: Request) -> int:
@@ -259,7 +254,7 @@ def _position(request: Request) -> int:
 @page
 async def send_file(request: Request) -> Response:
     """One sealed document, under the name it was uploaded with."""
-    actor, identifier, sealing = require_staff(request).actor, _identifier(request), sealing_of(house_of(request))
+    actor, identifier, sealing = require_staff(request).actor, identifier_of(request, DocumentNotFound), sealing_of(house_of(request))
     position = _position(request)
     pdf = await batch_file(sealing, actor, identifier, position)
     (result,) = await batch_documents(sealing, actor, identifier, after=position - 1, limit=1)

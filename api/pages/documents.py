@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from api.addresses import place_at
 from api.pages.approve import picture_response
 from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
-from api.pages.guard import house_of, page, redirect
+from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import protect, render
 from api.pages.requesting import require_staff
@@ -73,13 +73,6 @@ STATUSES = {
 }
 
 
-def _identifier(request: Request) -> uuid.UUID:
-    try:
-        return uuid.UUID(request.path_params["id"])
-    except ValueError as error:
-        raise DocumentNotFound("identifier") from error
-
-
 @page
 async def show_waiting(request: Request) -> Response:
     """What waits for this person's hand, and what their organisation has asked for."""
@@ -122,7 +115,7 @@ async def show_one(request: Request) -> Response:
 @page
 async def decide(request: Request) -> Response:
     """Stamp what was shown, agree to it, send it back or take it back; a refusal shows the page again, as things stand now."""
-    present, identifier = require_staff(request), _identifier(request)
+    present, identifier = require_staff(request), identifier_of(request, DocumentNotFound)
     form = await posted(request)
     reason, decision = typed(form, "reason", LONGEST_REASON), typed(form, "decision")
     try:
@@ -155,13 +148,15 @@ async def send_page(request: Request) -> Response:
     """One page as it will be sealed, or as it was."""
     present = require_staff(request)
     number = request.path_params["page"]
-    return picture_response(await picture_of(sealing_of(house_of(request)), present.actor, _identifier(request), number - 1, SHARP))
+    return picture_response(
+        await picture_of(sealing_of(house_of(request)), present.actor, identifier_of(request, DocumentNotFound), number - 1, SHARP)
+    )
 
 
 @page
 async def send_file(request: Request) -> Response:
     present = require_staff(request)
-    pdf = await sealed_file(sealing_of(house_of(request)), present.actor, _identifier(request))
+    pdf = await sealed_file(sealing_of(house_of(request)), present.actor, identifier_of(request, DocumentNotFound))
     return protect(Response(pdf, media_type="application/pdf", headers={"Content-Disposition": 'attachment; filename="sealed.pdf"'}))
 
 
@@ -181,7 +176,7 @@ class Shown:
 async def _found(request: Request, actor: Actor) -> Shown:
     place = await place_at(request, actor)
     async with house_of(request).database.session() as session:
-        found = await get_request(session, actor, _identifier(request))
+        found = await get_request(session, actor, identifier_of(request, DocumentNotFound))
         seal = await get_seal(session, found.due.seal_code)
         return Shown(
             found,

@@ -1,6 +1,7 @@
 """What stands before every page: where the request comes from, who is at the browser, what becomes of an error."""
 
 import functools
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import quote, urlsplit
@@ -12,7 +13,7 @@ from api.pages.errors import error_page
 from api.pages.rendering import protect
 from api.session import LoginRequired, current
 from api.wiring import House
-from keys.base.errors import Forbidden, FujieError
+from keys.base.errors import Forbidden, FujieError, NotFound
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 Page = Callable[[Request], Awaitable[Response]]
@@ -54,6 +55,14 @@ def require_own_origin(request: Request) -> None:
 
 def house_of(request: Request) -> House:
     return cast(House, request.app.state.house)
+
+
+def identifier_of(request: Request, missing: type[FujieError] = NotFound) -> uuid.UUID:
+    """The id in the path; raises ``missing`` where it is none."""
+    try:
+        return uuid.UUID(request.path_params["id"])
+    except ValueError as error:
+        raise missing("identifier") from error
 
 
 def to_login(request: Request) -> Response:

@@ -1,13 +1,11 @@
 """One certificate as its holder and its issuer's staff see it: the whole record in words, its history, who looked at it and why."""
 
-import uuid
-
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.pages.approve import picture_response
 from api.pages.cards import PAGE_DPI, card_picture
-from api.pages.guard import house_of
+from api.pages.guard import house_of, identifier_of
 from api.pages.i18n import CHINESE, day, locale_of, mark, moment, translate
 from api.pages.rendering import protect
 from api.pages.spoken import validity_of
@@ -48,14 +46,6 @@ def library_of(request: Request) -> Library:
     """What reading the library needs."""
     house = house_of(request)
     return Library(house.database, house.clock, house.blobs, house.personal)
-
-
-def identifier_of(request: Request) -> uuid.UUID:
-    """The id in the path. Raises ``NotFound``."""
-    try:
-        return uuid.UUID(request.path_params["id"])
-    except ValueError:
-        raise NotFound("certificate") from None
 
 
 async def one_certificate(request: Request, present: Present) -> tuple[dict[str, object], Certificate]:

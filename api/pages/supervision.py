@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
-from api.pages.guard import house_of, page, redirect
+from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import render
 from api.pages.seals import require_staff
@@ -59,7 +59,7 @@ async def show(request: Request) -> Response:
 @page
 async def answer(request: Request) -> Response:
     """Somebody looked at an alert, and says what they found."""
-    actor, house, identifier = require_staff(request).actor, house_of(request), _identifier(request)
+    actor, house, identifier = require_staff(request).actor, house_of(request), identifier_of(request)
     note = typed(await posted(request), "note", LONGEST_NOTE).strip()
     if not note:
         trouble = Trouble("NOTE_MISSING", translate(locale_of(request), NOTE_NEEDED))
@@ -74,7 +74,7 @@ async def answer(request: Request) -> Response:
 @page
 async def review(request: Request) -> Response:
     """Confirm a grant for another year, or withdraw it."""
-    actor, house, identifier = require_staff(request).actor, house_of(request), _identifier(request)
+    actor, house, identifier = require_staff(request).actor, house_of(request), identifier_of(request)
     form = await posted(request)
     note, decision = typed(form, "note", LONGEST_NOTE), typed(form, "decision")
     try:
@@ -93,13 +93,6 @@ async def _again(request: Request, actor: Actor, error: FujieError, identifier: 
     if isinstance(error, NotFound) or error.status >= 500:
         raise error
     return await _shown(request, actor, error.status, trouble_of(request, error), (identifier, note))
-
-
-def _identifier(request: Request) -> uuid.UUID:
-    try:
-        return uuid.UUID(request.path_params["id"])
-    except ValueError as error:
-        raise NotFound("identifier") from error
 
 
 async def _shown(
