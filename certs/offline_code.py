@@ -274,4 +274,4 @@ def _unpacked(octets: bytes) -> str:
     if not isinstance(octets, bytes) or len(octets) != 10:
         raise ValueError("no verification code")
     value = int.from_bytes(octets, "big")
-    return "".join(CROCKFORD[value >> 5 * place & 31] for place in range(15, -1, -1))
+    return "".join([CROCKFORD[value >> place & 31] for place in range(75, -1, -5)])

@@ -62,10 +62,8 @@ def _head(major: int, argument: int) -> bytes:
 
 
 def _read_head(data: bytes, at: int) -> tuple[int, int, int]:
-    """(major type, argument, where it ends); the shortest spelling only."""
+    """(major type, argument, where it ends) of a head of several octets; the shortest spelling only."""
     major, low = data[at] >> 5, data[at] & 31
-    if low < 24:
-        return major, low, at + 1
     width = _WIDTHS.get(low)
     if width is None or at + 1 + width > len(data):
         raise NotCbor("no definite length")
@@ -76,25 +74,25 @@ def _read_head(data: bytes, at: int) -> tuple[int, int, int]:
 
 
 def _value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
-    major, argument, at = _read_head(data, at)
+    major, argument = data[at] >> 5, data[at] & 31
+    if argument < 24:  # nearly all heads are one octet
+        at += 1
+    else:
+        major, argument, at = _read_head(data, at)
     if major == _UNSIGNED:
         return argument, at
     if major == _NEGATIVE:
         return -1 - argument, at
     if major in (_OCTETS, _TEXT):
-        return _string(data, at, argument, major == _TEXT)
+        end = at + argument
+        if end > len(data):
+            raise NotCbor("cut short")
+        return (data[at:end].decode() if major == _TEXT else data[at:end]), end
     if major in (_ARRAY, _MAP) and depth < MOST_DEPTH:
         return (_array if major == _ARRAY else _map)(data, at, argument, depth + 1)
     if major == _SIMPLE and argument in _SIMPLE_VALUES:
         return _SIMPLE_VALUES[argument], at
     raise NotCbor("a kind of value that is not taken, or nested too deep")
-
-
-def _string(data: bytes, at: int, length: int, text: bool) -> tuple[Any, int]:
-    end = at + length
-    if end > len(data):
-        raise NotCbor("cut short")
-    return (data[at:end].decode() if text else data[at:end]), end
 
 
 def _array(data: bytes, at: int, length: int, depth: int) -> tuple[Any, int]:
