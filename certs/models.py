@@ -217,7 +217,11 @@ class AccessRow(Base):
 
 
 class OutboxRow(Base):
-    """An event for subscribers, written in the transaction it speaks of; ``published_at`` once it was delivered."""
+    """An event for subscribers, written in the transaction it speaks of (``certs.outbox``).
+
+    ``organisations`` are told beside those whom the subject concerns. ``published_at`` once it stands in its subscribers' queues, and
+    ``sequence``, its place among all events: given one after the other, so that whoever read up to one has missed none before it.
+    """
 
     __tablename__ = "outbox"
 
@@ -226,9 +230,15 @@ class OutboxRow(Base):
     subject: Mapped[str]
     payload: Mapped[dict[str, Any]]
     created_at: Mapped[dt.datetime]
+    organisations: Mapped[list[str]] = mapped_column(server_default=text("'[]'::jsonb"))
     published_at: Mapped[dt.datetime | None]
+    sequence: Mapped[int | None]
 
-    __table_args__ = (Index("ix_outbox_pending", "id", postgresql_where=text("published_at IS NULL")),)
+    __table_args__ = (
+        Index("ix_outbox_pending", "id", postgresql_where=text("published_at IS NULL")),
+        Index("ix_outbox_sequence", "sequence", unique=True, postgresql_where=text("sequence IS NOT NULL")),
+        Index("ix_outbox_subject", "subject"),
+    )
 
 
 class ImportRow(Base):

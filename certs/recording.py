@@ -10,7 +10,8 @@ from certs.glyph_models import GlyphWaitRow
 from certs.idempotency import free_key, save_answer
 from certs.legibility import GlyphMissing
 from certs.lifecycle import Operation, Status
-from certs.models import CertificateRow, EventRow, IssuingRow, OutboxRow
+from certs.models import CertificateRow, EventRow, IssuingRow
+from certs.outbox import write_event
 from certs.records import Certificate, Stage
 from certs.sealing import place_values
 from certs.stages import Issuing, Rendered, Reserved, Stamped
@@ -43,7 +44,7 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         await session.execute(update(CertificateRow).where(CertificateRow.id == certificate.id).values(stage=Stage.ISSUED.value, **values))
         session.add(_history(certificate, now, permitted.actor))
         await end_predecessor(session, now, permitted.actor, reserved)
-        session.add(_outgoing(certificate, now))
+        write_event(session, now, "certificate.issued", certificate.id, _issued(certificate))
         await enqueue_timestamp(session, now, certificate.id, stamped.document_hash)
         if issuing.archived.covers(certificate.type_code):
             await enrol(session, now, subject(certificate.id), stamped.document_hash)
@@ -87,7 +88,7 @@ async def await_glyphs(issuing: Issuing, reserved: Reserved, missing: GlyphMissi
         await session.execute(waits)
         session.add_all(GlyphWaitRow(certificate_id=certificate.id, character=one, since=now) for one in characters)
         await save_answer(session, outcome)
-        session.add(_awaiting_glyph(certificate, now, characters))
+        write_event(session, now, "certificate.awaiting_glyph", certificate.id, _about(certificate) | {"characters": [*characters]})
         details: dict[str, JSON] = {"characters": [f"U+{ord(one):04X}" for one in characters]}
         await audit.record(session, now, _event("wait", certificate, audit.Outcome.DONE, reserved.actor, details))
     return outcome
@@ -110,7 +111,7 @@ async def void(
         )
         await free_key(session, certificate.id)
         if reason:
-            session.add(_sent_back(certificate, now, error.code, reason))
+            write_event(session, now, "certificate.declined", certificate.id, _about(certificate) | {"code": error.code, "reason": reason})
         outcome = audit.Outcome.REFUSED if error.status < 500 else audit.Outcome.FAILED
         await audit.record(session, now, _event("void", certificate, outcome, actor, {"identifier": certificate.identifier}, error.code))
 
@@ -138,22 +139,12 @@ def _history(certificate: Certificate, now: dt.datetime, actor: Actor) -> EventR
     )  # fmt: skip
 
 
-def _sent_back(certificate: Certificate, now: dt.datetime, code: str, reason: str) -> OutboxRow:
-    payload = {"id": str(certificate.id), "identifier": certificate.identifier, "code": code, "reason": reason}
-    return OutboxRow(id=new_id(), topic="certificate.declined", subject=str(certificate.id), payload=payload, created_at=now)
+def _about(certificate: Certificate) -> dict[str, JSON]:
+    return {"id": str(certificate.id), "identifier": certificate.identifier}
 
 
-def _awaiting_glyph(certificate: Certificate, now: dt.datetime, characters: list[str]) -> OutboxRow:
-    payload = {"id": str(certificate.id), "identifier": certificate.identifier, "characters": characters}
-    return OutboxRow(id=new_id(), topic="certificate.awaiting_glyph", subject=str(certificate.id), payload=payload, created_at=now)
-
-
-def _outgoing(certificate: Certificate, now: dt.datetime) -> OutboxRow:
-    payload = {
-        "id": str(certificate.id), "identifier": certificate.identifier, "type": certificate.type_code,
-        "issuer": certificate.issuer, "status": Status.VALID.value,
-    }  # fmt: skip
-    return OutboxRow(id=new_id(), topic="certificate.issued", subject=str(certificate.id), payload=payload, created_at=now)
+def _issued(certificate: Certificate) -> dict[str, JSON]:
+    return _about(certificate) | {"type": certificate.type_code, "issuer": certificate.issuer, "status": Status.VALID.value}
 
 
 def _event(

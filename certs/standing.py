@@ -15,7 +15,8 @@ from sqlalchemy import select, update
 from certs.access import may_change
 from certs.approvals import IdempotencyKeyReused, is_clean
 from certs.lifecycle import MOVES, SUCCESSIONS, Move, MoveNotAllowed, Status, find_move
-from certs.models import CertificateRow, EventRow, OutboxRow
+from certs.models import CertificateRow, EventRow
+from certs.outbox import write_event
 from certs.privacy import holds_number
 from certs.reads import get_certificate, may_issue_for
 from certs.records import Certificate, Stage
@@ -118,8 +119,10 @@ async def apply(
             request_key=key,
         )
     )  # fmt: skip
-    payload = {"id": str(certificate.id), "identifier": certificate.identifier, "status": move.target.value, "move": move.name}
-    session.add(OutboxRow(id=new_id(), topic="certificate.status", subject=str(certificate.id), payload=payload, created_at=now))
+    payload: dict[str, JSON] = {
+        "id": str(certificate.id), "identifier": certificate.identifier, "status": move.target.value, "move": move.name,
+    }  # fmt: skip
+    write_event(session, now, "certificate.status", certificate.id, payload)
     details: dict[str, JSON] = {"from": certificate.status.value, "to": move.target.value, "reason": audit.digest(reason)}
     await audit.record(session, now, Event(f"certs.{move.name}", f"certificate:{certificate.id}", audit.Outcome.DONE, actor, details))
 

@@ -2,7 +2,9 @@
 
 import certs.catalogue_models
 import certs.code_models
+import certs.event_models
 import certs.glyph_models
+import certs.issuing_models
 import certs.library_models
 import certs.models
 import identity.models
@@ -41,7 +43,9 @@ MORE_TABLES = (
     seal.impression_models,
     seal.upgrade_models,
     certs.code_models,
+    certs.event_models,
     certs.glyph_models,
+    certs.issuing_models,
     certs.library_models,
 )
 """Modules that add tables to a base of their package."""

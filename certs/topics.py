@@ -1,0 +1,53 @@
+"""What happens to certificates that others are told of: one table of topics, read by whoever writes, delivers, documents or shows an event.
+
+An event leaves the house thin: ids, codes and links, no personal data. ``members`` are those of its payload that may leave; whatever
+else a writer keeps in the payload is fetched by the link, by those who may read it.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from keys.base.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """``code`` as subscribers name it; ``members`` of the payload that stand in a webhook's body; ``zh``, ``en``: what happened, in words.
+
+    ``to_holder``: a notice on the holder's page, too. Its subject is then the certificate's id.
+    """
+
+    code: str
+    members: frozenset[str]
+    zh: str
+    en: str
+    to_holder: bool = False
+
+
+class UnknownTopic(InvalidInput):
+    """No event has this topic."""
+
+    code = "UNKNOWN_TOPIC"
+    public = ("没有这个事件主题。", "There is no such topic of events.")
+
+
+def _topic(code: str, members: str, zh: str, en: str, *, to_holder: bool = False) -> Topic:
+    return Topic(code, frozenset(members.split()), zh, en, to_holder)
+
+
+_ALL = (
+    _topic("certificate.issued", "id identifier type issuer status", "证照已签发", "A certificate was issued", to_holder=True),
+    _topic("certificate.status", "id identifier status move", "证照状态已变更", "A certificate's status changed", to_holder=True),
+    _topic("certificate.declined", "id identifier code", "签发申请被退回", "An approval was sent back"),
+    _topic("certificate.awaiting_glyph", "id identifier", "证照等待生僻字字形", "A certificate waits for the glyph of a rare character"),
+)
+TOPICS: MappingProxyType[str, Topic] = MappingProxyType({one.code: one for one in _ALL})
+"""Every topic, by its code."""
+
+
+def topic_of(code: str) -> Topic:
+    """The topic with this code. Raises :class:`UnknownTopic`."""
+    try:
+        return TOPICS[code]
+    except KeyError:
+        raise UnknownTopic from None
