@@ -2,11 +2,14 @@
 
 import certs.catalogue_models
 import certs.code_models
+import certs.copy_models
 import certs.event_models
 import certs.glyph_models
 import certs.issuing_models
 import certs.library_models
+import certs.life_models
 import certs.models
+import certs.sharing_models
 import identity.models
 import identity.oidc_models
 import keys.ceremony.models
@@ -43,9 +46,12 @@ MORE_TABLES = (
     seal.impression_models,
     seal.upgrade_models,
     certs.code_models,
+    certs.copy_models,
     certs.event_models,
     certs.glyph_models,
     certs.issuing_models,
     certs.library_models,
+    certs.sharing_models,
+    certs.life_models,
 )
 """Modules that add tables to a base of their package."""
