@@ -24,17 +24,28 @@ class HolderInput:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """The certificate takes the place of another: ``move`` is ``renew`` or ``change``."""
+    """The certificate takes the place of another: ``move`` is ``renew``, ``change`` or ``transfer_in``; why, as ``certs.grounds`` says."""
 
     certificate_id: uuid.UUID
     move: str
     reason: str
+    reason_code: str | None = None
+    legal_basis: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absorption:
+    """What the certificate takes up (多证合一): a type, and the holder's certificate of it where there is one (``certs.merging``)."""
+
+    type_code: str
+    certificate_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
     """One approval event (CONTRACT.md, ``POST /api/v1/approvals``).
 
+    ``approval_number`` becomes the certificate's number; empty: the type's rule makes it (``certs.numbers``).
     ``seal`` is a seal's code, or its kind within the issuer; ``issuer`` a USCC, by default the client's organisation;
     ``approved_by``, ``approved_at`` and ``window`` say who decided, when and where, as the approving system knows it.
     """
@@ -52,6 +63,7 @@ class Approval:
     approved_at: str | None = None
     window: str | None = None
     succeeds: Succession | None = None
+    absorbs: tuple[Absorption, ...] = ()
 
 
 class OutcomeStatus(StrEnum):
@@ -175,7 +187,9 @@ class NotAwaitingStamp(Conflict):
 
 
 MAX_HOLDERS = 50
-_LENGTHS = {"approval_number": 64, "matter_code": 64, "certificate_type": 64, "seal": 64}
+MAX_ABSORBED = 30
+MAX_NUMBER = 64
+_LENGTHS = {"matter_code": 64, "certificate_type": 64, "seal": 64}
 _OPTIONAL_LENGTHS = {"issuer": 64, "approved_by": 64, "approved_at": 64, "window": 64}
 _MAX_NAME = 200
 _MAX_CODE = 64
@@ -194,7 +208,11 @@ def check_shape(approval: Approval) -> None:
         for name, longest in _OPTIONAL_LENGTHS.items()
         if getattr(approval, name) is not None and not _printable(getattr(approval, name), longest)
     ]
+    if approval.approval_number and not _printable(approval.approval_number, MAX_NUMBER):
+        errors.append({"field": "approval_number", "message": f"1–{MAX_NUMBER} printable characters"})
     errors += _holder_errors(approval.holders)
+    if len(approval.absorbs) > MAX_ABSORBED or len(set(approval.absorbs)) < len(approval.absorbs):
+        errors.append({"field": "absorbs", "message": f"at most {MAX_ABSORBED}, none twice"})
     errors += [
         {"field": name, "message": "not printable"}
         for name, value in approval.fields.items()

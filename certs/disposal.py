@@ -16,11 +16,11 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 
 from certs.archiving import subject
+from certs.grounds import check_reason
 from certs.library_models import DisposalItemRow, DisposalRow, SearchQueueRow, SearchRow
 from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.records import DISPOSED
 from certs.retention import due, is_over
-from certs.standing import check_reason
 from certs.stored_files import referred_to
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.blobs import BlobStore

@@ -69,17 +69,29 @@ class MoveNotAllowed(Conflict):
     public = ("证照当前状态不允许此操作。", "The certificate's present status does not allow this.")
 
 
+_IN_USE = frozenset({Status.VALID, Status.SUSPENDED})
 MOVES: tuple[Move, ...] = (
     Move("suspend", frozenset({Status.VALID}), Status.SUSPENDED, Operation.SUSPEND),
     Move("resume", frozenset({Status.SUSPENDED}), Status.VALID, Operation.RESUME),
-    Move("revoke", frozenset({Status.VALID, Status.SUSPENDED}), Status.REVOKED, Operation.OTHER),
-    Move("renew", frozenset({Status.VALID}), Status.EXPIRED, Operation.RENEW),
+    Move("revoke", _IN_USE, Status.REVOKED, Operation.OTHER),
+    Move("withdraw", _IN_USE, Status.WITHDRAWN, Operation.OTHER),
+    Move("cancel", _IN_USE | {Status.EXPIRED}, Status.CANCELLED, Operation.CANCEL),
+    Move("expire", _IN_USE, Status.EXPIRED, Operation.EXPIRE),
+    Move("renew", frozenset({Status.VALID, Status.EXPIRED}), Status.EXPIRED, Operation.RENEW),
     Move("change", frozenset({Status.VALID}), Status.EXPIRED, Operation.CHANGE),
-    Move("cancel", frozenset({Status.VALID, Status.SUSPENDED}), Status.CANCELLED, Operation.CANCEL),
+    Move("transfer", frozenset({Status.VALID}), Status.TRANSFERRED, Operation.OTHER),
+    Move("undo_transfer", frozenset({Status.TRANSFERRED}), Status.VALID, Operation.UNDO_TRANSFER),
+    Move("transfer_in", frozenset({Status.TRANSFERRED}), Status.TRANSFERRED, Operation.TRANSFER_IN),
 )
 
-SUCCESSIONS = frozenset({"renew", "change"})
-"""Moves that take a successor: they happen when it is issued, in its transaction."""
+SUCCESSIONS = frozenset({"renew", "change", "transfer_in"})
+"""Moves that take a successor: they happen when it is issued, in its transaction. What has a successor moves no more."""
+
+PLAIN_MOVES = ("suspend", "resume", "revoke", "withdraw", "cancel")
+"""Moves that need nothing but a decision with its reason; the others have journeys of their own."""
+
+ENDING_MOVES = frozenset({"revoke", "withdraw", "cancel"})
+"""Plain moves that nothing undoes."""
 
 _STANDINGS = {
     Status.SUSPENDED: Standing.SUSPENDED,

@@ -111,6 +111,11 @@ class CertificateRow(Base):
         Index("ix_certificates_issuer_type_date", "issuer", "type_code", "issued_on"),
         Index("ix_certificates_predecessor", "predecessor", postgresql_where=text("predecessor IS NOT NULL")),
         Index("ix_certificates_document_hash", "document_hash", postgresql_where=text("document_hash IS NOT NULL")),
+        Index(
+            "ix_certificates_expiring",
+            "valid_to",
+            postgresql_where=text("stage = 'issued' AND status IN ('01', '02') AND valid_to IS NOT NULL"),
+        ),
     )
 
 
@@ -175,7 +180,7 @@ class IdempotencyRow(Base):
 
 
 class EventRow(Base):
-    """The history of a certificate: one row an operation (GB/T 36903 codes)."""
+    """The history of a certificate: one row an operation (GB/T 36903 codes). ``reason_code``, ``legal_basis``: ``certs.grounds``."""
 
     __tablename__ = "events"
 
@@ -186,6 +191,8 @@ class EventRow(Base):
     from_status: Mapped[str | None]
     to_status: Mapped[str]
     reason: Mapped[str]
+    reason_code: Mapped[str | None]
+    legal_basis: Mapped[str | None]
     actor_kind: Mapped[str]
     actor_id: Mapped[str]
     actor_name: Mapped[str]
@@ -219,8 +226,9 @@ class AccessRow(Base):
 class OutboxRow(Base):
     """An event for subscribers, written in the transaction it speaks of (``certs.outbox``).
 
-    ``organisations`` are told beside those whom the subject concerns. ``published_at`` once it stands in its subscribers' queues, and
-    ``sequence``, its place among all events: given one after the other, so that whoever read up to one has missed none before it.
+    ``published_at`` once it stands in its subscribers' queues (``certs.dispatch``). From then on ``sequence`` is its place among all
+    events, given one after the other, so that whoever read up to one has missed none before it; ``organisations`` is everybody who is
+    told, not only those the writer named; ``to_all``: every organisation may be; ``type_code`` of the certificate it speaks of.
     """
 
     __tablename__ = "outbox"
@@ -233,6 +241,8 @@ class OutboxRow(Base):
     organisations: Mapped[list[str]] = mapped_column(server_default=text("'[]'::jsonb"))
     published_at: Mapped[dt.datetime | None]
     sequence: Mapped[int | None]
+    type_code: Mapped[str | None]
+    to_all: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __table_args__ = (
         Index("ix_outbox_pending", "id", postgresql_where=text("published_at IS NULL")),

@@ -197,8 +197,12 @@ async def history(session: AsyncSession, certificate_id: uuid.UUID) -> tuple[His
     """All operations on a certificate, oldest first."""
     rows = await session.scalars(select(EventRow).where(EventRow.certificate_id == certificate_id).order_by(EventRow.at, EventRow.id))
     return tuple(
-        HistoryEntry(row.at, row.operation, row.from_status, row.to_status, row.reason, row.actor_kind, row.actor_name) for row in rows
-    )
+        HistoryEntry(
+            row.at, row.operation, row.from_status, row.to_status, row.reason, row.actor_kind, row.actor_name, row.reason_code,
+            row.legal_basis,
+        )
+        for row in rows
+    )  # fmt: skip
 
 
 async def status_at(session: AsyncSession, certificate_id: uuid.UUID, instant: dt.datetime) -> Status | None:

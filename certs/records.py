@@ -89,7 +89,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One operation in a certificate's history; codes of GB/T 36903."""
+    """One operation in a certificate's history; codes of GB/T 36903. ``reason_code`` and ``legal_basis`` as of :mod:`certs.grounds`."""
 
     at: dt.datetime
     operation: str
@@ -98,6 +98,8 @@ class HistoryEntry:
     reason: str
     actor_kind: str
     actor_name: str
+    reason_code: str | None = None
+    legal_basis: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

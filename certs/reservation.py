@@ -11,10 +11,13 @@ from certs.admission import Admitted
 from certs.catalogue import CertificateType
 from certs.holders import holder_values
 from certs.idempotency import claim_key
+from certs.issuing_models import NumberGivenRow
 from certs.leases import LEASE, new_lease
 from certs.lifecycle import Status
 from certs.models import CertificateRow, HolderRow, IssuingRow
+from certs.merging import item_rows
 from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
+from certs.numbers import check_in_force, check_number, give_number
 from certs.offline_signing import give_place, offline_text
 from certs.reads import get_certificate, identifier_taken, next_serial, to_certificate, to_holder, type_of
 from certs.records import Certificate, Source, Stage
@@ -30,24 +33,52 @@ async def reserve(
     issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes, address: str | None = None
 ) -> Reserved | None:
     """Reserve; ``None`` when another request with the same key was faster."""
-    now, certificate_id, lease = issuing.clock.now(), new_id(), new_lease()
     async with issuing.database.begin() as session:
-        if not await claim_key(session, now, actor, key, request, certificate_id):
-            return None
-        identifier = await _take_identifier(session, now, admitted)
-        row = _certificate_row(certificate_id, now, actor, admitted, identifier)
-        session.add(row)
-        await session.flush()
-        holders = _holder_rows(issuing, certificate_id, admitted)
-        session.add_all(holders)
-        work = _issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}", address)
-        session.add(work)
-        details: dict[str, JSON] = {"identifier": str(identifier), "type": admitted.kind.code, "issuer": admitted.issuer.uscc}
-        await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
-        await session.flush()
-        certificate = to_certificate(row, {certificate_id: [to_holder(one) for one in holders]})
-        offline = await give_place(session, issuing.keystore, certificate, admitted.kind)
+        return await reserve_in(session, issuing, actor, admitted, key, request, address)
+
+
+async def reserve_in(
+    session: AsyncSession, issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes, address: str | None = None
+) -> Reserved | None:
+    """The same in the caller's transaction: what several certificates of one application are reserved in.
+
+    Raises ``NumberTaken``, ``NumberNotByRule``, ``CertificateInForce``; rolled back, nothing was taken.
+    """
+    now, certificate_id, lease = issuing.clock.now(), new_id(), new_lease()
+    if not await claim_key(session, now, actor, key, request, certificate_id):
+        return None
+    identifier = await _take_identifier(session, now, admitted)
+    number, given = await take_number(session, now, admitted)
+    row = _certificate_row(certificate_id, now, actor, admitted, identifier, number)
+    session.add(row)
+    await session.flush()
+    holders = _holder_rows(issuing, certificate_id, admitted)
+    work = _issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}", address)
+    session.add_all([*holders, *item_rows(certificate_id, admitted.merged), work])
+    if given is not None:
+        given.certificate_id = certificate_id
+        session.add(given)
+    details: dict[str, JSON] = {"identifier": str(identifier), "type": admitted.kind.code, "issuer": admitted.issuer.uscc}
+    await record(session, now, Event("certs.issue.reserve", f"certificate:{certificate_id}", Outcome.INTENT, actor, details))
+    await session.flush()
+    certificate = to_certificate(row, {certificate_id: [to_holder(one) for one in holders]})
+    offline = await give_place(session, issuing.keystore, certificate, admitted.kind)
     return _stage(certificate, admitted.kind, work, lease, offline)
+
+
+async def take_number(session: AsyncSession, now: dt.datetime, admitted: Admitted) -> tuple[str, NumberGivenRow | None]:
+    """The certificate's number and its place in its series, once nothing speaks against a further certificate.
+
+    After the identifier: its counter is held, so that requests of one type and issuer come one after the other.
+    Raises ``NumberTaken``, ``NumberNotByRule``, ``CertificateInForce``.
+    """
+    rule, issuer, given = admitted.rule, admitted.issuer, admitted.approval.approval_number.strip()
+    await check_in_force(session, civil_date(now), rule, issuer.uscc, admitted.indexes, but=admitted.replaced)
+    if admitted.predecessor is not None and given in ("", admitted.predecessor.number):
+        return admitted.predecessor.number, None
+    if given:
+        await check_number(session, rule, issuer.uscc, given, admitted.indexes, but=admitted.replaced)
+    return await give_number(session, now, rule, issuer, given)
 
 
 async def load_reserved(session: AsyncSession, certificate_id: uuid.UUID, lease: uuid.UUID) -> Reserved:
@@ -64,7 +95,8 @@ def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lea
     approval = row.approval
     return Reserved(
         certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"],
-        approval["window"], approval.get("address"), offline,
+        approval["window"], approval.get("address"), offline, approval.get("reason_code"), approval.get("legal_basis"),
+        bool(approval.get("merges")),
     )  # fmt: skip
 
 
@@ -89,7 +121,7 @@ async def _take_version(session: AsyncSession, identifier: Identifier) -> Identi
 
 
 def _certificate_row(
-    certificate_id: uuid.UUID, now: dt.datetime, actor: Actor, admitted: Admitted, identifier: Identifier
+    certificate_id: uuid.UUID, now: dt.datetime, actor: Actor, admitted: Admitted, identifier: Identifier, number: str
 ) -> CertificateRow:
     approval = admitted.approval
     return CertificateRow(
@@ -100,7 +132,7 @@ def _certificate_row(
         type_code=admitted.kind.code,
         type_version=admitted.kind.version,
         type_name=admitted.kind.name_zh,
-        number=approval.approval_number.strip(),
+        number=number,
         identifier=str(identifier),
         duplicate=False,
         verification_code=new_code(),
@@ -142,6 +174,8 @@ def _issuing_row(
             "approval_number": approval.approval_number, "approved_by": approval.approved_by, "approved_at": approval.approved_at,
             "window": approval.window, "address": address, "unattended": admitted.unattended,
             "move": approval.succeeds.move if approval.succeeds else None, "reason": approval.succeeds.reason if approval.succeeds else "",
+            "reason_code": approval.succeeds.reason_code if approval.succeeds else None,
+            "legal_basis": approval.succeeds.legal_basis if approval.succeeds else None, "merges": bool(admitted.merged),
         },
         verify_url=verify_url,
         lease_owner=lease,

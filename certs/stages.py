@@ -46,8 +46,9 @@ class Reserved:
     """Number and record exist, nothing is printed. ``lease`` is this process's right to go on.
 
     ``actor`` asked; ``unattended``: the seal may be used without a person. ``verify_url`` is what the QR code will hold.
-    ``move`` and ``reason`` end its predecessor, if it has one. ``window``, ``address``: where it was asked for, as the approving system
-    says and as the connection shows. ``offline_text``: what the second QR code says, where the type has one.
+    ``move`` with ``reason``, ``reason_code`` and ``legal_basis`` end its predecessor, if it has one. ``window``, ``address``: where it was
+    asked for, as the approving system says and as the connection shows. ``offline_text``: what the second QR code says, where the type
+    has one. ``merges``: it takes up others (``certs.merging``).
     """
 
     certificate: Certificate
@@ -61,6 +62,9 @@ class Reserved:
     window: str | None = None
     address: str | None = None
     offline_text: str | None = None
+    reason_code: str | None = None
+    legal_basis: str | None = None
+    merges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

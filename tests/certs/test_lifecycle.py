@@ -24,8 +24,10 @@ def test_the_documentation_is_generated_from_the_table() -> None:
 
 
 def test_nothing_leads_out_of_a_final_status() -> None:
-    for final in (Status.REVOKED, Status.CANCELLED, Status.EXPIRED, Status.WITHDRAWN):
+    for final in (Status.REVOKED, Status.CANCELLED, Status.WITHDRAWN):
         assert not [move for move in MOVES if final in move.sources]
+    assert {move.name for move in MOVES if Status.EXPIRED in move.sources} == {"renew", "cancel"}
+    assert {move.name for move in MOVES if Status.TRANSFERRED in move.sources} == {"undo_transfer", "transfer_in"}
 
 
 @pytest.mark.parametrize(
