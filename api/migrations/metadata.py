@@ -4,6 +4,7 @@ import certs.catalogue_models
 import certs.code_models
 import certs.copy_models
 import certs.event_models
+import certs.federation_models
 import certs.glyph_models
 import certs.issuing_models
 import certs.library_models
@@ -48,6 +49,7 @@ MORE_TABLES = (
     certs.code_models,
     certs.copy_models,
     certs.event_models,
+    certs.federation_models,
     certs.glyph_models,
     certs.issuing_models,
     certs.library_models,

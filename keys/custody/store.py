@@ -35,6 +35,7 @@ class Purpose(StrEnum):
     STATUS = "status"
     TRUST = "trust"
     CODES = "codes"
+    FEDERATION = "federation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import ipaddress
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _DIVISION_DIGITS = 6
 _IDENTIFIER = re.compile(r"[0-9a-z-]{8,64}")
 _LIKE_AN_ID_NUMBER = re.compile(r"[0-9]{15}|[0-9]{17}[0-9x]")
 _KEY_IDENTIFIER_OCTETS = 20
+_LONGEST_HOST = 253
+_HOST = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls, marks that turn the reading direction, surrogates, line breaks
 
 
@@ -66,7 +69,7 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """Everything a certificate states. ``public_key`` is SPKI DER; instants are whole seconds, UTC."""
+    """Everything a certificate states. ``public_key`` is SPKI DER; instants are whole seconds, UTC; ``hosts``: names and addresses."""
 
     profile: Profile
     serial: int
@@ -74,6 +77,7 @@ class CertificateFacts:
     public_key: bytes
     not_before: dt.datetime
     not_after: dt.datetime
+    hosts: tuple[str, ...] = ()
 
 
 def subject_name(subject: Subject) -> bytes:
@@ -202,6 +206,8 @@ def _extensions(facts: CertificateFacts, issuer: Issuer) -> list[dict[str, objec
         access = {"ca_issuers": certificate_url(issuer), "ocsp": ocsp_url(issuer)}
         descriptions = [{"access_method": method, "access_location": _url(url)} for method, url in access.items()]
         extensions.append(_extension("authority_information_access", descriptions))
+    if facts.hosts:
+        extensions.append(_extension("subject_alt_name", [host_name(host) for host in facts.hosts]))
     if profile.no_check:
         extensions.append(_extension("ocsp_no_check", core.Null()))
     return extensions
@@ -214,6 +220,17 @@ def _extension(name: str, value: object, *, critical: bool = False) -> dict[str,
 def _basic_constraints(profile: Profile) -> dict[str, object]:
     """An end entity's is the empty SEQUENCE: DER leaves the default FALSE out."""
     return {"ca": True, "path_len_constraint": profile.path_length} if profile.is_authority else {"ca": False}
+
+
+def host_name(host: str) -> x509.GeneralName:
+    """A host as subjectAltName writes it: an address by its octets, a name as dNSName (RFC 5280 §4.2.1.6). Raises ``SubjectUnsuitable``."""
+    try:
+        return x509.GeneralName("ip_address", str(ipaddress.ip_address(host)))
+    except ValueError:
+        pass
+    if _HOST.fullmatch(host) is None or len(host) > _LONGEST_HOST:
+        raise SubjectUnsuitable("no host name")
+    return x509.GeneralName("dns_name", host)
 
 
 def _url(url: str) -> x509.GeneralName:

@@ -71,6 +71,7 @@ class CertificateOrder:
     ``valid_to``     None: the profile's period
     ``predecessor``  serial number of the certificate that this one follows; with the same key it is a renewal
     ``holder``       the account it is issued to, if it is a person's
+    ``hosts``        names and addresses of the machine, where the profile is one for machines
     """
 
     authority: str
@@ -82,6 +83,7 @@ class CertificateOrder:
     predecessor: int | None = None
     holder: uuid.UUID | None = None
     same_key: bool = field(default=False, kw_only=True)
+    hosts: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 async def issue(
@@ -128,7 +130,7 @@ async def _issue(session: AsyncSession, keystore: KeyStore, now: dt.datetime, or
     await _check_authority(session, now, authorities, issuing)
     await _check_key_is_new(session, order)
     ends = _end(now, kind, order.valid_to, certificate_ends(issuing.certificate).not_after)
-    facts = CertificateFacts(kind, new_serial(), subject_name(order.subject), order.public_key, whole_seconds(now), ends)
+    facts = CertificateFacts(kind, new_serial(), subject_name(order.subject), order.public_key, whole_seconds(now), ends, order.hosts)
     certificate = await certify(session, keystore, now, facts, issuing.issuer, issuing.key, order)
     details = {**_order_details(order), "not_after": ends.isoformat(), "issuer": issuing.name}
     await record(session, now, Event("keys.pki.issue", f"pki-certificate:{serial_text(facts.serial)}", Outcome.DONE, order.actor, details))

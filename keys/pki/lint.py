@@ -27,12 +27,20 @@ _NAME_LIMITS = {
 }
 _MUST_BE_CRITICAL = frozenset({"basic_constraints", "key_usage"})
 _NEVER_CRITICAL = frozenset(
-    {"key_identifier", "authority_key_identifier", "crl_distribution_points", "authority_information_access", "ocsp_no_check"}
+    {
+        "key_identifier",
+        "authority_key_identifier",
+        "crl_distribution_points",
+        "authority_information_access",
+        "ocsp_no_check",
+        "subject_alt_name",
+    }
 )
 _KNOWN = _MUST_BE_CRITICAL | _NEVER_CRITICAL | {"extended_key_usage"}
 _SM2_WITH_SM3, _SM2_CURVE = "1.2.156.10197.1.501", "1.2.156.10197.1.301"
 # RFC 5280 §4.2.1.12 and RFC 3279, 5480, 8410: the bits of key usage that a purpose can be exercised with.
 _PURPOSE_NEEDS = {
+    "1.3.6.1.5.5.7.3.1": frozenset({"digital_signature", "key_encipherment", "key_agreement"}),
     "1.3.6.1.5.5.7.3.2": frozenset({"digital_signature", "key_agreement"}),
     "1.3.6.1.5.5.7.3.4": frozenset({"digital_signature", "non_repudiation", "key_encipherment", "key_agreement"}),
     "1.3.6.1.5.5.7.3.8": frozenset({"digital_signature", "non_repudiation"}),
@@ -233,6 +241,7 @@ def _usage(one: _Subject) -> Iterator[Finding]:
             (not set(purposes) & _ALONE or len(purposes) == 1, "time_stamping_not_alone", "RFC 3161 §2.3"),
             (_critical(extended) == one.profile.extended_critical, "extended_key_usage_criticality", "RFC 3161 §2.3; profile"),
             (("ocsp_no_check" in one.extensions) == one.profile.no_check, "ocsp_no_check", "RFC 6960 §4.2.2.2.1"),
+            ("subject_alt_name" not in one.extensions or one.profile.named, "hosts_named", "profile"),
             (not bits & _ENCIPHERING or key != "ed25519", "usage_impossible", "RFC 8410 §5"),
         ]
     )

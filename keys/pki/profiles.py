@@ -12,6 +12,7 @@ from keys.custody.store import Algorithm
 DOCUMENT_SIGNING = "1.3.6.1.5.5.7.3.36"  # id-kp-documentSigning, RFC 9336
 EMAIL_PROTECTION = "1.3.6.1.5.5.7.3.4"  # id-kp-emailProtection: what NSS (pdfsig) and `openssl cms` ask of a signer
 CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.2"  # id-kp-clientAuth
+SERVER_AUTHENTICATION = "1.3.6.1.5.5.7.3.1"  # id-kp-serverAuth
 TIME_STAMPING = "1.3.6.1.5.5.7.3.8"  # id-kp-timeStamping; RFC 3161 §2.3: critical and alone
 TRUST_LIST_SIGNING = "0.4.0.2231.3.0"  # id-tsl-kp-tslSigning, ETSI TS 102 231 annex B: who may sign a list of trusted authorities
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"  # id-kp-OCSPSigning, RFC 6960 §4.2.2.2
@@ -39,6 +40,7 @@ class Profile:
     ``extended_key_usage``  OIDs; none leaves the extension out; ``extended_critical`` makes it critical
     ``path_length``         for an authority: how many authorities may follow below it
     ``no_check``            id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1): nobody asks for the status of whoever answers for it
+    ``named``               may name hosts (subjectAltName, RFC 5280 §4.2.1.6)
     """
 
     name: str
@@ -50,6 +52,7 @@ class Profile:
     extended_critical: bool = False
     path_length: int | None = None
     no_check: bool = False
+    named: bool = False
 
     @property
     def algorithm(self) -> Algorithm:
@@ -91,6 +94,8 @@ def _responder(name: str, algorithms: tuple[Algorithm, ...]) -> Profile:
 
 _SIGNERS = frozenset({"seal-ca", "document-ca"})
 _SIGNING = (DOCUMENT_SIGNING, EMAIL_PROTECTION)
+_BOTH_ENDS = (SERVER_AUTHENTICATION, CLIENT_AUTHENTICATION)  # two instances call each other: each is server and client
+_INSTANCE_DAYS = 90
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
@@ -108,6 +113,7 @@ PROFILES: dict[str, Profile] = {
         Profile("person-sign-in", EVERY_SIGNATURE, frozenset({"person-ca"}), _PERSON_DAYS, PRESENCE_USE, (CLIENT_AUTHENTICATION,)),
         Profile("tsa-signer", EVERY_SIGNATURE, frozenset({"tsa-ca"}), _STAMPER_DAYS, SIGNING_USE, (TIME_STAMPING,), extended_critical=True),
         Profile("trust-list-signer", EVERY_SIGNATURE, _SIGNERS, _SIGNER_DAYS, PRESENCE_USE, (TRUST_LIST_SIGNING,)),
+        Profile("instance-tls", INTERNATIONAL, frozenset({"document-ca"}), _INSTANCE_DAYS, PRESENCE_USE, _BOTH_ENDS, named=True),
         _responder("ocsp-responder", INTERNATIONAL),
         _responder("ocsp-responder-sm", SM2_ONLY),
     )
