@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import uuid
 from dataclasses import dataclass
 
 from certs.access import may_submit
@@ -18,7 +19,11 @@ from certs.approvals import (
     check_shape,
 )
 from certs.catalogue import CertificateType
+from certs.holders import holder_index
+from certs.issuing_rules import IssuingRule, read_number
 from certs.lifecycle import find_move
+from certs.merging import MergedItem, check_same_holders, find_merged, listed
+from certs.numbers import rule_for
 from certs.privacy import holds_number
 from certs.reads import get_certificate, issuable_type, may_issue_for
 from certs.records import Certificate, Stage
@@ -26,6 +31,7 @@ from certs.stages import Issuing
 from certs.type_admission import check_content, check_rights
 from identity.numbers import check, normalise
 from identity.organisations import Organisation, get_organisation
+from identity.personal_data import PersonalData
 from identity.realname_sources import Claim, Outcome, RegistrySource
 from keys.base.actor import Actor, ActorKind
 from keys.base.db import AsyncSession
@@ -45,7 +51,10 @@ _AGAINST_THE_SEAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """An approval that may be issued. ``unattended``: the client holds its own grant, no person need stamp."""
+    """An approval that may be issued. ``unattended``: the client holds its own grant, no person need stamp.
+
+    ``indexes``: the holders' blind indexes. ``merged``: what the certificate takes up.
+    """
 
     approval: Approval
     kind: CertificateType
@@ -55,40 +64,75 @@ class Admitted:
     seal: Seal
     unattended: bool
     predecessor: Certificate | None
+    rule: IssuingRule
+    indexes: frozenset[bytes]
+    merged: tuple[MergedItem, ...] = ()
+
+    @property
+    def replaced(self) -> frozenset[uuid.UUID]:
+        """The certificates whose place it takes."""
+        ended = [one.absorbed.id for one in self.merged if one.absorbed is not None]
+        return frozenset([*ended, self.predecessor.id] if self.predecessor is not None else ended)
 
 
 async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
     """Check everything that can be known before a number is taken.
 
     Raises ``InvalidInput``, ``UnknownCertificateType``, ``CertificateTypeRetired``, ``UnknownIssuer``, ``IssuerNotAllowed``,
-    ``UnknownMatter``, ``UnknownSeal``, ``TypeNotOfIssuer``, ``TypeNotOfMatter``, ``TypeNeedsOtherSeal``,
-    ``HolderNotFound``, ``RegistryUnavailable``, the seal policy's ``NotPermitted``, and while nothing may be issued
+    ``UnknownMatter``, ``UnknownSeal``, ``TypeNotOfIssuer``, ``TypeNotOfMatter``, ``TypeNeedsOtherSeal``, ``NumberNotByRule``,
+    ``TypeNotAbsorbable``, ``AbsorbedUnfit``, ``TypeListsNoItems``, ``HolderNotFound``, ``RegistryUnavailable``,
+    the seal policy's ``NotPermitted``, and while nothing may be issued
     ``ClockUntrusted`` or ``TimestampsOverdue``.
     """
     check_shape(approval)
     now = issuing.gate.now()
     async with issuing.database.session() as session:
-        kind = await _kind_of(session, approval)
-        issuer = await _issuer_of(session, actor, approval)
+        kind = await kind_of(session, approval)
+        issuer = await issuer_of(session, actor, approval)
         if await get_matter(session, approval.matter_code) is None:
             raise UnknownMatter
-        seal = await _seal_of(session, issuer, approval)
+        seal = await seal_of(session, issuer, approval)
         check_rights(kind, issuer=issuer.uscc, matter=approval.matter_code, seal_kind=seal.kind)
-        predecessor = await _predecessor_of(session, issuer, approval)
-        answers = await explain_use(session, now, _intended_use(actor, seal, approval))
-    _refuse_numbers(approval)
+        predecessor = await predecessor_of(session, issuer, approval)
+        rule = await rule_for(session, kind.code, issuer.uscc)
+        merged = await find_merged(session, kind, approval.absorbs)
+        answers = await explain_use(session, now, intended_use(actor, seal, approval))
+    check_numbered(rule, approval, issuer, predecessor)
+    approval = listed(kind, approval, merged)
+    refuse_numbers(approval)
     fields = check_content(kind, approval)
-    holders = _normalised(approval.holders, now)
-    unattended = _attendance(actor, answers)
-    await _require_known(issuing, holders)
-    return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor)
+    holders = normalised(approval.holders, now)
+    indexes = indexes_of(issuing.personal, holders)
+    check_same_holders(merged, indexes)
+    unattended = attendance(actor, answers)
+    await require_known(issuing, holders)
+    return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor, rule, indexes, merged)
 
 
-async def _kind_of(session: AsyncSession, approval: Approval) -> CertificateType:
+def check_numbered(rule: IssuingRule, approval: Approval, issuer: Organisation, predecessor: Certificate | None) -> None:
+    """A number is given, or the rule makes one, or a predecessor's goes on; what is given is as the rule writes it.
+
+    Raises ``InvalidInput``, ``NumberNotByRule``.
+    """
+    given = approval.approval_number.strip()
+    if predecessor is not None and given in ("", predecessor.number):
+        return
+    if given and rule.pattern:
+        read_number(rule, given, issuer=issuer.uscc, division=issuer.division)
+    if not given and not rule.pattern:
+        raise InvalidInput("no number", errors=[{"field": "approval_number", "message": "1–64 printable characters"}])
+
+
+def indexes_of(personal: PersonalData, holders: tuple[HolderInput, ...]) -> frozenset[bytes]:
+    """The holders' blind indexes."""
+    return frozenset(holder_index(personal, one.code_type, one.code) for one in holders)
+
+
+async def kind_of(session: AsyncSession, approval: Approval) -> CertificateType:
     return await issuable_type(session, approval.certificate_type)
 
 
-async def _issuer_of(session: AsyncSession, actor: Actor, approval: Approval) -> Organisation:
+async def issuer_of(session: AsyncSession, actor: Actor, approval: Approval) -> Organisation:
     uscc = normalise(approval.issuer or actor.organisation or "")
     issuer = await get_organisation(session, uscc)
     if issuer is None or not issuer.active:
@@ -98,7 +142,7 @@ async def _issuer_of(session: AsyncSession, actor: Actor, approval: Approval) ->
     return issuer
 
 
-async def _seal_of(session: AsyncSession, issuer: Organisation, approval: Approval) -> Seal:
+async def seal_of(session: AsyncSession, issuer: Organisation, approval: Approval) -> Seal:
     """The seal by its code if digits are given, else by its kind; never another organisation's."""
     if not approval.seal.isdigit():
         found = await find_seal(session, organisation=issuer.uscc, kind=approval.seal)
@@ -114,7 +158,7 @@ async def _seal_of(session: AsyncSession, issuer: Organisation, approval: Approv
     return seal
 
 
-async def _predecessor_of(session: AsyncSession, issuer: Organisation, approval: Approval) -> Certificate | None:
+async def predecessor_of(session: AsyncSession, issuer: Organisation, approval: Approval) -> Certificate | None:
     """The certificate to be succeeded: issued by the same organisation, of the same type, and in a status that allows it."""
     if approval.succeeds is None:
         return None
@@ -127,11 +171,11 @@ async def _predecessor_of(session: AsyncSession, issuer: Organisation, approval:
     return found
 
 
-def _intended_use(actor: Actor, seal: Seal, approval: Approval) -> UseRequest:
+def intended_use(actor: Actor, seal: Seal, approval: Approval) -> UseRequest:
     return UseRequest(seal.code, actor, approval.matter_code, approval.certificate_type, _NO_DOCUMENT, unattended=True)
 
 
-def _attendance(actor: Actor, answers: tuple[RuleAnswer, ...]) -> bool:
+def attendance(actor: Actor, answers: tuple[RuleAnswer, ...]) -> bool:
     """Whether the seal may be used without a person; raises ``NotPermitted`` when nobody may use it for this."""
     denied = [one for one in answers if one.answer is Answer.DENY]
     hopeless = next((one for one in denied if one.rule in _AGAINST_THE_SEAL), None)
@@ -141,7 +185,7 @@ def _attendance(actor: Actor, answers: tuple[RuleAnswer, ...]) -> bool:
     return actor.kind is ActorKind.CLIENT and granted and not denied
 
 
-def _refuse_numbers(approval: Approval) -> None:
+def refuse_numbers(approval: Approval) -> None:
     """An ID number in a free text would end up in the plain: on paper, in a column, on a page."""
     texts = {name: getattr(approval, name) or "" for name in ("approval_number", "approved_by", "approved_at", "window")}
     errors = [
@@ -158,7 +202,7 @@ def _refuse_numbers(approval: Approval) -> None:
         raise InvalidInput("an ID number stands in a text", errors=errors)
 
 
-def _normalised(holders: tuple[HolderInput, ...], now: dt.datetime) -> tuple[HolderInput, ...]:
+def normalised(holders: tuple[HolderInput, ...], now: dt.datetime) -> tuple[HolderInput, ...]:
     """Holders as they are stored; raises ``HolderNumberInvalid`` for one whose number is malformed."""
     errors: list[dict[str, object]] = []
     for position, one in enumerate(holders):
@@ -170,7 +214,7 @@ def _normalised(holders: tuple[HolderInput, ...], now: dt.datetime) -> tuple[Hol
     return tuple(HolderInput(one.name.strip(), normalise(one.code), one.code_type) for one in holders)
 
 
-async def _require_known(issuing: Issuing, holders: tuple[HolderInput, ...]) -> None:
+async def require_known(issuing: Issuing, holders: tuple[HolderInput, ...]) -> None:
     """Name and number of every holder whose kind the registry keeps must agree there."""
     registry = RegistrySource(issuing.database, issuing.personal)
     errors = []

@@ -10,6 +10,7 @@ from certs.glyph_models import GlyphWaitRow
 from certs.idempotency import free_key, save_answer
 from certs.legibility import GlyphMissing
 from certs.lifecycle import Operation, Status
+from certs.merging import settle_merged
 from certs.models import CertificateRow, EventRow, IssuingRow
 from certs.outbox import write_event
 from certs.records import Certificate, Stage
@@ -44,6 +45,8 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         await session.execute(update(CertificateRow).where(CertificateRow.id == certificate.id).values(stage=Stage.ISSUED.value, **values))
         session.add(_history(certificate, now, permitted.actor))
         await end_predecessor(session, now, permitted.actor, reserved)
+        if reserved.merges:
+            await settle_merged(session, now, permitted.actor, certificate)
         write_event(session, now, "certificate.issued", certificate.id, _issued(certificate))
         await enqueue_timestamp(session, now, certificate.id, stamped.document_hash)
         if issuing.archived.covers(certificate.type_code):

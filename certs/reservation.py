@@ -14,8 +14,8 @@ from certs.idempotency import claim_key
 from certs.issuing_models import NumberGivenRow
 from certs.leases import LEASE, new_lease
 from certs.lifecycle import Status
-from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.merging import item_rows
+from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
 from certs.numbers import check_in_force, check_number, give_number
 from certs.offline_signing import give_place, offline_text

@@ -14,7 +14,8 @@ from keys.base.errors import InvalidInput
 class Topic:
     """``code`` as subscribers name it; ``members`` of the payload that stand in a webhook's body; ``zh``, ``en``: what happened, in words.
 
-    ``to_holder``: a notice on the holder's page, too. Its subject is then the certificate's id.
+    ``to_holder``: a notice on the holder's page, too. Its subject is then the certificate's id. ``to_departments``: every organisation may
+    subscribe to it where the certificate's type is shared unconditionally; else only those whom it concerns.
     """
 
     code: str
@@ -22,6 +23,7 @@ class Topic:
     zh: str
     en: str
     to_holder: bool = False
+    to_departments: bool = False
 
 
 class UnknownTopic(InvalidInput):
@@ -31,16 +33,25 @@ class UnknownTopic(InvalidInput):
     public = ("没有这个事件主题。", "There is no such topic of events.")
 
 
-def _topic(code: str, members: str, zh: str, en: str, *, to_holder: bool = False) -> Topic:
-    return Topic(code, frozenset(members.split()), zh, en, to_holder)
+def _topic(code: str, members: str, zh: str, en: str, *, to_holder: bool = False, to_departments: bool = False) -> Topic:
+    return Topic(code, frozenset(members.split()), zh, en, to_holder, to_departments)
 
 
 _ALL = (
-    _topic("certificate.issued", "id identifier type issuer status", "证照已签发", "A certificate was issued", to_holder=True),
-    _topic("certificate.status", "id identifier status move", "证照状态已变更", "A certificate's status changed", to_holder=True),
+    _topic(
+        "certificate.issued", "id identifier type issuer status", "证照已签发", "A certificate was issued",
+        to_holder=True, to_departments=True,
+    ),
+    _topic(
+        "certificate.status", "id identifier status move", "证照状态已变更", "A certificate's status changed",
+        to_holder=True, to_departments=True,
+    ),
     _topic("certificate.declined", "id identifier code", "签发申请被退回", "An approval was sent back"),
     _topic("certificate.awaiting_glyph", "id identifier", "证照等待生僻字字形", "A certificate waits for the glyph of a rare character"),
-)
+    _topic("merged_item.open", "id identifier item type department due_on", "合并事项待认领", "A merged item is to be claimed"),
+    _topic("merged_item.claimed", "id identifier item type department due_on", "合并事项已认领", "A merged item was claimed"),
+    _topic("merged_item.overdue", "id identifier item type department due_on", "合并事项逾期未认领", "A merged item is overdue"),
+)  # fmt: skip
 TOPICS: MappingProxyType[str, Topic] = MappingProxyType({one.code: one for one in _ALL})
 """Every topic, by its code."""
 
