@@ -32,6 +32,7 @@ class KnownFile:
             "kind": "certificate" if found else "document",
             "identifier": found.identifier if found else None,
             "status": self.report.status.value if self.report else None,
+            "story": {"zh": self.report.story[0], "en": self.report.story[1]} if self.report and self.report.story[0] else None,
             "level": self.level,
             "sha256": self.document_hash.hex(),
             "newest_sha256": self.newest.hex(),

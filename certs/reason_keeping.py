@@ -1,12 +1,14 @@
 """The reasons of moves as they stand: the shipped ones and the house's own."""
 
 import re
+from collections.abc import Iterable
 
 from sqlalchemy import select
 
 from certs.grounds import MAX_BASIS, MAX_REASON, Grounds, MoveReason, settled, shipped_reasons
 from certs.life_models import MoveReasonRow
 from certs.lifecycle import MOVES
+from certs.records import HistoryEntry
 from keys.base.actor import Actor
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
@@ -47,6 +49,14 @@ async def all_reasons(session: AsyncSession) -> tuple[MoveReason, ...]:
     """The shipped reasons in their order, then the house's own by code."""
     rows = await session.scalars(select(MoveReasonRow).order_by(MoveReasonRow.code))
     return (*shipped_reasons().values(), *(to_reason(row) for row in rows))
+
+
+async def reasons_of(session: AsyncSession, entries: Iterable[HistoryEntry]) -> dict[str, MoveReason]:
+    """The reasons that these entries name, by code; those of the house are read, the shipped ones are at hand."""
+    codes = {one.reason_code for one in entries if one.reason_code}
+    own = codes - shipped_reasons().keys()
+    rows = await session.scalars(select(MoveReasonRow).where(MoveReasonRow.code.in_(own))) if own else ()
+    return {code: shipped_reasons()[code] for code in codes - own} | {row.code: to_reason(row) for row in rows}
 
 
 async def settle(session: AsyncSession, move: str, grounds: Grounds) -> Grounds:

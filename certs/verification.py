@@ -8,13 +8,17 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from certs.catalogue import CertificateType
+from certs.grounds import MoveReason
 from certs.library import ordered_fields
-from certs.lifecycle import Standing, Status
+from certs.lifecycle import Standing
 from certs.privacy import hide_numbers, mask_fields
 from certs.reads import certificate_by_code, history, type_of
+from certs.reason_keeping import reasons_of
 from certs.records import Certificate, HistoryEntry
+from certs.stories import Change, Words, change_of, story
 from identity.numbers import mask_holder
 from keys.base.clock import civil_date
 from keys.base.db import Database
@@ -34,19 +38,11 @@ class ShownHolder:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """When the present status was given, and the issuer's reason with what is masked elsewhere masked here."""
-
-    at: dt.datetime
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class RecordReport:
     """The answer. ``certificate`` is for this process only (a picture may be drawn of its document); the rest may be shown.
 
     ``fields`` and ``holders`` are masked; ``checked_at`` is the instant the answer holds for. ``changed`` is the operation
-    that led to the present status, where the history tells it.
+    that led to the present status, where the history tells it. ``template`` is the one its type names, for pictures.
     """
 
     code: str
@@ -57,6 +53,7 @@ class RecordReport:
     holders: tuple[ShownHolder, ...]
     fields: tuple[tuple[str, str], ...]
     changed: Change | None = None
+    template: str = ""
 
     def to_json(self) -> dict[str, object]:
         """The JSON of ``GET /api/v1/verify/{code}`` (CONTRACT.md)."""
@@ -68,8 +65,15 @@ class RecordReport:
             "sub_indication": "NO_FILE_CHECKED",
             "signatures": [],
             "checked_at": self.checked_at.isoformat(),
+            "story": {"zh": self.story[0], "en": self.story[1]} if self.story[0] else None,
+            "change": self.changed.to_json() if self.changed else None,
             "certificate": self._certificate_json(),
         }
+
+    @property
+    def story(self) -> Words:
+        """What became of the certificate, in both languages; empty texts where it is in force or the record is silent."""
+        return story(self.status, self.certificate, self.changed)
 
     def _certificate_json(self) -> dict[str, object] | None:
         found = self.certificate
@@ -99,7 +103,8 @@ async def record_by_code(database: Database, now: dt.datetime, code: str) -> Rec
         found = await certificate_by_code(session, wanted)
         kind = await type_of(session, found)
         entries = await history(session, found.id if found else uuid.UUID(int=0))
-    return report_of(found, kind, now, entries) if found else unknown_report(wanted, now)
+        reasons = await reasons_of(session, entries[-1:])
+    return report_of(found, kind, now, entries, reasons) if found else unknown_report(wanted, now)
 
 
 def wanted_code(code: str) -> str:
@@ -113,8 +118,14 @@ def unknown_report(wanted: str, now: dt.datetime) -> RecordReport:
     return RecordReport(wanted, Standing.UNKNOWN, now, None, "", (), ())
 
 
-def report_of(found: Certificate, kind: CertificateType | None, now: dt.datetime, entries: tuple[HistoryEntry, ...] = ()) -> RecordReport:
-    """The record as anybody may see it. Pure."""
+def report_of(
+    found: Certificate,
+    kind: CertificateType | None,
+    now: dt.datetime,
+    entries: tuple[HistoryEntry, ...] = (),
+    reasons: Mapping[str, MoveReason] = MappingProxyType({}),
+) -> RecordReport:
+    """The record as anybody may see it. ``reasons``: those that the entries name by code. Pure."""
     shown = mask_fields(found.fields, kind)
     return RecordReport(
         code=found.verification_code or "",
@@ -124,18 +135,12 @@ def report_of(found: Certificate, kind: CertificateType | None, now: dt.datetime
         type_name_en=kind.name_en if kind else "",
         holders=tuple(ShownHolder(mask_holder(one.code_type, one.name), one.code_masked, one.code_type) for one in found.holders),
         fields=tuple((name, shown[name]) for name, _ in ordered_fields(found, kind)),
-        changed=_change(found, entries, shown),
+        changed=change_of(found, entries, reasons, lambda text: mask_text(text, found, shown)),
+        template=kind.template if kind else "",
     )
 
 
-def _change(found: Certificate, entries: tuple[HistoryEntry, ...], shown: Mapping[str, str]) -> Change | None:
-    """The last operation, if it took the certificate out of force."""
-    if not entries or found.status is Status.VALID or entries[-1].to_status != found.status:
-        return None
-    return Change(entries[-1].at, _mask_reason(entries[-1].reason, found, shown))
-
-
-def _mask_reason(reason: str, found: Certificate, shown: Mapping[str, str]) -> str:
+def mask_text(reason: str, found: Certificate, shown: Mapping[str, str]) -> str:
     """A reason is free text: where it repeats a person's name or a masked field, it repeats it masked."""
     names = {one.name: mask_holder(one.code_type, one.name) for one in found.holders}
     values = {value: shown[name] for name, value in found.fields.items() if len(value) > 1}

@@ -1,6 +1,7 @@
 """The record behind a verification code for machines: one statement, past the session (:mod:`keys.base.hot`).
 
-It answers what :func:`certs.verification.record_by_code` answers, but for the story of the last change, which only people are told.
+It answers what :func:`certs.verification.record_by_code` answers. Only a certificate that somebody took out of force has a story to tell,
+and costs a second look at its history.
 A version of a type that something was issued under never changes, so it is read once; an imported record follows the version in force
 within half a minute.
 """
@@ -16,7 +17,8 @@ from certs.catalogue import CertificateType
 from certs.code_models import StatusEntryRow
 from certs.lifecycle import Status
 from certs.models import CertificateRow, HolderRow
-from certs.reads import type_of
+from certs.reads import history, type_of
+from certs.reason_keeping import reasons_of
 from certs.records import Certificate, Holder, Source, Stage
 from certs.verification import RecordReport, report_of, unknown_report, wanted_code
 from keys.base.db import Database
@@ -60,7 +62,13 @@ class Records:
             return unknown_report(wanted, now), None
         found = _certificate(row)
         place = (row["status_list"], row["status_index"]) if row["status_list"] is not None else None
-        return report_of(found, await self._kind(found, now), now), place
+        kind = await self._kind(found, now)
+        if found.status is Status.VALID:
+            return report_of(found, kind, now), place
+        async with self._database.session() as session:
+            entries = await history(session, found.id)
+            reasons = await reasons_of(session, entries[-1:])
+        return report_of(found, kind, now, entries, reasons), place
 
     async def _kind(self, found: Certificate, now: dt.datetime) -> CertificateType | None:
         name = (found.type_code, found.type_version)

@@ -3,11 +3,8 @@
 import datetime as dt
 
 from api.pages.i18n import CHINESE, day, mark, translate
-from api.pages.words import STORIES, STORIES_WITH_REASON
-from certs.lifecycle import Standing
 from certs.records import Certificate
 from certs.verification import RecordReport
-from keys.base.clock import civil_date
 
 OPEN_ENDED = mark("from %(first)s, without an end")
 UNTIL = mark("until %(last)s")
@@ -24,23 +21,8 @@ def title_of(chinese: str, english: str, locale: str) -> str:
 
 
 def story_of(report: RecordReport, locale: str) -> str:
-    """What happened to a certificate that is not in force: the day, and the issuer's reason. Empty where the record is silent."""
-    status, changed, on = report.status.value, report.changed, _day_of(report)
-    if on is None or status not in STORIES:
-        return ""
-    reason = changed.reason.rstrip("。.！!；; ") if changed else ""
-    told = STORIES_WITH_REASON[status] if reason and status in STORIES_WITH_REASON else STORIES[status]
-    return translate(locale, told) % {"day": day(on, locale), "reason": reason}
-
-
-def _day_of(report: RecordReport) -> dt.date | None:
-    """The day that matters: the first or the last of the period where that decides, else the day of the change."""
-    found = report.certificate
-    if found is not None and report.status is Standing.NOT_YET_VALID:
-        return found.valid_from
-    if found is not None and report.status is Standing.EXPIRED and found.valid_to is not None:
-        return found.valid_to
-    return civil_date(report.changed.at) if report.changed else None
+    """What happened to a certificate that is not in force, and why (``certs.stories``). Empty where the record is silent."""
+    return report.story[0 if locale == CHINESE else 1]
 
 
 def validity_of(first: dt.date | None, last: dt.date | None, locale: str) -> str:

@@ -52,21 +52,6 @@ UNCLEAR_RECORD = Answer(
     "mute", mark("The record does not say"), mark("The record exists, but its status is not one we can vouch for. Ask the issuer.")
 )
 
-# What happened to a certificate that is not in force, and when; with the issuer's reason where there is one to tell.
-STORIES = {
-    "not_yet_valid": mark("It is valid from %(day)s."),
-    "suspended": mark("It has been suspended since %(day)s."),
-    "revoked": mark("It was valid once and was revoked on %(day)s."),
-    "cancelled": mark("It was valid once and was cancelled on %(day)s."),
-    "expired": mark("It was valid until %(day)s."),
-    "superseded": mark("It was valid once; on %(day)s a newer certificate took its place."),
-}
-STORIES_WITH_REASON = {
-    "suspended": mark("It has been suspended since %(day)s. The issuer's reason: “%(reason)s”."),
-    "revoked": mark("It was valid once and was revoked on %(day)s. The issuer's reason: “%(reason)s”."),
-    "cancelled": mark("It was valid once and was cancelled on %(day)s. The issuer's reason: “%(reason)s”."),
-}
-
 STATUS_TAGS = {
     "in_force": ("good", mark("In force")),
     "not_yet_valid": ("wait", mark("Not yet valid")),

@@ -55,9 +55,9 @@ async def told(client: httpx2.AsyncClient, code: str, language: str) -> tuple[st
 @pytest.mark.parametrize(
     ("move", "status", "english", "chinese"),
     [
-        ("suspend", "suspended", "It has been suspended since 21 November 2026.", "该证照自2026年11月21日起因“{}”暂停使用。"),
-        ("revoke", "revoked", "It was valid once and was revoked on 21 November 2026.", "该证照曾有效，2026年11月21日因“{}”被撤销。"),
-        ("cancel", "cancelled", "It was valid once and was cancelled on 21 November 2026.", "该证照曾有效，2026年11月21日因“{}”被注销。"),
+        ("suspend", "suspended", "It has been suspended since 21 November 2026", "该证照自2026年11月21日起因“{}”暂停使用。"),
+        ("revoke", "revoked", "It was valid until 21 November 2026; it was revoked on 21 November 2026", "该证照曾有效至2026年11月21日，2026年11月21日因“{}”被撤销。"),
+        ("cancel", "cancelled", "It was valid until 21 November 2026; it was cancelled on 21 November 2026", "该证照曾有效至2026年11月21日，2026年11月21日因“{}”被注销。"),
     ],
 )
 async def test_a_change_of_status_is_told_with_its_day_and_reason(
@@ -67,7 +67,7 @@ async def test_a_change_of_status_is_told_with_its_day_and_reason(
     await change_standing(house.database, house.clock, CLIENT, issued.id, move, REASON)
     masked = "法定代表人钱**以欺骗手段取得许可"
     assert await told(client, issued.verification_code, "zh") == (status, chinese.format(masked))
-    assert await told(client, issued.verification_code, "en") == (status, f"{english} The issuer's reason: “{masked}”.")
+    assert await told(client, issued.verification_code, "en") == (status, f"{english} because “{masked}”.")
     page = (await client.get(f"/v/{issued.verification_code}")).text
     assert "钱晓明" not in page, "a reason hides whom the record hides"
     assert '<span class="date">21 November 2026</span>' in page, "no date is broken across lines"
