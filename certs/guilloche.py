@@ -100,6 +100,16 @@ DESIGNS = (
         Band(strands=6, height=3.3, wave=15, swell=2, depth=0.5),
         Rosette((Ring(72, 7, 28, 6, 8, 5), Ring(52, 7, 20, 5, 8, 4), Ring(32, 6, 14, 5, 8, 2)), 1.0, 170), 10, scale=148 / 238.8,
     ),
+    Design(
+        "general_portrait", 210, 297, "#fcfdff", "#e9eef6", "#27457a", "#93aacd", "#9a1f1a", "#dde5f1",
+        Band(strands=6, height=3.3, wave=16, swell=2, depth=0.35),
+        Rosette((Ring(60, 7, 16, 8, 8, 4), Ring(41, 7, 12, 6, 8, 3), Ring(21, 6, 8, 5, 8, 1.5)), 1.0, 152), 10,
+    ),
+    Design(
+        "general_landscape", 297, 210, "#fcfdff", "#e9eef6", "#27457a", "#93aacd", "#9a1f1a", "#dde5f1",
+        Band(strands=6, height=3.3, wave=22, swell=2, depth=0.35),
+        Rosette((Ring(46, 7, 16, 8, 8, 4), Ring(31, 6, 12, 6, 8, 3), Ring(16, 5, 8, 5, 8, 1.5)), 1.5, 111), 10,
+    ),
 )  # fmt: skip
 
 

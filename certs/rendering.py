@@ -3,7 +3,7 @@
 Synchronous and CPU-bound (about 15 ms once warm): called in a worker process. The design is a typst document and a TOML
 form in ``certs/templates``; see the README there. Steps of :func:`render`:
 
-1. choose the template by the type code;
+1. choose the template that the type names, or the one installed for its code;
 2. check that what will be printed is legible, complete and has glyphs;
 3. typeset, with the metadata attached;
 4. answer the file, its SHA-256 and the place left for the seal.
@@ -66,7 +66,7 @@ class RenderFailed(FujieError):
 class RenderJob:
     """Everything that is printed, and the metadata that is attached. Picklable.
 
-    ``type_code``  GB/T 36904 type code; chooses the template
+    ``type_code``  GB/T 36904 type code; chooses the template, unless ``template`` names one
     ``fields``     (label, value) in the order they are printed
     ``metadata``   UTF-8 JSON, attached as ``metadata.json``
     ``timestamp``  the file's creation instant; aware
@@ -97,6 +97,7 @@ class RenderJob:
     copy: str = ""
     glyphs: tuple[Glyph, ...] = ()
     substitutes: tuple[tuple[str, str], ...] = ()
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Rendered:
 
 def render(job: RenderJob, fonts: FontSet = REQUIRED_FONTS) -> Rendered:
     """Raises NotFound (no template), InvalidInput, GlyphMissing or FieldsTooLong; RenderFailed is a fault of ours."""
-    form, job = form_of(job.type_code), substituted(job)
+    form, job = form_of(job.type_code, job.template), substituted(job)
     fields = printed_fields(form, job)
     check_sizes(job, fields)
     check_legible(printed_texts(job, fields), frozenset(one.character for one in job.glyphs))

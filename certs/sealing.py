@@ -43,6 +43,7 @@ def render_job(reserved: Reserved) -> RenderJob:
         metadata=encode(describe(certificate, kind)),
         timestamp=certificate.created_at,
         offline_text=printable(reserved.offline_text),
+        template=kind.template,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from certs.approvals import is_clean
 from certs.catalogue import MOST_HOLDERS, CertificateType, Field, FieldKind, SharingClass, parse_type
+from certs.forms import templates
 from certs.offline_code import FULL_NAME
 from certs.type_schema import BASE_LABELS, check_schema
 from identity.numbers import CodeType, check
@@ -25,7 +26,6 @@ MOST_LISTED = 1000
 _CODE = re.compile(r"[0-9A-HJ-NPQRTUWXY]{18}[0-9A-Z]{3}")
 _SHORT = re.compile(r"KZ_[A-Z0-9_]{1,40}")
 _MATTER = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_TEMPLATE = re.compile(r"[a-z0-9_-]{0,64}")
 Fault = tuple[str, str]
 
 
@@ -101,8 +101,8 @@ def _parties(kind: CertificateType) -> Iterator[Fault]:
         yield "matters", "codes of matters"
     if kind.seal_kind and kind.seal_kind not in set(SealKind):
         yield "seal_kind", "not a kind of seal"
-    if not _TEMPLATE.fullmatch(kind.template):
-        yield "template", "a name of small letters, digits, - and _"
+    if kind.template and kind.template not in templates():
+        yield "template", "no template of this name is installed"
     if not 1 <= kind.most_holders <= MOST_HOLDERS:
         yield "most_holders", f"1–{MOST_HOLDERS}"
 

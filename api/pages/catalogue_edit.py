@@ -18,6 +18,7 @@ from certs.catalogue import MOST_HOLDERS, OFFLINE_DEFAULT, definition
 from certs.catalogue_access import CatalogueForbidden
 from certs.catalogue_keeping import edit_version, write_type
 from certs.catalogue_reads import get_version, get_versions
+from certs.forms import templates
 from certs.type_rules import MOST_FIELDS, read_definition
 from keys.base.errors import FujieError, InvalidInput, NotFound
 from seal.kinds import KINDS as SEAL_KINDS
@@ -155,6 +156,7 @@ def _form(
         kinds=[(one.value, translate(locale, words)) for one, words in KINDS.items()],
         masks=[(one.value, translate(locale, words)) for one, words in MASKS.items()],
         seals=[(one.value, info.zh if chinese else info.en) for one, info in SEAL_KINDS.items()],
+        templates=[(name, form.name_zh if chinese else form.name_en) for name, form in templates().items()],
     )  # fmt: skip
 
 

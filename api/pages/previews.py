@@ -54,6 +54,7 @@ def public_job(report: RecordReport, base_url: str) -> RenderJob | None:
         verification_code=report.code,
         metadata=b"{}",
         timestamp=certificate.created_at,
+        template=report.template,
     )
 
 

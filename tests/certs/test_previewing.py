@@ -37,7 +37,7 @@ def test_every_kind_of_paper_can_be_previewed(type_code: str, pages: int) -> Non
         (draft(source=SOURCE + "#nothing\n"), "draft.typ", 4, "unknown variable"),
         (draft(source=SOURCE.replace("data.fields", "data.fild")), "draft.typ", 3, "fild"),
         (draft(form=FORM + "\nx = = 2\n"), "draft.toml", FORM.count("\n") + 2, "line"),
-        (draft(form=FORM.replace('type_code = "11990100MB0000035A002"\n', "")), "draft.toml", None, "type_code is missing"),
+        (draft(form=FORM.replace('document = "food_business_licence.typ"\n', "")), "draft.toml", None, "document is missing"),
         (draft(form=FORM.replace("x_mm = 244", 'x_mm = "far"')), "draft.toml", None, "could not convert"),
         (draft(form=FORM.replace("height_mm = 70", "height_mm = 1")), "kit.typ", None, "does not fit"),
         (draft(住所="\U000323af"), "sample", None, "\U000323af"),

@@ -12,7 +12,7 @@ import pytest
 
 from certs import rendering
 from certs.fonts import REQUIRED_FONTS, coverage, missing_characters
-from certs.forms import TemplateMissing, form_of, forms
+from certs.forms import TemplateMissing, form_of, forms, templates
 from certs.legibility import complaint_about
 from certs.rendering import FieldsTooLong, GlyphMissing, Rendered, grouped, printed_fields, render
 from keys.base.errors import InvalidInput
@@ -102,12 +102,26 @@ def test_the_place_of_the_seal_is_told(type_code: str, place: tuple[float, float
 
 def test_every_form_names_a_template_and_a_type_of_its_own() -> None:
     assert set(forms()) == set(SEVEN)
-    assert len({form.document for form in forms().values()}) == len(forms())
+    assert len({form.document for form in templates().values()}) == len(templates()) == len(SEVEN) + 2
 
 
-def test_a_type_without_a_template_is_refused() -> None:
+def test_a_type_without_a_form_of_its_own_is_printed_with_the_general_one_or_the_one_it_names() -> None:
+    other = dataclasses.replace(job(), type_code="11100000MB0143028R999", fields=(("许可事项", "危险货物道路运输"),))
+    portrait, landscape = (210, 297), (297, 210)
+    for name, size in (
+        ("", portrait),
+        ("general_portrait", portrait),
+        ("general_landscape", landscape),
+        ("food_business_licence", landscape),
+    ):
+        made = render(dataclasses.replace(other, template=name)).pdf
+        document = pypdfium2.PdfDocument(made)
+        assert tuple(round(side * 25.4 / 72) for side in document[0].get_size()) == size
+        document.close()
+        words = squeezed(text_of(made))
+        assert all(one in words for one in ("危险货物道路运输", other.holders[0], other.title_zh, other.number)), name
     with pytest.raises(TemplateMissing):
-        render(dataclasses.replace(job(), type_code="11100000MB0143028R999"))
+        render(dataclasses.replace(other, template="nobody_drew_it"))
 
 
 # ---- what may be printed ----

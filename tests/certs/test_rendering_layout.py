@@ -35,8 +35,8 @@ STUBBORN = [
 Box = tuple[float, float, float, float]  # left, top, right, bottom in mm from the page's top left corner
 
 
-def plan(type_code: str) -> dict[str, Any]:
-    return tomllib.loads((TEMPLATES / form_of(type_code).document).with_suffix(".toml").read_text(encoding="utf-8"))
+def plan(type_code: str, template: str = "") -> dict[str, Any]:
+    return tomllib.loads((TEMPLATES / form_of(type_code, template).document).with_suffix(".toml").read_text(encoding="utf-8"))
 
 
 def characters(pdf: bytes) -> Iterator[tuple[str, Box]]:
@@ -62,7 +62,7 @@ def reaches(box: Box, x: float, y: float, radius: float) -> bool:
 
 
 def check_page(task: RenderJob) -> None:
-    form = plan(task.type_code)
+    form = plan(task.type_code, task.template)
     seal, qr, body = form["seal"], form["qr"], form["body"]
     qr_box = (qr["x_mm"], qr["y_mm"], qr["x_mm"] + qr["side_mm"], qr["y_mm"] + qr["side_mm"])
     found = list(characters(render(task).pdf))
@@ -98,6 +98,14 @@ def test_the_plan_keeps_fields_seal_and_code_apart(type_code: str) -> None:
 @pytest.mark.parametrize("times", [1, 3, 10])
 def test_nothing_touches_frame_code_or_seal(type_code: str, times: int) -> None:
     check_page(stretched(type_code, times))
+
+
+@pytest.mark.parametrize("template", ["general_portrait", "general_landscape"])
+def test_the_general_templates_keep_everything_apart_whatever_the_fields_are(template: str) -> None:
+    for type_code in TYPES:
+        for times in (1, 3):
+            task = stretched(type_code, times)
+            check_page(dataclasses.replace(task, type_code="11990100MB0000035A999", template=template))
 
 
 @pytest.mark.parametrize("type_code", TYPES)
