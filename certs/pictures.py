@@ -21,7 +21,7 @@ SECONDS = 5.0
 RESOLUTIONS = range(36, 301)
 COLOURS = 256  # a quarter of the octets of full colour in half the time; a certificate's inks lose nothing
 
-_one_at_a_time = Lock()
+_drawing = Lock()
 
 
 class PictureFailed(FujieError):
@@ -36,9 +36,9 @@ def picture(pdf: bytes, page: int = 0, dpi: int = 110) -> bytes:
     """The page (counted from 0) as an opaque PNG at ``dpi`` (36 to 300). Raises PictureFailed."""
     if dpi not in RESOLUTIONS or len(pdf) > MOST_OCTETS:
         raise PictureFailed(f"{len(pdf)} octets at {dpi} dpi")
-    with _one_at_a_time:
+    with one_at_a_time():
         try:
-            image = _draw(pdf, page, dpi / 72)
+            image = draw_page(pdf, page, dpi / 72)
         except pypdfium2.PdfiumError as error:
             raise PictureFailed(str(error)) from error
     return as_png(image)
@@ -51,7 +51,13 @@ def as_png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _draw(pdf: bytes, number: int, scale: float) -> Image.Image:
+def one_at_a_time() -> Lock:
+    """What everything that calls PDFium in this process holds."""
+    return _drawing
+
+
+def draw_page(pdf: bytes, number: int, scale: float) -> Image.Image:
+    """The page in full colour; the caller holds :func:`one_at_a_time`. Raises PictureFailed and PdfiumError."""
     document = pypdfium2.PdfDocument(pdf)
     try:
         document.init_forms()  # before the page is loaded: a signature's widget is drawn by the form layer

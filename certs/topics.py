@@ -48,6 +48,7 @@ _ALL = (
     ),
     _topic("certificate.declined", "id identifier code", "签发申请被退回", "An approval was sent back"),
     _topic("certificate.awaiting_glyph", "id identifier", "证照等待生僻字字形", "A certificate waits for the glyph of a rare character"),
+    _topic("certificate.copied", "id identifier copy", "已制作加注件", "An annotated copy was made", to_holder=True),
     _topic("merged_item.open", "id identifier item type department due_on", "合并事项待认领", "A merged item is to be claimed"),
     _topic("merged_item.claimed", "id identifier item type department due_on", "合并事项已认领", "A merged item was claimed"),
     _topic("merged_item.overdue", "id identifier item type department due_on", "合并事项逾期未认领", "A merged item is overdue"),
