@@ -4,13 +4,19 @@ from typing import cast
 
 from sqlalchemy import Table
 
+from certs.event_models import EntranceRow, SubscriptionRow
 from certs.holders import seal_context
 from certs.models import HolderRow
+from certs.shared_secrets import secret_context
 from identity import rewrapping
 
 SEALED = (
     *rewrapping.SEALED,
     rewrapping.SealedTable(
         cast(Table, HolderRow.__table__), {"code_sealed": lambda row: seal_context(row["certificate_id"], row["position"])}
+    ),
+    *(
+        rewrapping.SealedTable(cast(Table, table), {name: (lambda row: secret_context(row["id"])) for name in ("secret", "former")})
+        for table in (SubscriptionRow.__table__, EntranceRow.__table__)
     ),
 )

@@ -37,6 +37,18 @@ class Reachable:
         found = _inner(found) or found
         return any(found in network for network in self.networks) or (found.is_global and not found.is_multicast)
 
+    def names(self, address: str) -> bool:
+        """Whether an IP address lies within the networks that the operator named, public or not.
+
+        >>> [Reachable.read("10.0.0.0/8").names(one) for one in ("10.1.2.3", "8.8.8.8", "nobody")]
+        [True, False, False]
+        """
+        try:
+            found = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        return any((_inner(found) or found) in network for network in self.networks)
+
 
 PUBLIC = Reachable()
 """What is asked where the operator names nothing."""

@@ -34,7 +34,8 @@ def _outbox() -> None:
     organisations = sa.Column("organisations", postgresql.JSONB(astext_type=sa.Text()), nullable=False, server_default=nobody)
     op.add_column("outbox", organisations, schema="certs")
     op.add_column("outbox", sa.Column("sequence", sa.BigInteger(), nullable=True), schema="certs")
-    op.execute("CREATE SEQUENCE certs.outbox_sequence")
+    op.add_column("outbox", sa.Column("type_code", sa.Text(), nullable=True), schema="certs")
+    op.add_column("outbox", sa.Column("to_all", sa.Boolean(), nullable=False, server_default=sa.text("false")), schema="certs")
     given = sa.text("sequence IS NOT NULL")
     op.create_index("ix_outbox_sequence", "outbox", ["sequence"], unique=True, schema="certs", postgresql_where=given)
     op.create_index("ix_outbox_subject", "outbox", ["subject"], schema="certs")
@@ -148,6 +149,5 @@ def downgrade() -> None:
         op.drop_table(table, schema="certs")
     for index in ("subject", "sequence"):
         op.drop_index(f"ix_outbox_{index}", table_name="outbox", schema="certs")
-    op.execute("DROP SEQUENCE certs.outbox_sequence")
-    for column in ("sequence", "organisations"):
+    for column in ("to_all", "type_code", "sequence", "organisations"):
         op.drop_column("outbox", column, schema="certs")

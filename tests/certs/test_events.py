@@ -1,0 +1,457 @@
+"""Events on their way out: queued in order, signed, told until they are taken, to each subscriber on its own."""
+
+import asyncio
+import base64
+import dataclasses
+import datetime as dt
+import hmac
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text, update
+
+from certs import delivery, dispatch
+from certs.delivery import Courier, Telling
+from certs.delivery_rules import PATIENCE
+from certs.event_models import DeliveryRow, SubscriptionRow
+from certs.event_reads import EventNotFound, deliveries_of, read_event, read_feed
+from certs.models import OutboxRow
+from certs.outbox import write_event
+from certs.replaying import Range, replay, set_aside
+from certs.shared_secrets import OVERLAP
+from certs.subscriptions import (
+    Subscribing,
+    Subscription,
+    SubscriptionNotFound,
+    SubscriptionState,
+    Wanted,
+    move_subscription,
+    rotate_subscription,
+    subscribe,
+    subscriptions_of,
+    try_subscription,
+)
+from certs.topics import TOPICS, UnknownTopic
+from certs.webhook_http import Sender
+from certs.webhook_signing import check, key_of
+from identity.organisations import Organisation, put_organisation
+from identity.personal_data import PersonalData
+from keys.base.actor import SYSTEM, Actor, ActorKind
+from keys.base.db import Database
+from keys.base.errors import InvalidInput
+from seal.reachable import Reachable
+from tests.certs.conftest import BASE_URL, CITY
+from tests.conftest import TestClock
+from tests.receiving import Receiver, Told
+
+OTHER = "11990100MB0000035B"
+LOOPBACK = Sender(Reachable.read("127.0.0.0/8"))
+
+
+@dataclasses.dataclass
+class Post:
+    """The house's side of events."""
+
+    database: Database
+    clock: TestClock
+    personal: PersonalData
+    sender: Sender = LOOPBACK
+
+    @property
+    def subscribing(self) -> Subscribing:
+        return Subscribing(self.database, self.clock, self.personal, self.sender)
+
+    @property
+    def telling(self) -> Telling:
+        return Telling(self.database, self.clock, self.personal, BASE_URL, self.sender, lambda: 0.0)
+
+    async def subscriber(self, url: str, organisation: str = CITY, **wanted: Any) -> tuple[Subscription, str]:
+        return await subscribe(self.subscribing, SYSTEM, Wanted("系统", url, **wanted), organisation)
+
+    async def happen(self, count: int = 1, topic: str = "certificate.issued", to: tuple[str, ...] = (CITY,)) -> list[str]:
+        written = []
+        for number in range(count):
+            async with self.database.begin() as session:
+                payload = {"id": str(number), "identifier": f"1.2.156.{number}", "secret": "不外传"}
+                written.append(str(write_event(session, self.clock.now(), topic, f"test:{number}", payload, to=to)))
+        return written
+
+    async def deliver(self) -> None:
+        """One round, to its end."""
+        async with Courier(self.telling) as courier:
+            await courier.step()
+            await courier.settle()
+
+    async def states(self, subscription: Subscription) -> Counter[str]:
+        async with self.database.session() as session:
+            return Counter(await session.scalars(select(DeliveryRow.state).where(DeliveryRow.subscription_id == subscription.id)))
+
+    async def known(self, subscription: Subscription) -> Subscription:
+        async with self.database.session() as session:
+            return next(one for one in await subscriptions_of(session, None) if one.id == subscription.id)
+
+
+@pytest.fixture
+async def post(database: Database, clock: TestClock, personal: PersonalData) -> Post:
+    async with database.begin() as session:
+        for code in (CITY, OTHER):
+            await put_organisation(session, clock.now(), Organisation(code, "示范机构", "990100"))
+    return Post(database, clock, personal)
+
+
+async def test_events_are_told_in_order_signed_and_thin(post: Post) -> None:
+    async with Receiver() as receiver:
+        subscription, secret = await post.subscriber(receiver.url)
+        written = await post.happen(40)
+        await post.deliver()
+        assert receiver.ids == written
+        assert [one.event["sequence"] for one in receiver.told] == list(range(1, 41))
+        for one in receiver.told:
+            assert check(one.headers, one.body, [secret], post.clock.now()).id == one.event["id"]
+            assert "不外传" not in one.body.decode()
+            assert "secret" not in one.event["data"]
+        first = receiver.told[0]
+        assert first.event["links"] == {"event": f"{BASE_URL}/api/v1/events/{written[0]}"}
+        assert (first.path, first.headers["content-type"]) == ("/hook", "application/json")
+        assert await post.states(subscription) == {"delivered": 40}
+        await post.deliver()
+        assert len(receiver.told) == 40
+
+
+async def test_a_message_checks_by_the_words_of_the_standard_alone(post: Post) -> None:
+    """Computed here from the text of Standard Webhooks 1.0, without any of our functions but the decoding of the secret."""
+    async with Receiver() as receiver:
+        _, secret = await post.subscriber(receiver.url)
+        await post.happen()
+        await post.deliver()
+        (told,) = receiver.told
+        signed = f"{told.id}.{told.headers['webhook-timestamp']}.".encode() + told.body
+        mac = hmac.new(key_of(secret), signed, "sha256").digest()
+        assert told.headers["webhook-signature"] == f"v1,{base64.b64encode(mac).decode()}"
+
+
+async def test_who_is_told_follows_from_whom_it_concerns_and_what_they_asked_for(post: Post) -> None:
+    async with Receiver() as receiver:
+        everything, _ = await post.subscriber(receiver.url)
+        stranger, _ = await post.subscriber(receiver.url, OTHER)
+        picky, _ = await post.subscriber(receiver.url, topics=("certificate.declined",))
+        await post.happen(2)
+        await post.happen(1, topic="certificate.declined", to=(CITY, OTHER))
+        await post.deliver()
+        assert [await post.states(one) for one in (everything, stranger, picky)] == [
+            {"delivered": 3},
+            {"delivered": 1},
+            {"delivered": 1},
+        ]
+
+
+async def test_issued_certificates_are_told_to_their_issuer_and_the_asking_client_and_to_all_if_shared(stocked: Any, post: Post) -> None:
+    """Three certificates of three issuers were issued by the city's client; one type is made free for all."""
+    async with post.database.begin() as session:
+        types = dict((await session.execute(text("SELECT type_code, issuer FROM certs.certificates"))).all())
+        shared, issuer = next((code, one) for code, one in types.items() if one != CITY)
+        await session.execute(text("UPDATE certs.types SET sharing_class = 'conditional'"))
+        await session.execute(text("UPDATE certs.types SET sharing_class = 'unconditional' WHERE code = :code"), {"code": shared})
+        await put_organisation(session, post.clock.now(), Organisation("91990100MA0000011M", "无关机构", "990100"))
+    await dispatch.dispatch(post.database, post.clock)
+    async with post.database.session() as session:
+        feeds = {one: await read_feed(session, BASE_URL, one, 0, 100) for one in (CITY, issuer, "91990100MA0000011M")}
+        told = {one: Counter(event["data"]["type"] for event in feed.events) for one, feed in feeds.items()}
+    assert told[CITY] == Counter(list(types))
+    assert shared in told[issuer]
+    assert told["91990100MA0000011M"] == {shared: 1}
+    event = feeds[CITY].events[0]
+    assert event["links"]["certificate"] == f"{BASE_URL}/api/v1/certificates/{event['data']['id']}"
+
+
+async def test_a_dead_subscriber_delays_nobody(post: Post) -> None:
+    """Of four subscribers one hangs until its time is over; the others have everything long before."""
+    post.sender = dataclasses.replace(LOOPBACK, seconds=3.0)
+    hanging = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hanging.wait()
+        writer.close()
+
+    silent = await asyncio.start_server(hang, "127.0.0.1", 0)
+    try:
+        async with Receiver() as receiver, Courier(post.telling) as courier:
+            dead, _ = await post.subscriber(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/")
+            well = [(await post.subscriber(f"{receiver.url}/{number}"))[0] for number in range(3)]
+            await post.happen(5)
+            await courier.step()
+            async with asyncio.timeout(60):
+                while len(receiver.told) < 15:
+                    await asyncio.sleep(0.01)
+                assert await post.states(dead) == {"waiting": 5}
+                await courier.settle()
+            assert [await post.states(one) for one in well] == [{"delivered": 5}] * 3
+            known = await post.known(dead)
+            assert (known.waiting, known.failures, known.trouble) == (5, 1, "TimeoutError")
+    finally:
+        hanging.set()
+        silent.close()
+        await silent.wait_closed()
+
+
+async def test_what_fails_is_tried_again_later_and_the_order_stays(post: Post) -> None:
+    statuses = iter([500, None, 503, 204, 204, 204])
+    async with Receiver(lambda told: next(statuses)) as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+        written = await post.happen(3)
+        pauses = []
+        for _ in range(4):
+            await post.deliver()
+            known = await post.known(subscription)
+            pauses.append((known.due_at - post.clock.now()).total_seconds())
+            count = len(receiver.told)
+            await post.deliver()
+            assert len(receiver.told) == count or not known.waiting
+            post.clock.instant = max(known.due_at, post.clock.now())
+        assert receiver.ids == [written[0]] * 4 + written[1:]
+        assert pauses == [5.0, 10.0, 20.0, 0.0]
+        assert (known.failures, known.trouble) == (0, None)
+        assert len({one.body for one in receiver.told}) == 3  # a repetition says the same
+
+
+async def test_a_refused_message_dies_alone_and_the_next_has_its_turn(post: Post) -> None:
+    async with Receiver(lambda told: 422 if told.event["data"]["id"] == "0" else 204) as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+        first, second = await post.happen(2)
+        for _ in range(7):
+            await post.deliver()
+            post.clock.instant = max((await post.known(subscription)).due_at, post.clock.now())
+        assert Counter(receiver.ids) == {first: 6, second: 1}
+        assert await post.states(subscription) == {"dead": 1, "delivered": 1}
+        async with post.database.session() as session:
+            (dead,) = await deliveries_of(session, subscription.id, "dead", None, 10)
+        assert (str(dead.event_id), dead.attempts, dead.answer, dead.trouble) == (first, 6, 422, "HTTP 422")
+
+
+async def test_what_waited_for_days_is_dead_and_can_be_replayed(post: Post) -> None:
+    well = False
+    async with Receiver(lambda told: 204 if well else 500) as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+        old = await post.happen(3)
+        await post.deliver()
+        post.clock.instant += PATIENCE
+        await post.deliver()
+        (young,) = await post.happen()
+        assert await post.states(subscription) == {"dead": 3}
+        well = True
+        assert await replay(post.subscribing, SYSTEM, subscription.id, Range(dead=True)) == 3
+        receiver.told.clear()
+        await post.deliver()
+        assert receiver.ids == [*old, young]
+        assert await post.states(subscription) == {"delivered": 4}
+
+
+async def test_a_subscriber_that_says_gone_is_left_alone_until_somebody_looks(post: Post) -> None:
+    async with Receiver(lambda told: 410) as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+        await post.happen(2)
+        for _ in range(3):
+            await post.deliver()
+            post.clock.advance(hours=2)
+        assert len(receiver.told) == 1
+        assert (await post.known(subscription)).state is SubscriptionState.GONE
+        receiver.answer = lambda told: 204
+        await move_subscription(post.subscribing, SYSTEM, subscription.id, SubscriptionState.ACTIVE)
+        await post.deliver()
+        assert await post.states(subscription) == {"delivered": 2}
+
+
+async def test_pausing_keeps_the_queue_and_ending_closes_it(post: Post) -> None:
+    async with Receiver() as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+        await move_subscription(post.subscribing, SYSTEM, subscription.id, SubscriptionState.PAUSED)
+        await post.happen(2)
+        await post.deliver()
+        assert not receiver.told
+        await move_subscription(post.subscribing, SYSTEM, subscription.id, SubscriptionState.ACTIVE)
+        await post.deliver()
+        assert len(receiver.told) == 2
+        await move_subscription(post.subscribing, SYSTEM, subscription.id, SubscriptionState.ENDED)
+        await post.happen()
+        await post.deliver()
+        assert len(receiver.told) == 2
+        with pytest.raises(SubscriptionNotFound):
+            await replay(post.subscribing, SYSTEM, subscription.id, Range(first=1))
+
+
+async def test_replays_by_number_by_time_and_by_name_keep_ids_and_order(post: Post) -> None:
+    early = await post.happen(3)
+    post.clock.advance(hours=1)
+    since = post.clock.now()
+    late = await post.happen(2)
+    async with Receiver() as receiver:
+        await dispatch.dispatch(post.database, post.clock)
+        subscription, _ = await post.subscriber(receiver.url)  # after they happened
+        asked: list[tuple[Range, list[str]]] = [
+            (Range(first=2, last=4), [*early[1:], late[0]]),
+            (Range(since=since), late),
+            (Range(events=(uuid.UUID(early[0]), uuid.UUID(late[1]))), [early[0], late[1]]),
+            (Range(first=1, until=since), early),
+        ]
+        for range_, expected in asked:
+            receiver.told.clear()
+            assert await replay(post.subscribing, SYSTEM, subscription.id, range_) == len(expected)
+            await post.deliver()
+            assert receiver.ids == expected
+        with pytest.raises(InvalidInput):
+            await replay(post.subscribing, SYSTEM, subscription.id, Range(last=9))
+
+
+async def test_an_event_can_be_set_aside(post: Post) -> None:
+    async with Receiver(lambda told: 500 if told.event["sequence"] == 1 else 204) as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+        await post.happen(2)
+        await post.deliver()
+        assert await set_aside(post.subscribing, SYSTEM, subscription.id, 1)
+        await post.deliver()
+        assert await post.states(subscription) == {"dead": 1, "delivered": 1}
+        assert not await set_aside(post.subscribing, SYSTEM, subscription.id, 2)
+
+
+async def test_what_is_rolled_back_was_never_told_and_what_commits_late_is_not_missed(post: Post) -> None:
+    """The first transaction takes its id before the second and commits after it was numbered."""
+    async with Receiver() as receiver:
+        await post.subscriber(receiver.url)
+        async with post.database.begin() as slow:
+            first = write_event(slow, post.clock.now(), "certificate.issued", "test:slow", {}, to=(CITY,))
+            await slow.flush()
+            (second,) = await post.happen()
+            await post.deliver()
+            assert receiver.ids == [second]
+        await post.deliver()
+        assert receiver.ids == [second, str(first)]
+        async with post.database.session() as session:
+            write_event(session, post.clock.now(), "certificate.issued", "test:no", {}, to=(CITY,))
+            await session.flush()
+            await session.rollback()
+        await post.deliver()
+        assert len(receiver.told) == 2
+    async with post.database.begin() as session:
+        with pytest.raises(UnknownTopic):
+            write_event(session, post.clock.now(), "certificate.imagined", "test", {})
+
+
+async def test_several_processes_tell_a_subscriber_once_and_in_order(post: Post) -> None:
+    async with Receiver() as receiver:
+        for _ in range(3):
+            await post.subscriber(receiver.url)
+        await post.happen(60)
+
+        async def process() -> None:
+            async with Courier(post.telling) as courier:
+                for _ in range(5):
+                    await courier.step()
+                    await courier.settle()
+
+        await asyncio.gather(*(process() for _ in range(4)))
+        assert Counter(Counter(receiver.ids).values()) == {3: 60}
+
+
+async def test_a_process_that_dies_leaves_its_subscribers_to_others(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies after telling and before recording: told again, under the same ids, once its lease is over."""
+    async with Receiver() as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+        written = await post.happen(3)
+
+        async def die(*_: Any, **__: Any) -> bool:
+            raise asyncio.CancelledError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(delivery, "_delivered", die)
+            await post.deliver()
+        assert await post.states(subscription) == {"waiting": 3}
+        await post.deliver()
+        assert receiver.ids == written
+        post.clock.instant += delivery.LEASE + dt.timedelta(seconds=1)
+        await post.deliver()
+        assert receiver.ids == written * 2
+        assert await post.states(subscription) == {"delivered": 3}
+
+
+async def test_a_new_secret_signs_beside_the_old_one_for_a_day(post: Post) -> None:
+    async with Receiver() as receiver:
+        subscription, old = await post.subscriber(receiver.url)
+        _, new = await rotate_subscription(post.subscribing, SYSTEM, subscription.id)
+        await post.happen()
+        await post.deliver()
+        post.clock.instant += OVERLAP
+        await post.happen()
+        await post.deliver()
+        both, one = receiver.told
+        good: Callable[[Told, str], bool] = lambda told, secret: _checks(told, secret, told.headers["webhook-timestamp"])  # noqa: E731
+        assert (good(both, old), good(both, new), good(one, old), good(one, new)) == (True, True, False, True)
+        assert old != new
+
+
+def _checks(told: Told, secret: str, timestamp: str) -> bool:
+    try:
+        check(told.headers, told.body, [secret], dt.datetime.fromtimestamp(int(timestamp), dt.UTC))
+    except Exception:
+        return False
+    return True
+
+
+async def test_a_secret_is_sealed_where_it_is_kept(post: Post) -> None:
+    async with Receiver() as receiver:
+        _, secret = await post.subscriber(receiver.url)
+        async with post.database.session() as session:
+            (kept,) = await session.scalars(select(SubscriptionRow.secret))
+        assert key_of(secret) not in kept
+        assert secret.encode() not in kept
+
+
+async def test_a_test_message_tells_what_the_subscriber_answers(post: Post) -> None:
+    async with Receiver(lambda told: 401) as receiver:
+        subscription, secret = await post.subscriber(receiver.url)
+        assert (await try_subscription(post.subscribing, SYSTEM, subscription.id)).status == 401
+        (told,) = receiver.told
+        assert told.event["type"] == "fujie.test"
+        assert check(told.headers, told.body, [secret], post.clock.now()).id == told.id
+
+
+async def test_the_feed_goes_on_where_it_stopped_and_shows_an_organisation_its_own(post: Post) -> None:
+    written = await post.happen(5)
+    await post.happen(2, to=(OTHER,))
+    await dispatch.dispatch(post.database, post.clock)
+    seen: list[str] = []
+    after, more = 0, True
+    while more:
+        async with post.database.session() as session:
+            feed = await read_feed(session, BASE_URL, CITY, after, 2)
+        seen += [one["id"] for one in feed.events]
+        after, more = feed.cursor, feed.more
+    assert (seen, after) == (written, 7)
+    async with post.database.session() as session:
+        whole = await read_event(session, BASE_URL, CITY, uuid.UUID(written[0]))
+        assert whole["data"]["secret"] == "不外传"  # for those it concerns, over their own token
+        with pytest.raises(EventNotFound):
+            await read_event(session, BASE_URL, OTHER, uuid.UUID(written[0]))
+
+
+async def test_another_organisations_subscription_does_not_exist(post: Post) -> None:
+    async with Receiver() as receiver:
+        subscription, _ = await post.subscriber(receiver.url)
+    stranger = Actor(ActorKind.CLIENT, "stranger", "stranger", OTHER, "990100")
+    with pytest.raises(SubscriptionNotFound):
+        await move_subscription(post.subscribing, stranger, subscription.id, SubscriptionState.ENDED)
+
+
+async def test_every_event_written_so_far_has_its_topic(post: Post, database: Database) -> None:
+    """The migration finds events of before: they get their numbers, and nobody is told of them unasked."""
+    async with database.begin() as session:
+        await session.execute(
+            text("INSERT INTO certs.outbox (id, topic, subject, payload, created_at) VALUES (gen_random_uuid(), 'x', 'y', '{}', now())")
+        )
+    await dispatch.dispatch(database, post.clock)
+    async with database.begin() as session:
+        assert (await session.scalars(select(OutboxRow.sequence))).all() == [1]
+        await session.execute(update(OutboxRow).values(topic="certificate.issued"))
+    assert all(topic.zh and topic.en and topic.members for topic in TOPICS.values())
