@@ -38,6 +38,7 @@ from api.routes import (
     seal_pictures,
     seal_status,
     seals,
+    sharing,
     templates,
     trust,
     tsa,
@@ -143,6 +144,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(certificate_types.router)
     app.include_router(templates.router)
     app.include_router(matters.router)
+    app.include_router(sharing.router)
     app.include_router(identity.router)
     app.include_router(audit.router)
     app.include_router(authorities.router)

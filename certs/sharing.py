@@ -158,8 +158,8 @@ class RuleAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``code`` is the reason of the first DENY, else that of the grant, else NOTHING_GRANTS; ``spends``: the authorisation it rests on,
-    to be spent when what was asked for is handed out."""
+    """``code`` is the reason of the first DENY, else that of the grant, else NOTHING_GRANTS; ``spends``: the authorisation that came
+    with the question, to be used up when what was asked for is handed out, needed or not."""
 
     permitted: bool
     code: str
@@ -398,8 +398,7 @@ def decide(ask: Ask) -> Decision:
     denied = next((one for one in answers if one.answer is Answer.DENY), None)
     granted = next((one for one in answers if one.answer is Answer.GRANT), None)
     permitted = denied is None and granted is not None
-    rests = any(one.reason_code == "HOLDER_AGREED" for one in answers)
-    return Decision(permitted, (denied or granted or answers[-1]).reason_code, answers, ask.authorisation if permitted and rests else None)
+    return Decision(permitted, (denied or granted or answers[-1]).reason_code, answers, ask.authorisation if permitted else None)
 
 
 def require(ask: Ask) -> Decision:
