@@ -26,6 +26,7 @@ from api.routes import (
     foreign_rules,
     health,
     identity,
+    issuing,
     library,
     log,
     matters,
@@ -140,6 +141,7 @@ def create_app(house: House) -> FastAPI:
     app.router.routes.extend(lean)
     app.include_router(library.router)
     app.include_router(certificates.router)
+    app.include_router(issuing.router)
     app.include_router(verification.router)
     app.include_router(certificate_types.router)
     app.include_router(templates.router)

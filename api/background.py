@@ -15,6 +15,7 @@ from api.leading import Leadership
 from api.library_keeping import library_steps
 from api.sealing import sealing_of
 from api.wiring import House
+from certs.claiming import tell_overdue
 from certs.rewrapping import SEALED
 from certs.sweeping import sweep
 from identity import grant_statements, sessions, throttle
@@ -50,7 +51,7 @@ BATCH_ROUND_SECONDS = 30.0
 UPLOAD_SECONDS = 60.0
 GRACE_SECONDS = 8.0
 """How long what has begun may take to end once the process is to stop; a lease brings the rest to another."""
-SHARED = frozenset({"sweep", "documents", "batches", "time stamps", "rewrap", "sealed files", "search"})
+SHARED = frozenset({"sweep", "documents", "batches", "time stamps", "rewrap", "sealed files", "search", "merged items"})
 """Steps whose work is divided among all processes by row locks and leases."""
 ENDED_IN_ORDER = frozenset({"sweep", "documents", "batches", "time stamps", "sealed files"})
 """Steps that end what they have begun before the process stops."""
@@ -101,6 +102,7 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
         "presign": (PRESIGN_SECONDS, OcspService(house.database, house.keystore, house.clock).presign),
         "sealed files": (ARCHIVE_SECONDS, lambda: keep_up(upgrading)),
         "seals' ends": (EXPIRE_SECONDS, lambda: expire_seals(house.database, house.clock)),
+        "merged items": (ALERT_SECONDS, lambda: tell_overdue(house.database, house.clock)),
         "alerts": (ALERT_SECONDS, lambda: watch_uses(house.database, house.clock)),
         "others' lists": (OTHERS_SECONDS, lambda: refresh_all(house.database, house.clock)),
     }

@@ -6,7 +6,8 @@ Nothing here draws a stored document for strangers: their picture is typeset ane
 
 import io
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
+from pylopdf_fonts_zh_cn import sans_path
 
 from certs.fonts import REQUIRED_FONTS, FontSet
 from certs.pictures import as_png, picture
@@ -20,6 +21,8 @@ SHARP = 200  # what an approver reads before it is sealed: the small print too
 FAINT = 0.45
 FULL = 1.0
 MILLIMETRES = 25.4
+UNISSUED = "预览 不具效力 PREVIEW"
+UNISSUED_INK = (176, 24, 24)
 
 
 def preview(pdf: bytes, place: Placement, seal: SealPictures) -> bytes:
@@ -31,6 +34,17 @@ def redrawn(job: RenderJob, seal: SealPictures, fonts: FontSet = REQUIRED_FONTS)
     """The certificate as the public record tells it, people's names covered; PNG. Raises what ``render`` raises."""
     made = render(job, fonts)
     return _sealed(made.pdf, made.seal_place, seal, FULL, DPI)
+
+
+def unissued(pdf: bytes) -> bytes:
+    """The document as it would be issued, written over so that nobody takes it for one that was; PNG. Raises PictureFailed."""
+    page = Image.open(io.BytesIO(picture(pdf, 0, DPI))).convert("RGBA")
+    layer = Image.new("RGBA", page.size)
+    font = ImageFont.truetype(sans_path(), page.width // 14)
+    pen, step = ImageDraw.Draw(layer), page.height // 3
+    for middle in range(step // 2, page.height, step):
+        pen.text((page.width / 2, middle), UNISSUED, font=font, fill=(*UNISSUED_INK, 84), anchor="mm")
+    return as_png(Image.alpha_composite(page, layer.rotate(12, resample=Image.Resampling.BICUBIC)).convert("RGB"))
 
 
 def public_job(report: RecordReport, base_url: str) -> RenderJob | None:

@@ -15,7 +15,7 @@ from api.addresses import address_of
 from api.bearer import require_scope
 from api.logs import redact
 from api.problems import preferred_language
-from certs.approvals import Approval, HolderInput, Outcome, OutcomeStatus, Succession
+from certs.approvals import Absorption, Approval, HolderInput, Outcome, OutcomeStatus, Succession
 from certs.catalogue import CertificateType
 from certs.finding import MOST_ON_A_PAGE, Search, search
 from certs.idempotency import require_key
@@ -54,10 +54,21 @@ class HolderBody(Body):
     code_type: Line
 
 
-class ApprovalBody(Body):
-    """One approval event. ``issuer`` defaults to the client's organisation; ``seal`` is a code or a kind within the issuer."""
+class AbsorptionBody(Body):
+    """``type``: the type that the licence takes up; ``certificate``: the id of the holder's certificate of it, where there is one."""
 
-    approval_number: Line
+    type: Line
+    certificate: Annotated[uuid.UUID | None, Field(strict=False)] = None
+
+
+class ApprovalBody(Body):
+    """One approval event. ``issuer`` defaults to the client's organisation; ``seal`` is a code or a kind within the issuer.
+
+    ``approval_number`` is the certificate's number; left out, the type's number rule makes it. ``absorbs``: what the licence takes up
+    (多证合一).
+    """
+
+    approval_number: Line = ""
     matter_code: Line
     certificate_type: Line
     holders: Annotated[list[HolderBody], Field(min_length=1, max_length=50)]
@@ -69,12 +80,14 @@ class ApprovalBody(Body):
     approved_by: Line | None = None
     approved_at: Line | None = None
     window: Line | None = None
+    absorbs: Annotated[list[AbsorptionBody], Field(max_length=30)] = []
 
     def approval(self, succeeds: Succession | None = None) -> Approval:
         """The core's value."""
-        members = self.model_dump(exclude={"holders"})
+        members = self.model_dump(exclude={"holders", "absorbs"})
         holders = tuple(HolderInput(one.name, one.code, one.code_type) for one in self.holders)
-        return Approval(**members, holders=holders, succeeds=succeeds)
+        absorbs = tuple(Absorption(one.type, one.certificate) for one in self.absorbs)
+        return Approval(**members, holders=holders, succeeds=succeeds, absorbs=absorbs)
 
 
 class ReasonBody(Body):
