@@ -12,6 +12,7 @@ from certs.lifecycle import Standing
 from certs.models import CertificateRow
 from certs.reads import holders_of, to_certificate
 from certs.records import Certificate
+from keys.base.clock import CHINA_STANDARD_TIME
 from keys.base.db import AsyncSession
 
 MADE, RESERVED, VOID = "made", "reserved", "void"
@@ -46,6 +47,32 @@ class Copy:
         if self.withdrawn_at is not None and self.withdrawn_at <= now:
             return Standing.CANCELLED
         return Standing.EXPIRED if now >= self.expires_at and original is Standing.IN_FORCE else original
+
+    def story(self, status: Standing, original: Standing) -> tuple[str, str]:
+        """What ended it, in Chinese and English, where that was not its original's end; else empty texts."""
+        if status is Standing.CANCELLED and self.withdrawn_at is not None:
+            at = self.withdrawn_at.astimezone(CHINA_STANDARD_TIME)
+            why = self.withdrawn_reason
+            return f"本加注件已于 {at:%Y-%m-%d %H:%M} 撤回：{why}", f"This annotated copy was withdrawn on {at:%Y-%m-%d %H:%M}: {why}"
+        if status is Standing.EXPIRED and original is Standing.IN_FORCE:
+            at = self.expires_at.astimezone(CHINA_STANDARD_TIME)
+            zh = f"本加注件已于 {at:%Y-%m-%d %H:%M} 到期；原件仍然有效。"
+            return zh, f"This annotated copy ended on {at:%Y-%m-%d %H:%M}; its original is still in force."
+        return "", ""
+
+    def to_json(self, original: Standing) -> dict[str, object]:
+        """``copy`` of a verification's answer."""
+        return {
+            "requester": self.requester,
+            "purpose": self.purpose,
+            "matter_code": self.matter_code,
+            "made_at": self.made_at.isoformat(),
+            "expires_at": self.expires_at.isoformat(),
+            "withdrawn_at": self.withdrawn_at.isoformat() if self.withdrawn_at else None,
+            "sha256": self.sha256.hex(),
+            "original_sha256": self.original_hash.hex(),
+            "original_status": original.value,
+        }
 
 
 def to_copy(row: CopyRow) -> Copy:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Select, select
 
+from certs.copy_records import copy_by_digest
 from certs.models import CertificateRow
 from certs.records import Stage
 from certs.verification import RecordReport, record_by_code
@@ -25,11 +26,17 @@ class KnownFile:
     level: str | None
     report: RecordReport | None
 
+    @property
+    def _kind(self) -> str:
+        if self.report is None or self.report.certificate is None:
+            return "document"
+        return "copy" if self.report.copy else "certificate"
+
     def to_json(self) -> dict[str, object]:
         """``record`` of ``POST /api/v1/verify``; nothing of it is about a person, and whoever asks has the file."""
         found = self.report.certificate if self.report else None
         return {
-            "kind": "certificate" if found else "document",
+            "kind": self._kind,
             "identifier": found.identifier if found else None,
             "status": self.report.status.value if self.report else None,
             "story": {"zh": self.report.story[0], "en": self.report.story[1]} if self.report and self.report.story[0] else None,
@@ -45,6 +52,8 @@ async def known_file(database: Database, now: dt.datetime, document_hash: bytes)
     async with database.session() as session:
         version = await version_of(session, document_hash)
         code = await session.scalar(_code(version.first_hash if version else document_hash))
+        copy = await copy_by_digest(session, document_hash) if code is None else None
+        code = copy.verification_code if copy else code
     report = await record_by_code(database, now, code) if code else None
     return None if version is None and report is None else _known(document_hash, version, report)
 

@@ -7,10 +7,11 @@ A code that does not exist, is malformed, or belongs to a certificate not yet is
 import datetime as dt
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from certs.catalogue import CertificateType
+from certs.copy_records import Copy, copy_by_code, original_of
 from certs.grounds import MoveReason
 from certs.library import ordered_fields
 from certs.lifecycle import Standing
@@ -43,6 +44,7 @@ class RecordReport:
 
     ``fields`` and ``holders`` are masked; ``checked_at`` is the instant the answer holds for. ``changed`` is the operation
     that led to the present status, where the history tells it. ``template`` is the one its type names, for pictures.
+    ``copy``: the code is that of an annotated copy; ``status`` is then the copy's, ``original`` that of the certificate it was made of.
     """
 
     code: str
@@ -54,10 +56,13 @@ class RecordReport:
     fields: tuple[tuple[str, str], ...]
     changed: Change | None = None
     template: str = ""
+    copy: Copy | None = None
+    original: Standing = Standing.UNKNOWN
 
     def to_json(self) -> dict[str, object]:
         """The JSON of ``GET /api/v1/verify/{code}`` (CONTRACT.md)."""
-        return {
+        copy = {"copy": self.copy.to_json(self.original)} if self.copy else {}
+        return copy | {
             "file": None,
             "kind": "record",
             "status": self.status.value,
@@ -73,7 +78,8 @@ class RecordReport:
     @property
     def story(self) -> Words:
         """What became of the certificate, in both languages; empty texts where it is in force or the record is silent."""
-        return story(self.status, self.certificate, self.changed)
+        own = self.copy.story(self.status, self.original) if self.copy else ("", "")
+        return own if own[0] else story(self.status, self.certificate, self.changed)
 
     def _certificate_json(self) -> dict[str, object] | None:
         found = self.certificate
@@ -101,10 +107,23 @@ async def record_by_code(database: Database, now: dt.datetime, code: str) -> Rec
     wanted = wanted_code(code)
     async with database.session() as session:
         found = await certificate_by_code(session, wanted)
-        kind = await type_of(session, found)
-        entries = await history(session, found.id if found else uuid.UUID(int=0))
+        copy = await copy_by_code(session, wanted) if found is None else None
+        about = await original_of(session, copy) if copy else found
+        kind = await type_of(session, about)
+        entries = await history(session, about.id if about else uuid.UUID(int=0))
         reasons = await reasons_of(session, entries[-1:])
-    return report_of(found, kind, now, entries, reasons) if found else unknown_report(wanted, now)
+    if about is None:
+        return unknown_report(wanted, now)
+    report = report_of(about, kind, now, entries, reasons)
+    return report if copy is None else report_of_copy(report, copy)
+
+
+def report_of_copy(report: RecordReport, copy: Copy) -> RecordReport:
+    """The record of an annotated copy: its original's, with what the copy itself is worth. Pure."""
+    found = report.certificate
+    purpose = mask_text(copy.purpose, found, dict(report.fields)) if found else ""
+    status = copy.standing(report.checked_at, report.status)
+    return replace(report, code=copy.verification_code, status=status, original=report.status, copy=replace(copy, purpose=purpose))
 
 
 def wanted_code(code: str) -> str:

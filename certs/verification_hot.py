@@ -15,12 +15,13 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from certs.catalogue import CertificateType
 from certs.code_models import StatusEntryRow
+from certs.copy_models import CopyRow
 from certs.lifecycle import Status
 from certs.models import CertificateRow, HolderRow
 from certs.reads import history, type_of
 from certs.reason_keeping import reasons_of
 from certs.records import Certificate, Holder, Source, Stage
-from certs.verification import RecordReport, report_of, unknown_report, wanted_code
+from certs.verification import RecordReport, record_by_code, report_of, unknown_report, wanted_code
 from keys.base.db import Database
 from keys.base.hot import Record, Statement
 
@@ -46,6 +47,9 @@ FIND = Statement(
     .where(CertificateRow.verification_code == bindparam("code"), CertificateRow.stage == Stage.ISSUED.value)
 )
 
+FIND_COPY = Statement(select(CopyRow.id).where(CopyRow.verification_code == bindparam("code")))
+"""A code that is no certificate's may be an annotated copy's: rare enough to be read the long way."""
+
 
 class Records:
     """The reader of one process."""
@@ -59,7 +63,7 @@ class Records:
         wanted = wanted_code(code)
         row = await self._database.hot.row(FIND, {"code": wanted})
         if row is None:
-            return unknown_report(wanted, now), None
+            return await record_by_code(self._database, now, wanted) if await self._is_copy(wanted) else unknown_report(wanted, now), None
         found = _certificate(row)
         place = (row["status_list"], row["status_index"]) if row["status_list"] is not None else None
         kind = await self._kind(found, now)
@@ -69,6 +73,9 @@ class Records:
             entries = await history(session, found.id)
             reasons = await reasons_of(session, entries[-1:])
         return report_of(found, kind, now, entries, reasons), place
+
+    async def _is_copy(self, wanted: str) -> bool:
+        return await self._database.hot.row(FIND_COPY, {"code": wanted}) is not None
 
     async def _kind(self, found: Certificate, now: dt.datetime) -> CertificateType | None:
         name = (found.type_code, found.type_version)
