@@ -22,6 +22,7 @@ from api.routes import (
     certificate_types,
     certificates,
     codes,
+    copies,
     est,
     foreign_rules,
     health,
@@ -143,6 +144,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(certificates.router)
     app.include_router(issuing.router)
     app.include_router(verification.router)
+    app.include_router(copies.router)
     app.include_router(certificate_types.router)
     app.include_router(templates.router)
     app.include_router(matters.router)

@@ -33,6 +33,7 @@ ROOM = Room("certs.paper_room")
 SECONDS = 5.0
 AT_ONCE = 2
 MOST_COMPARED = 30
+MOST_CODES = 4
 HOUR = 3600
 _FREE = asyncio.Semaphore(AT_ONCE)
 
@@ -99,12 +100,25 @@ async def _finding(request: Request, paper: Paper, now: dt.datetime) -> PaperFin
     named = dict.fromkeys([*own, *([said] if said else [])])
     if not named:
         return PaperFinding(None, elsewhere=elsewhere, offline=offline) if elsewhere or offline else None
-    report = await record_by_code(house.database, now, next(iter(named)))
+    reports = [await record_by_code(house.database, now, code) for code in list(named)[:MOST_CODES]]
+    report, conflict = best_of(reports)
     fields: tuple[PrintedField, ...] = ()
     if report.certificate is not None and paper.text:
         await throttle_on(request, "print-comparison", str(report.certificate.id), limit=MOST_COMPARED, seconds=HOUR)
         fields = compare(paper.text, report)
-    return PaperFinding(report, fields, elsewhere, len(named) > 1, offline)
+    return PaperFinding(report, fields, elsewhere, conflict, offline)
+
+
+def best_of(reports: Sequence[RecordReport]) -> tuple[RecordReport, bool]:
+    """The record a paper is held against, and whether its codes belong to different ones. Pure.
+
+    An annotated copy shows its original, code and all: the two belong together, and the copy is what lies there.
+    """
+    copy = next((one for one in reports if one.copy is not None), None)
+    if copy is None or copy.certificate is None:
+        return reports[0], len(reports) > 1
+    own = {copy.code, copy.certificate.verification_code}
+    return copy, any(one.code not in own for one in reports)
 
 
 def sorted_addresses(codes: Sequence[str], base_url: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

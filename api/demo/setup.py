@@ -18,6 +18,7 @@ from api.demo.portals import register_portals
 from api.demo.story import tell
 from api.files import write_private
 from api.wiring import House
+from certs.copy_seals import grant_copies
 from certs.reads import grant_issuing
 from identity.clients import NewClient, create_client, get_client, rotate_secret
 from identity.credentials import enrol_totp, set_password
@@ -195,6 +196,8 @@ async def _seals_and_grants(house: House, accounts: dict[str, Account]) -> None:
                 house.database, house.keystore, house.guard, keeper, _order(house.clock.now(), one, names), reviewers=reviewers
             )
         await _grant(house, seal, one, GranteeKind.CLIENT, "approvals", unattended=True)
+        async with house.database.begin() as session:
+            await grant_copies(session, house.clock.now(), SYSTEM, seal.code, one.matter)
         if one.organisation == city.MARKET_BUREAU:
             await _grant(house, seal, one, GranteeKind.PERSON, str(accounts["approver"].id), unattended=False)
 
