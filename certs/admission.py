@@ -21,13 +21,14 @@ from certs.approvals import (
 from certs.catalogue import CertificateType
 from certs.holders import holder_index
 from certs.issuing_rules import IssuingRule, read_number
-from certs.lifecycle import find_move
+from certs.lifecycle import TRANSFER_IN, MoveNotAllowed, find_move
 from certs.merging import MergedItem, check_same_holders, find_merged, listed
 from certs.numbers import rule_for
 from certs.privacy import holds_number
 from certs.reads import get_certificate, issuable_type, may_issue_for
 from certs.records import Certificate, Stage
 from certs.stages import Issuing
+from certs.transfers import awaits
 from certs.type_admission import check_content, check_rights
 from identity.numbers import check, normalise
 from identity.organisations import Organisation, get_organisation
@@ -159,16 +160,24 @@ async def seal_of(session: AsyncSession, issuer: Organisation, approval: Approva
 
 
 async def predecessor_of(session: AsyncSession, issuer: Organisation, approval: Approval) -> Certificate | None:
-    """The certificate to be succeeded: issued by the same organisation, of the same type, and in a status that allows it."""
+    """The certificate to be succeeded, of the same type, in a status that allows it, with no successor yet: the issuer's own, or one
+    that another issuer lets pass to it.
+    """
     if approval.succeeds is None:
         return None
     found = await get_certificate(session, approval.succeeds.certificate_id)
-    if found is None or found.stage is not Stage.ISSUED or found.issuer != issuer.uscc:
+    if found is None or found.stage is not Stage.ISSUED or not await _may_succeed(session, issuer, found, approval.succeeds.move):
         raise NotFound("predecessor")
     find_move(approval.succeeds.move, found.status)
+    if found.successor is not None:
+        raise MoveNotAllowed("replaced already")
     if found.type_code != approval.certificate_type:
         raise InvalidInput("another type", errors=[{"field": "certificate_type", "message": "a successor is of the same type"}])
     return found
+
+
+async def _may_succeed(session: AsyncSession, issuer: Organisation, found: Certificate, move: str) -> bool:
+    return await awaits(session, found.id, issuer.uscc) if move == TRANSFER_IN else found.issuer == issuer.uscc
 
 
 def intended_use(actor: Actor, seal: Seal, approval: Approval) -> UseRequest:

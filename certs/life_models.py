@@ -88,7 +88,7 @@ class AnnualCheckRow(Base):
 
 
 class MoveJobRow(Base):
-    """One move for many certificates. ``actor``: who asked, as they were then; a process works on it while it holds the lease."""
+    """One move for many certificates. ``actor``: who asked, as they were then."""
 
     __tablename__ = "move_jobs"
 
@@ -106,8 +106,6 @@ class MoveJobRow(Base):
     items: Mapped[int]
     created_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
-    lease_owner: Mapped[uuid.UUID | None]
-    lease_until: Mapped[dt.datetime | None]
 
     __table_args__ = (
         Index("uq_move_jobs_request", "actor_id", "request_key", unique=True),

@@ -90,6 +90,7 @@ SUCCESSIONS = frozenset({"renew", "change", "transfer_in"})
 PLAIN_MOVES = ("suspend", "resume", "revoke", "withdraw", "cancel")
 """Moves that need nothing but a decision with its reason; the others have journeys of their own."""
 
+TRANSFER_IN = "transfer_in"
 ENDING_MOVES = frozenset({"revoke", "withdraw", "cancel"})
 """Plain moves that nothing undoes."""
 

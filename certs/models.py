@@ -7,7 +7,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -256,7 +256,11 @@ class OutboxRow(Base):
 
 
 class ImportRow(Base):
-    """One import of a file: how many of its rows are in, so that an interrupted one goes on where it stopped."""
+    """One import of a file: how many of its rows are in, so that an interrupted one goes on where it stopped.
+
+    ``state``: receiving, waiting, running, done, failed (``certs.import_jobs``). ``organisation``: who imports, a USCC; empty: the city's
+    operator. ``content_key`` opens the parts of an upload, sealed; none for a file that stayed where it was.
+    """
 
     __tablename__ = "imports"
 
@@ -269,17 +273,38 @@ class ImportRow(Base):
     flag_counts: Mapped[dict[str, Any]]
     started_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
+    state: Mapped[str]
+    dry_run: Mapped[bool]
+    grade: Mapped[str]
+    encoding: Mapped[str]
+    organisation: Mapped[str]
+    actor: Mapped[dict[str, Any]]
+    flagged: Mapped[int]
+    octets: Mapped[int]
+    octets_done: Mapped[int]
+    failure: Mapped[str | None]
+    content_key: Mapped[bytes | None]
+    lease_owner: Mapped[uuid.UUID | None]
+    lease_until: Mapped[dt.datetime | None]
 
-    __table_args__ = (UniqueConstraint("file_hash", "type_code"),)
+    __table_args__ = (
+        Index("uq_imports_file", "file_hash", "type_code", "organisation", unique=True, postgresql_where=text("NOT dry_run")),
+        Index("ix_imports_organisation", "organisation", "id"),
+        Index("ix_imports_open", "id", postgresql_where=text("state IN ('waiting', 'running')")),
+        Index("ix_imports_content_key_data_key", text("substr(content_key, 2, 16)")),
+    )
 
 
 class ImportFlagRow(Base):
-    """A flagged row of an import, for its report. No personal data: the row's number in the file and what is wrong with it."""
+    """A flagged row of an import, for its report. No personal data: the row's number in the file and what is wrong with it.
+
+    ``certificate_id`` is absent where nothing of the row could be read, and in a dry run.
+    """
 
     __tablename__ = "import_flags"
 
     import_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("certs.imports.id"), primary_key=True)
     line: Mapped[int] = mapped_column(primary_key=True)
-    certificate_id: Mapped[uuid.UUID]
+    certificate_id: Mapped[uuid.UUID | None]
     identifier: Mapped[str]
     flags: Mapped[list[str]] = mapped_column(JSONB)

@@ -9,7 +9,7 @@ from certs.archiving import subject
 from certs.glyph_models import GlyphWaitRow
 from certs.idempotency import free_key, save_answer
 from certs.legibility import GlyphMissing
-from certs.lifecycle import Operation, Status
+from certs.lifecycle import TRANSFER_IN, Operation, Status
 from certs.merging import settle_merged
 from certs.models import CertificateRow, EventRow, IssuingRow
 from certs.outbox import write_event
@@ -43,7 +43,7 @@ async def record_issued(issuing: Issuing, stamped: Stamped, stage: Stage = Stage
         await consume_permit(session, now, permitted.permit, permitted.rendered.document_hash)
         values = {"document_hash": stamped.document_hash, "sealed_at": stamped.signing_time, "issued_at": now}
         await session.execute(update(CertificateRow).where(CertificateRow.id == certificate.id).values(stage=Stage.ISSUED.value, **values))
-        session.add(_history(certificate, now, permitted.actor))
+        session.add(_history(reserved, now, permitted.actor))
         await end_predecessor(session, now, permitted.actor, reserved)
         if reserved.merges:
             await settle_merged(session, now, permitted.actor, certificate)
@@ -135,9 +135,10 @@ def _outcome(certificate: Certificate, status: OutcomeStatus) -> Outcome:
     return Outcome(certificate.id, certificate.identifier, certificate.verification_code or "", status)
 
 
-def _history(certificate: Certificate, now: dt.datetime, actor: Actor) -> EventRow:
+def _history(reserved: Reserved, now: dt.datetime, actor: Actor) -> EventRow:
+    operation = Operation.TRANSFER_IN if reserved.move == TRANSFER_IN else Operation.ISSUE
     return EventRow(
-        id=new_id(), certificate_id=certificate.id, at=now, operation=Operation.ISSUE.value, from_status=None,
+        id=new_id(), certificate_id=reserved.certificate.id, at=now, operation=operation.value, from_status=None,
         to_status=Status.VALID.value, reason="", actor_kind=actor.kind.value, actor_id=actor.id, actor_name=actor.name,
     )  # fmt: skip
 

@@ -102,7 +102,9 @@ def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lea
 
 async def _take_identifier(session: AsyncSession, now: dt.datetime, admitted: Admitted) -> Identifier:
     """The next free identifier. An import may have brought one of our form along: such a number is passed over."""
-    if admitted.predecessor is not None and (found := inspect_identifier(admitted.predecessor.identifier)).identifier and not found.flags:
+    before = admitted.predecessor
+    own = before is not None and before.issuer == admitted.issuer.uscc  # a predecessor's from elsewhere names its issuer
+    if before is not None and own and (found := inspect_identifier(before.identifier)).identifier and not found.flags:
         return await _take_version(session, found.identifier)
     year = civil_date(now).year
     while True:

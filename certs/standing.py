@@ -15,7 +15,8 @@ from sqlalchemy import select, update
 from certs.access import may_change
 from certs.approvals import IdempotencyKeyReused
 from certs.grounds import Grounds, ReasonRequired, check_reason, grounds_of
-from certs.lifecycle import MOVES, PLAIN_MOVES, Move, MoveNotAllowed, Status, find_move
+from certs.life_models import TransferRow
+from certs.lifecycle import MOVES, PLAIN_MOVES, TRANSFER_IN, Move, MoveNotAllowed, Status, find_move
 from certs.models import CertificateRow, EventRow
 from certs.outbox import write_event
 from certs.reads import get_certificate, may_issue_for
@@ -56,7 +57,7 @@ async def _change(
         # The row is held first, so that a repeated request finds what the first one did.
         await session.execute(select(CertificateRow.id).where(CertificateRow.id == certificate_id).with_for_update())
         certificate = await changeable(session, actor, certificate_id)
-        if key is not None and await _done_before(session, actor, certificate_id, name, key):
+        if key is not None and await done_before(session, actor, certificate_id, name, key):
             return certificate
         return await apply(session, now, actor, certificate, find_move(name, certificate.status), grounds, key)
 
@@ -72,7 +73,7 @@ async def changeable(session: AsyncSession, actor: Actor, certificate_id: uuid.U
     return certificate
 
 
-async def _done_before(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID, name: str, key: str) -> bool:
+async def done_before(session: AsyncSession, actor: Actor, certificate_id: uuid.UUID, name: str, key: str) -> bool:
     """Whether the actor made this change with this key; raises ``IdempotencyKeyReused`` if it was another change."""
     same = select(EventRow.operation, EventRow.to_status).where(
         EventRow.certificate_id == certificate_id, EventRow.actor_id == actor.id, EventRow.request_key == key
@@ -159,9 +160,12 @@ async def end_predecessor(session: AsyncSession, now: dt.datetime, actor: Actor,
         raise MoveNotAllowed("the predecessor is gone")
     grounds = Grounds(reserved.reason, reserved.reason_code, reserved.legal_basis)
     await end_with_successor(session, now, actor, found, certificate.identifier, grounds, move=reserved.move)
+    if reserved.move == TRANSFER_IN:
+        closed = {"state": "received", "closed_at": now, "successor": certificate.identifier}
+        await session.execute(update(TransferRow).where(TransferRow.certificate_id == found, TransferRow.state == "open").values(**closed))
 
 
 __all__ = [
-    "Grounds", "ReasonRequired", "Status", "apply", "change_standing", "changeable", "check_reason", "end_predecessor",
+    "Grounds", "ReasonRequired", "Status", "apply", "change_standing", "changeable", "check_reason", "done_before", "end_predecessor",
     "end_with_successor",
 ]  # fmt: skip

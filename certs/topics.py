@@ -46,7 +46,7 @@ _ALL = (
         "certificate.status", "id identifier status move", "证照状态已变更", "A certificate's status changed",
         to_holder=True, to_departments=True,
     ),
-    _topic("certificate.transfer", "id identifier type from to move", "证照迁移", "A certificate passes to another authority", to_holder=True),
+    _topic("certificate.transfer", "id identifier type from to move", "证照迁移", "A certificate passes on", to_holder=True),
     _topic("certificate.annual_check", "id identifier year result", "证照年度检查", "A certificate's annual check", to_holder=True),
     _topic("certificate.declined", "id identifier code", "签发申请被退回", "An approval was sent back"),
     _topic("certificate.awaiting_glyph", "id identifier", "证照等待生僻字字形", "A certificate waits for the glyph of a rare character"),

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 TIME = sa.DateTime(timezone=True)
-EXPIRING = "stage = 'issued' AND status IN ('01', '02') AND valid_to IS NOT NULL"
+EXPIRING = "stage = 'issued' AND status IN ('01', '02') AND valid_to >= (created_at AT TIME ZONE 'Asia/Shanghai')::date"
 TABLES = ("move_job_items", "move_jobs", "annual_checks", "annual_rules", "transfers", "move_reasons")
 
 
@@ -108,8 +108,6 @@ def _jobs() -> None:
         sa.Column("items", sa.BigInteger(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("finished_at", TIME, nullable=True),
-        sa.Column("lease_owner", sa.Uuid(), nullable=True),
-        sa.Column("lease_until", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_move_jobs")),
         schema="certs",
     )
