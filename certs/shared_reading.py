@@ -110,7 +110,7 @@ async def share(library: Library, actor: Actor, query: Query) -> Shared:
         file = await library.blobs.get(document) if document is not None else None
         await _record(library, actor, case, chosen, decision, now)
     except FujieError as error:
-        await _refused(library, actor, query, error, now)
+        await _refused(library, actor, query, query.want.value, error, now)
         raise
     return _handed_out(case, chosen, decision, kind, file, now)
 
@@ -180,7 +180,8 @@ async def _record(library: Library, actor: Actor, case: _Case, chosen: Certifica
     asker = replace(actor, organisation=ask.organisation)
     async with library.database.begin() as session:
         name = await get_organisation(session, ask.organisation)
-        await spend(session, now, asker, decision.spends, name.name if name else "")
+        if chosen is not None or ask.want is Want.DATA:
+            await spend(session, now, asker, decision.spends, name.name if name else "")
         access = access_row(library, asker, KINDS[ask.want], ask.purpose, chosen.id if chosen else None)
         session.add(access)
         if chosen is None:
@@ -195,12 +196,12 @@ async def _record(library: Library, actor: Actor, case: _Case, chosen: Certifica
         await audit.record(session, now, Event(f"certs.share.{ask.want}", subject, audit.Outcome.DONE, actor, details))
 
 
-async def _refused(library: Library, actor: Actor, query: Query, error: FujieError, now: dt.datetime) -> None:
+async def _refused(library: Library, actor: Actor, query: Query, action: str, error: FujieError, now: dt.datetime) -> None:
     reason = error.reason if isinstance(error, SharingRefused) else error.code
-    event = Event(
-        f"certs.share.{query.want}", f"matter:{query.matter_code[:64]}", audit.Outcome.REFUSED, actor, {"reason": reason}, error.code
+    subject, details = f"matter:{query.matter_code[:64]}", {"reason": reason}
+    await audit.record_alone(
+        library.database, now, Event(f"certs.share.{action}", subject, audit.Outcome.REFUSED, actor, dict(details), error.code)
     )
-    await audit.record_alone(library.database, now, event)
 
 
 async def find_for_matter(library: Library, actor: Actor, query: Query) -> tuple[Findable, ...]:
@@ -226,7 +227,7 @@ async def find_for_matter(library: Library, actor: Actor, query: Query) -> tuple
             details: dict[str, JSON] = {"purpose": audit.digest(purpose), "holder": holder.hex(), "organisation": organisation}
             await audit.record(session, now, Event("certs.share.find", f"matter:{matter.code}", audit.Outcome.DONE, actor, details))
     except FujieError as error:
-        await _refused(library, actor, query, error, now)
+        await _refused(library, actor, query, "find", error, now)
         raise
     return found
 
