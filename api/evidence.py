@@ -10,6 +10,7 @@ from prometheus_client import Gauge
 from api.wiring import House
 from keys.base.actor import SYSTEM
 from keys.base.errors import FujieError
+from keys.base.tls import web_trust
 from keys.evidence.anchors import anchor, anchor_failed
 from keys.evidence.halts import LogDamaged, LogHalted, halt
 from keys.evidence.log import sequence_all
@@ -81,7 +82,7 @@ class Evidence:
         """Ask the witnesses; what the settings name is asked from now on."""
         house = self._house
         await self._take_settings()
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(trust_env=False, verify=web_trust()) as client:
             for asked in await collect(house.database, house.clock, client):
                 if asked.alarming:
                     log.critical("a witness saw another log", witness=asked.witness, problem=asked.problem)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from keys.base.tls import web_trust
 from seal.foreign_status import MAX_ANSWER, ForeignStatusUnreachable
 from seal.reachable import PUBLIC, Reachable
 
@@ -37,7 +38,7 @@ class HttpStatus:
         address = await self._address(url)
         headers = {"Accept": MEDIA_TYPE, "Accept-Encoding": "identity", "Host": url.netloc.decode("ascii")}
         async with (
-            httpx2.AsyncClient(timeout=self.seconds, follow_redirects=False, trust_env=False) as client,
+            httpx2.AsyncClient(timeout=self.seconds, follow_redirects=False, trust_env=False, verify=web_trust()) as client,
             # The certificate is asked for the name, not for the address.
             client.stream("GET", url.copy_with(host=address), headers=headers, extensions={"sni_hostname": url.host}) as answer,
         ):

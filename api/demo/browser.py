@@ -5,6 +5,8 @@ from types import TracebackType
 
 import httpx2
 
+from keys.base.tls import web_trust
+
 
 class _Form(HTMLParser):
     """The hidden fields and the address of the first form posted to ``action`` (any, if empty)."""
@@ -42,6 +44,7 @@ class Browser:
             follow_redirects=True,
             timeout=60,
             trust_env=False,
+            verify=web_trust(),
             headers={"Accept": "text/html", "Accept-Language": "zh-CN"},
         )
         self.page: httpx2.Response | None = None

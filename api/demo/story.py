@@ -20,6 +20,7 @@ from api.wiring import House
 from keys.base.actor import Role
 from keys.base.clock import civil_date
 from keys.base.errors import FujieError
+from keys.base.tls import web_trust
 from keys.evidence.audit import digest
 from keys.evidence.log import sequence_all
 from keys.evidence.verify import verify_log
@@ -73,7 +74,7 @@ async def _play(story: Story) -> dict[str, str]:
         await log_in_at_a_portal(story, citizen)
         await be_known_at_the_second(story, citizen)
         await prove_who_you_are(story, citizen)
-    async with httpx2.AsyncClient(base_url=base_url, timeout=120, trust_env=False) as systems:
+    async with httpx2.AsyncClient(base_url=base_url, timeout=120, trust_env=False, verify=web_trust()) as systems:
         sewage, food, proof = city.story_approvals(civil_date(story.house.clock.now()))
         waiting = await an_approval_waits(story, systems, food)
         async with Browser(base_url) as approver:

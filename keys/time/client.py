@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import httpx2
 
 from keys.base.clock import Clock
+from keys.base.tls import web_trust
 from keys.time.errors import TimestampInvalid, TimestampUnavailable
 from keys.time.guard import LIMIT
 from keys.time.imprints import imprint_of
@@ -48,7 +49,10 @@ class HttpTimestampSource:
         """The body of a 200 answer. Raises ``TimestampUnavailable``."""
         try:
             # Twice: a server that sends an octet now and then keeps within the timeout of each step for ever.
-            async with asyncio.timeout(self._seconds), httpx2.AsyncClient(timeout=self._seconds, trust_env=False) as client:
+            async with (
+                asyncio.timeout(self._seconds),
+                httpx2.AsyncClient(timeout=self._seconds, trust_env=False, verify=web_trust()) as client,
+            ):
                 headers = {"Content-Type": _QUERY, "Accept": _REPLY}
                 async with client.stream("POST", self.url, content=body, headers=headers) as response:
                     if response.status_code != 200:

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
+from keys.base.tls import web_trust
 from keys.trust.certificates import Certificate, read_certificate
 from keys.trust.lifecycle import Status
 from keys.trust.lists import ReadList, read_list
@@ -69,7 +70,7 @@ async def fetch(url: str, body: bytes | None = None, content_type: str = "") -> 
     try:
         async with (
             asyncio.timeout(SECONDS),
-            httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
+            httpx2.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False, verify=web_trust()) as client,
             client.stream("POST" if body is not None else "GET", url, content=body, headers=headers) as answer,
         ):
             if answer.status_code != httpx2.codes.OK:
