@@ -96,11 +96,12 @@ async def look(file: int, now: dt.datetime) -> Paper:
 async def _finding(request: Request, paper: Paper, now: dt.datetime) -> PaperFinding | None:
     house: House = request.app.state.house
     own, elsewhere = sorted_addresses(paper.codes, house.base_url)
-    said, offline = await _offline(request, paper.codes, own[0] if own else None, now)
-    named = dict.fromkeys([*own, *([said] if said else [])])
-    if not named:
+    reports = [await record_by_code(house.database, now, code) for code in own[:MOST_CODES]]
+    said, offline = await _offline(request, paper.codes, beside(reports), now)
+    if said is not None and said not in {shown for one in reports for shown in codes_of(one)}:
+        reports.append(await record_by_code(house.database, now, said))
+    if not reports:
         return PaperFinding(None, elsewhere=elsewhere, offline=offline) if elsewhere or offline else None
-    reports = [await record_by_code(house.database, now, code) for code in list(named)[:MOST_CODES]]
     report, conflict = best_of(reports)
     fields: tuple[PrintedField, ...] = ()
     if report.certificate is not None and paper.text:
@@ -109,15 +110,26 @@ async def _finding(request: Request, paper: Paper, now: dt.datetime) -> PaperFin
     return PaperFinding(report, fields, elsewhere, conflict, offline)
 
 
+def codes_of(report: RecordReport) -> tuple[str, ...]:
+    """The codes a paper with this record shows: its own, and a copy's original's. Pure."""
+    original = report.certificate.verification_code if report.certificate and report.copy else None
+    return (report.code, original) if original else (report.code,)
+
+
+def beside(reports: Sequence[RecordReport]) -> str | None:
+    """The code of the certificate that an offline code on the same paper must be of. Pure."""
+    return codes_of(best_of(reports)[0])[-1] if reports else None
+
+
 def best_of(reports: Sequence[RecordReport]) -> tuple[RecordReport, bool]:
     """The record a paper is held against, and whether its codes belong to different ones. Pure.
 
     An annotated copy shows its original, code and all: the two belong together, and the copy is what lies there.
     """
     copy = next((one for one in reports if one.copy is not None), None)
-    if copy is None or copy.certificate is None:
+    if copy is None:
         return reports[0], len(reports) > 1
-    own = {copy.code, copy.certificate.verification_code}
+    own = set(codes_of(copy))
     return copy, any(one.code not in own for one in reports)
 
 
