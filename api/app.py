@@ -19,11 +19,14 @@ from api.pages import routes as page_routes
 from api.routes import (
     audit,
     authorities,
+    certificate_life,
     certificate_types,
     certificates,
     codes,
     copies,
+    entrances,
     est,
+    events,
     foreign_rules,
     health,
     identity,
@@ -142,7 +145,10 @@ def create_app(house: House) -> FastAPI:
     app.router.routes.extend(lean)
     app.include_router(library.router)
     app.include_router(certificates.router)
+    app.include_router(certificate_life.router)
     app.include_router(issuing.router)
+    app.include_router(events.router)
+    app.include_router(entrances.router)
     app.include_router(verification.router)
     app.include_router(copies.router)
     app.include_router(certificate_types.router)

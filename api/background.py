@@ -10,12 +10,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
+from api.event_services import event_steps
 from api.evidence import Evidence
+from api.federation_channel import exchange_of
 from api.leading import Leadership
 from api.library_keeping import library_steps
 from api.sealing import sealing_of
 from api.wiring import House
 from certs.claiming import tell_overdue
+from certs.federation_sync import forget, keep_level
 from certs.rewrapping import SEALED
 from certs.sweeping import sweep
 from identity import grant_statements, sessions, throttle
@@ -51,7 +54,22 @@ BATCH_ROUND_SECONDS = 30.0
 UPLOAD_SECONDS = 60.0
 GRACE_SECONDS = 8.0
 """How long what has begun may take to end once the process is to stop; a lease brings the rest to another."""
-SHARED = frozenset({"sweep", "documents", "batches", "time stamps", "rewrap", "sealed files", "search", "merged items"})
+SHARED = frozenset(
+    {
+        "sweep",
+        "documents",
+        "batches",
+        "time stamps",
+        "rewrap",
+        "sealed files",
+        "search",
+        "merged items",
+        "events",
+        "drops",
+        "expiries",
+        "bulk moves",
+    }
+)
 """Steps whose work is divided among all processes by row locks and leases."""
 ENDED_IN_ORDER = frozenset({"sweep", "documents", "batches", "time stamps", "sealed files"})
 """Steps that end what they have begun before the process stops."""
@@ -82,7 +100,7 @@ async def _forget(house: House) -> None:
 
 def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[str, tuple[float, Step]]:
     """Name → seconds between turns, and the step."""
-    upgrading, sealing = house.upgrading, sealing_of(house)
+    upgrading, sealing, instances = house.upgrading, sealing_of(house), exchange_of(house)
 
     def batches() -> Awaitable[object]:
         return work_until_done(sealing, seconds=BATCH_ROUND_SECONDS, stopping=stopping)
@@ -104,6 +122,8 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
         "seals' ends": (EXPIRE_SECONDS, lambda: expire_seals(house.database, house.clock)),
         "merged items": (ALERT_SECONDS, lambda: tell_overdue(house.database, house.clock)),
         "alerts": (ALERT_SECONDS, lambda: watch_uses(house.database, house.clock)),
+        "other instances": (house.settings.federation_seconds, lambda: keep_level(instances)),
+        "other instances' past": (FORGET_SECONDS, lambda: forget(instances)),
         "others' lists": (OTHERS_SECONDS, lambda: refresh_all(house.database, house.clock)),
     }
 
@@ -112,10 +132,10 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
 async def background(house: House) -> AsyncIterator[None]:
     """Run the steps until leaving; then end what has begun, and sequence what the last requests wrote."""
     evidence, stopping = Evidence(house), asyncio.Event()
-    async with Leadership(house.database) as leading:
+    async with Leadership(house.database) as leading, event_steps(house) as telling:
         tasks = [
             asyncio.create_task(_every(seconds, name, step, leading, stopping), name=name)
-            for name, (seconds, step) in _steps(house, evidence, stopping).items()
+            for name, (seconds, step) in (_steps(house, evidence, stopping) | telling).items()
         ]
         try:
             yield

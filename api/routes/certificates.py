@@ -18,13 +18,15 @@ from api.problems import preferred_language
 from certs.approvals import Absorption, Approval, HolderInput, Outcome, OutcomeStatus, Succession
 from certs.catalogue import CertificateType
 from certs.finding import MOST_ON_A_PAGE, Search, search
+from certs.grounds import Grounds
 from certs.idempotency import require_key
 from certs.issuance import approve, stamp_awaiting
 from certs.library import Library, decode_purpose, file_of, kinds_of, ordered_fields, read, read_history
 from certs.lifecycle import SUCCESSIONS
 from certs.metadata import describe
+from certs.reason_keeping import settle
 from certs.records import Certificate, Stage
-from certs.standing import change_standing, check_reason
+from certs.standing import change_standing
 from certs.timestamps import timestamp_of
 from certs.verification import record_by_code
 from keys.base.actor import Actor
@@ -91,10 +93,19 @@ class ApprovalBody(Body):
 
 
 class ReasonBody(Body):
-    """Why a status changes; ``approval`` is the successor's, for ``renew`` and ``change`` only."""
+    """Why a status changes: in words, by a code of ``/move-reasons`` (its words then suffice), by which law where it is not the code's.
 
-    reason: Line
+    ``approval`` is the successor's, for ``renew``, ``change`` and ``transfer-in`` only.
+    """
+
+    reason: Line = ""
+    reason_code: Line | None = None
+    legal_basis: Line | None = None
     approval: ApprovalBody | None = None
+
+    def grounds(self) -> Grounds:
+        """The core's value."""
+        return Grounds(self.reason, self.reason_code, self.legal_basis)
 
 
 class StampBody(Body):
@@ -271,7 +282,8 @@ async def get_events(request: Request, certificate_id: str) -> Response:
     items = [
         {
             "at": one.at.isoformat(), "operation": one.operation, "from_status": one.from_status, "to_status": one.to_status,
-            "reason": one.reason, "actor": {"kind": one.actor_kind, "name": one.actor_name},
+            "reason": one.reason, "reason_code": one.reason_code, "legal_basis": one.legal_basis,
+            "actor": {"kind": one.actor_kind, "name": one.actor_name},
         }
         for one in entries
     ]  # fmt: skip
@@ -303,15 +315,17 @@ async def _change(request: Request, certificate_id: str, move: str) -> Response:
     if move in SUCCESSIONS:
         return await _succeed(request, actor, identifier_of(certificate_id), move, body, key)
     house = request.app.state.house
-    certificate = await change_standing(house.database, house.clock, actor, identifier_of(certificate_id), move, body.reason, key)
+    certificate = await change_standing(house.database, house.clock, actor, identifier_of(certificate_id), move, body.grounds(), key)
     return JSONResponse(_describe(request, certificate, None), headers=NO_STORE)
 
 
 async def _succeed(request: Request, actor: Actor, certificate_id: uuid.UUID, move: str, body: ReasonBody, key: str) -> Response:
     if body.approval is None:
         raise InvalidInput("no approval", errors=[{"field": "approval", "message": "a successor needs its own approval"}])
-    succession = Succession(certificate_id, move, check_reason(body.reason))
     issuing, address = request.app.state.house.issuing, address_of(request)
+    async with issuing.database.session() as session:
+        why = await settle(session, move, body.grounds())
+    succession = Succession(certificate_id, move, why.reason, why.code, why.legal_basis)
     return _outcome(request, await approve(issuing, actor, body.approval.approval(succession), key, address=address))
 
 
@@ -319,9 +333,10 @@ def _add_move(move: str) -> None:
     async def endpoint(request: Request, certificate_id: str) -> Response:
         return await _change(request, certificate_id, move)
 
+    path = f"/certificates/{{certificate_id}}/{move.replace('_', '-')}"
     router.add_api_route(
-        f"/certificates/{{certificate_id}}/{move}", endpoint, methods=["POST"], name=f"post_{move}", operation_id=f"post_{move}",
-        openapi_extra=_documented(ReasonBody), description=_MOVES[move],
+        path, endpoint, methods=["POST"], name=f"post_{move}", operation_id=f"post_{move}", openapi_extra=_documented(ReasonBody),
+        description=_MOVES[move],
     )  # fmt: skip
 
 
@@ -329,9 +344,11 @@ _MOVES = {
     "suspend": "Suspend a certificate in force. `reason` is required.",
     "resume": "Put a suspended certificate into force again.",
     "revoke": "Revoke a certificate (撤销).",
-    "cancel": "Cancel a certificate (注销).",
+    "withdraw": "Withdraw a certificate as a penalty (吊销).",
+    "cancel": "Cancel a certificate (注销); one whose period is over, too.",
     "renew": "Issue a successor that takes its place; `approval` is the successor's. Answers as `/approvals` does.",
     "change": "Issue a changed successor that takes its place; `approval` is the successor's. Answers as `/approvals` does.",
+    "transfer_in": "Issue the successor of a certificate that another issuer lets pass here (迁入). Answers as `/approvals` does.",
 }
 for _move in _MOVES:
     _add_move(_move)
