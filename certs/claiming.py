@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import aliased
 
 from certs.access import may_submit
 from certs.approvals import is_clean
@@ -149,10 +150,11 @@ def _in_state(state: ItemState | None, today: dt.date) -> list[ColumnElement[boo
 
 
 async def _items(session: AsyncSession, *wanted: ColumnElement[bool], most: int) -> list[Item]:
-    absorbed = select(CertificateRow.identifier).where(CertificateRow.id == MergedItemRow.absorbed_id).scalar_subquery()
+    before = aliased(CertificateRow)
     query = (
-        select(MergedItemRow, CertificateRow, absorbed)
+        select(MergedItemRow, CertificateRow, before.identifier)
         .join(CertificateRow, CertificateRow.id == MergedItemRow.certificate_id)
+        .outerjoin(before, before.id == MergedItemRow.absorbed_id)
         .where(MergedItemRow.opened_at.is_not(None), *wanted)
         .order_by(MergedItemRow.id)
         .limit(most)
