@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import structlog
 
 from api.event_services import event_steps
+from api.copy_keeping import copy_steps
 from api.evidence import Evidence
 from api.federation_channel import exchange_of
 from api.leading import Leadership
@@ -108,6 +109,7 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
     return {
         **evidence.steps(),
         **library_steps(house),
+        **copy_steps(house),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
         "documents": (SWEEP_SECONDS, lambda: sweep_requests(sealing)),
         "batches": (BATCH_SECONDS, batches),

@@ -17,6 +17,7 @@ from api.app import create_app
 from api.background import background
 from api.demo.setup import establish_demo, tell_story_once
 from api.embedded import Addresses
+from api.federation_listener import listening_to_peers
 from api.files import write_private
 from api.patience import PatientProtocol
 from api.settings import Settings
@@ -119,7 +120,7 @@ async def _serve(settings: Settings, addresses: Addresses, listening: socket.soc
         server = Server(_configuration(house))
         _end_on_signals(server)
         beside = background(house) if settings.background else contextlib.nullcontext()
-        async with beside, web_processes(settings, addresses, listening):
+        async with beside, listening_to_peers(house), web_processes(settings, addresses, listening):
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             await _announce(house, server, serving, console)
             await serving

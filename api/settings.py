@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     upload_organisation_megabytes: int = Field(default=51_200, ge=1, le=1_048_576)
     upload_days: float = Field(default=30, gt=0, le=3660)
     registry_networks: str = ""
+    webhook_networks: str = ""
+    webhook_ca: Path | None = None
+    drop: Path | None = None
     document_seconds: float = Field(default=60, ge=1, le=600)
 
     time_source: str = ""
@@ -79,6 +82,10 @@ class Settings(BaseSettings):
     witness_seconds: float = Field(default=30, ge=0.1, le=86_400)
     audit_seconds: float = Field(default=86_400, ge=1)
     witnesses: str = ""
+
+    federation_host: str = "127.0.0.1"
+    federation_port: int = Field(default=0, ge=0, le=65535)
+    federation_seconds: float = Field(default=15, ge=1, le=3600)
 
     pkcs11_module: Path | None = None
     pkcs11_token: str = ""
@@ -142,7 +149,7 @@ class Settings(BaseSettings):
             raise ValueError("FUJIE_TSA_URL and FUJIE_TSA_ANCHORS belong together")
         return self
 
-    @field_validator("registry_networks")
+    @field_validator("registry_networks", "webhook_networks")
     @classmethod
     def _networks(cls, value: str) -> str:
         Reachable.read(value)

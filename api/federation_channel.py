@@ -1,0 +1,75 @@
+"""The way to other instances: mutual TLS 1.3, one POST, no redirect, no proxy, a bounded answer.
+
+Unlike addresses that others register (``seal.reachable``), an instance's address may lie in the house's own networks: the extranet of
+governments is one. Two security administrators registered it, and nothing is sent before whoever answers there has proved by a
+certificate of the authority on the peer's card that it is that peer.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from api.federation_tls import client_context, ensure_material
+from api.wiring import House
+from certs.federation import PeerUnreachable
+from certs.federation_messages import LARGEST_ANSWER, Exchange, Reply
+from certs.federation_peers import Peer
+from certs.library import Library
+from keys.base.errors import FujieError
+
+SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class MutualTls:
+    """The real :class:`certs.federation_messages.Channel`."""
+
+    home: Path
+    exchange: Exchange | None = None
+
+    async def post(self, peer: Peer, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """The answer, whole. Raises ``PeerUnreachable``."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._post(peer, path, headers, body)
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, OSError, ValueError) as error:
+            raise PeerUnreachable(f"{peer.name[:40]}: {type(error).__name__}") from error
+
+    async def _post(self, peer: Peer, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        if self.exchange is None:
+            raise FujieError("the channel has no house")
+        context = client_context(await ensure_material(self.exchange, self.home), peer)
+        async with (
+            httpx2.AsyncClient(verify=context, timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
+            client.stream("POST", peer.address + path, content=body, headers={**headers, "accept-encoding": "identity"}) as answer,
+        ):
+            return Reply(answer.status_code, _once(answer.headers.multi_items()), await _bounded(answer))
+
+
+def _once(headers: list[tuple[str, str]]) -> dict[str, str]:
+    """Each header once, in lower case. Raises ValueError where one stands twice."""
+    found = {name.lower(): value for name, value in headers}
+    if len(found) != len(headers):
+        raise ValueError("a header stands twice")
+    return found
+
+
+async def _bounded(answer: httpx2.Response) -> bytes:
+    parts, size = [], 0
+    async for part in answer.aiter_raw():
+        size += len(part)
+        if size > LARGEST_ANSWER:
+            raise ValueError("an answer larger than any")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def exchange_of(house: House) -> Exchange:
+    """What the journeys between instances need, in this house."""
+    channel = MutualTls(house.settings.home)
+    exchange = Exchange(Library(house.database, house.clock, house.blobs, house.personal), house.keystore, channel)
+    channel.exchange = exchange
+    return exchange
