@@ -17,6 +17,7 @@ from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
 from api.routes import (
+    access,
     audit,
     authorities,
     certificate_life,
@@ -151,6 +152,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(entrances.router)
     app.include_router(verification.router)
     app.include_router(copies.router)
+    app.include_router(access.router)
     app.include_router(certificate_types.router)
     app.include_router(templates.router)
     app.include_router(matters.router)

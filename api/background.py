@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
-from api.event_services import event_steps
 from api.copy_keeping import copy_steps
+from api.event_services import event_steps
 from api.evidence import Evidence
 from api.federation_channel import exchange_of
 from api.leading import Leadership

@@ -6,7 +6,7 @@ The minute is counted in Redis, where it may be lost; the day's quota is counted
 from starlette.requests import Request
 
 from api.limits import throttle_on
-from certs.access_rates import Standing, Use, count, rate_of, requester_of
+from certs.access_rates import Standing, Use, count, rate_of
 from keys.base.actor import Actor
 
 MINUTE = 60
@@ -15,8 +15,8 @@ MINUTE = 60
 async def pace(request: Request, actor: Actor, use: Use) -> None:
     """Raises ``Throttled`` past the requester's calls of this minute."""
     async with request.app.state.house.database.session() as session:
-        rate = await rate_of(session, actor, use)
-    await throttle_on(request, f"pace-{use}", requester_of(actor), limit=rate.per_minute, seconds=MINUTE)
+        held = await rate_of(session, actor, use)
+    await throttle_on(request, f"pace-{use}", held.requester, limit=held.rate.per_minute, seconds=MINUTE)
 
 
 async def metered(request: Request, actor: Actor, use: Use) -> Standing:

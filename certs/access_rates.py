@@ -103,14 +103,24 @@ def names_of(actor: Actor) -> tuple[str, ...]:
     return (own, actor.organisation) if actor.organisation and actor.organisation != own else (own,)
 
 
-def chosen(rules: Iterable[Rule], names: tuple[str, ...], use: Use, type_code: str) -> Rate:
-    """The rule that holds. Pure."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The rate that holds, and under which name and type it is counted: a rule's own, so that it bounds all it speaks of together."""
+
+    rate: Rate
+    requester: str
+    type_code: str
+
+
+def chosen(rules: Iterable[Rule], names: tuple[str, ...], use: Use, type_code: str) -> Held:
+    """The rule that holds, or the built-in one. Pure."""
     found = {(one.requester, one.type_code): one.rate for one in rules if one.use is use}
     places = [(name, kind) for name in names for kind in dict.fromkeys((type_code, EVERY_TYPE))]
-    return next((found[place] for place in places if place in found), BUILT_IN[use])
+    place = next((place for place in places if place in found), None)
+    return Held(found[place], *place) if place else Held(BUILT_IN[use], names[0], EVERY_TYPE)
 
 
-async def rate_of(session: AsyncSession, actor: Actor, use: Use, type_code: str = EVERY_TYPE) -> Rate:
+async def rate_of(session: AsyncSession, actor: Actor, use: Use, type_code: str = EVERY_TYPE) -> Held:
     """What holds for this requester."""
     names = names_of(actor)
     return chosen(await rules_of(session, names), names, use, type_code)
@@ -123,29 +133,35 @@ async def rules_of(session: AsyncSession, names: Iterable[str] | None = None) ->
     return tuple(Rule(row.requester, Use(row.use), row.type_code, Rate(row.per_minute, row.per_day)) for row in rows)
 
 
-async def quota_left(session: AsyncSession, now: dt.datetime, actor: Actor, use: Use, type_code: str = EVERY_TYPE) -> int:
-    """How many more of today's quota."""
-    rate = await rate_of(session, actor, use, type_code)
-    used = await session.get(RateUseRow, (requester_of(actor), use.value, type_code, civil_date(now)))
-    return max(0, rate.per_day - (used.used if used else 0))
+async def standing_of(session: AsyncSession, now: dt.datetime, actor: Actor, use: Use, type_code: str = EVERY_TYPE) -> Standing:
+    """The requester's day as it stands; counts nothing."""
+    held, day = await rate_of(session, actor, use, type_code), civil_date(now)
+    used = await session.get(RateUseRow, (held.requester, use.value, held.type_code, day), populate_existing=True)
+    return Standing(held.rate.per_day, max(0, held.rate.per_day - (used.used if used else 0)), _resets(day))
 
 
 async def count(session: AsyncSession, now: dt.datetime, actor: Actor, use: Use, type_code: str = EVERY_TYPE) -> Standing:
     """Count one use in the caller's transaction. Raises :class:`QuotaExhausted`."""
-    rate, day = await rate_of(session, actor, use, type_code), civil_date(now)
-    resets = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), CHINA_STANDARD_TIME).astimezone(dt.UTC)
-    used = await _add(session, day, requester_of(actor), use, type_code, rate.per_day) if rate.per_day else None
+    held, day = await rate_of(session, actor, use, type_code), civil_date(now)
+    limit, resets = held.rate.per_day, _resets(day)
+    used = await _add(session, day, held, use) if limit else None
     if used is None:
-        raise QuotaExhausted(use.value, limit=rate.per_day, retry_after=max(1, int((resets - now).total_seconds())))
-    return Standing(rate.per_day, rate.per_day - used, resets)
+        raise QuotaExhausted(use.value, limit=limit, retry_after=max(1, int((resets - now).total_seconds())))
+    return Standing(limit, limit - used, resets)
 
 
-async def _add(session: AsyncSession, day: dt.date, requester: str, use: Use, type_code: str, limit: int) -> int | None:
-    statement = insert(RateUseRow).values(requester=requester, use=use.value, type_code=type_code, day=day, used=1)
+async def _add(session: AsyncSession, day: dt.date, held: Held, use: Use) -> int | None:
+    statement = insert(RateUseRow).values(requester=held.requester, use=use.value, type_code=held.type_code, day=day, used=1)
     more = statement.on_conflict_do_update(
-        index_elements=["requester", "use", "type_code", "day"], set_={"used": RateUseRow.used + 1}, where=RateUseRow.used < limit
+        index_elements=["requester", "use", "type_code", "day"],
+        set_={"used": RateUseRow.used + 1},
+        where=RateUseRow.used < held.rate.per_day,
     )
     return await session.scalar(more.returning(RateUseRow.used))
+
+
+def _resets(day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), CHINA_STANDARD_TIME).astimezone(dt.UTC)
 
 
 async def set_rate(session: AsyncSession, now: dt.datetime, actor: Actor, rule: Rule) -> None:

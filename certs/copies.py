@@ -21,7 +21,7 @@ import orjson
 from sqlalchemy import select, update
 
 from certs.access import speaks_for_organisation
-from certs.access_rates import Use, count, quota_left
+from certs.access_rates import Use, count, standing_of
 from certs.access_rights import right_of
 from certs.approvals import IdempotencyKeyReused, IssuingInProgress, is_clean
 from certs.archiving import newest
@@ -243,7 +243,7 @@ async def _about(session: AsyncSession, base: Ask, certificate: Certificate, mat
     speaks = base.actor.kind is ActorKind.PERSON and speaks_for(base.actor, codes)
     kind = await type_facts(session, certificate.type_code)
     right = await right_of(session, base.now, base.organisation, kind.code, Want.COPY, matter_code)
-    left = await quota_left(session, base.now, base.actor, Use.COPY, kind.code)
+    left = (await standing_of(session, base.now, base.actor, Use.COPY, kind.code)).left
     return dataclasses.replace(base, type=kind, certificate=facts_of(certificate), right=right, is_holder=held or speaks, quota_left=left)
 
 
