@@ -175,6 +175,14 @@ async def request_of(library: Library, actor: Actor, request_id: uuid.UUID) -> S
     return view(row, library.clock.now())
 
 
+async def requests_by(library: Library, organisation: str, limit: int = _SHOWN) -> tuple[ShareRequest, ...]:
+    """What an organisation asked holders for, newest first: for its own staff."""
+    now = library.clock.now()
+    query = select(ShareRequestRow).where(ShareRequestRow.organisation == organisation).order_by(ShareRequestRow.id.desc()).limit(limit)
+    async with library.database.session() as session:
+        return tuple(view(row, now) for row in await session.scalars(query))
+
+
 async def requests_to_me(library: Library, actor: Actor) -> tuple[ShareRequest, ...]:
     """What the person, and the organisation they speak for, were asked; newest first."""
     now = library.clock.now()

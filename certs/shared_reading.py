@@ -6,7 +6,7 @@
 4. decide     :func:`certs.sharing.decide`, for the type and for each certificate; what no certificate is permitted of is refused in the
               words of the type, so that a refusal is the same whether or not the holder has one
 5. read       the file, before anything is used up: a damaged file costs the holder no second consent
-6. record     agreement used up, access, audit entry: one transaction, committed before anything is handed out
+6. record     agreement used up, quota counted, access, audit entry: one transaction, committed before anything is handed out
 7. answer     yes or no; the record; or the file
 """
 
@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from certs.access_rates import Use, count
+from certs.access_rights import right_of
 from certs.archiving import newest
 from certs.authorisations import Given, find_authorisation, spend
 from certs.catalogue import CertificateType
@@ -35,6 +37,8 @@ from keys.evidence.audit import JSON, Event
 
 KINDS = {Want.DATA: "answer", Want.RECORD: "record", Want.FILE: "file"}
 """What an access of each kind is called in the holder's list; annotated copies are made elsewhere (``certs.sharing.Want.COPY``)."""
+USES = {Want.DATA: Use.FIND, Want.RECORD: Use.RECORD, Want.FILE: Use.FILE}
+"""As what a requester's quota counts it."""
 
 
 class NothingToShare(NotFound):
@@ -95,7 +99,7 @@ class _Case:
 
 
 async def share(library: Library, actor: Actor, query: Query) -> Shared:
-    """See the module. Raises ``PurposeRequired``, ``InvalidInput``, ``AuthorisationUnknown``, ``SharingRefused``,
+    """See the module. Raises ``PurposeRequired``, ``InvalidInput``, ``AuthorisationUnknown``, ``SharingRefused``, ``QuotaExhausted``,
     :class:`NothingToShare`, ``DocumentNotHeld``, ``BlobDamaged``."""
     now = library.clock.now()
     try:
@@ -138,6 +142,7 @@ async def _case(session: AsyncSession, library: Library, actor: Actor, query: Qu
     ask = Ask(
         actor, organisation, query.want, await type_facts(session, code), purpose, now, serves=serves, matter=matter,
         authorisation=given.authorisation if given else None,
+        right=await right_of(session, now, organisation, code, query.want, query.matter_code),
     )  # fmt: skip
     wanted = given.certificate_id if given is not None else query.certificate_id
     candidates = await held_of_type(session, about, code)
@@ -182,6 +187,7 @@ async def _record(library: Library, actor: Actor, case: _Case, chosen: Certifica
         name = await get_organisation(session, ask.organisation)
         if chosen is not None or ask.want is Want.DATA:
             await spend(session, now, asker, decision.spends, name.name if name else "")
+        await count(session, now, asker, USES[ask.want], ask.type.code)
         access = access_row(library, asker, KINDS[ask.want], ask.purpose, chosen.id if chosen else None)
         session.add(access)
         if chosen is None:
@@ -220,6 +226,7 @@ async def find_for_matter(library: Library, actor: Actor, query: Query) -> tuple
             base = Ask(actor, organisation, Want.DATA, TypeFacts("", None), purpose, now, serves=serves, matter=matter)
             _require_asker(base)
             found = await _found(session, base, matter, holder)
+            await count(session, now, replace(actor, organisation=organisation), Use.FIND)
             access = access_row(library, replace(actor, organisation=organisation), "search", purpose, None)
             session.add(access)
             await session.flush()

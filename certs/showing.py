@@ -80,12 +80,13 @@ class Showable:
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """What the holder sees. ``code`` is empty once it is over; ``changes_at``: when the next one comes; ``used_by``: the checker's
-    organisation, in words, empty for a stranger."""
+    """What the holder sees. ``words``: what it is shown for (zh, en); ``code`` is empty once it is over; ``changes_at``: when the next one
+    comes; ``used_by``: the checker's organisation by name, empty for a stranger."""
 
     id: uuid.UUID
     certificate_id: uuid.UUID
     purpose: str
+    words: tuple[str, str]
     matter_code: str | None
     code: str
     changes_at: dt.datetime
@@ -97,11 +98,13 @@ class Showing:
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """What whoever has a code learns before they check: what it is shown for, and for whom (zh, en)."""
+    """What whoever has a code learns before they check: what it is shown for, in words (zh, en), for whom and how much of it."""
 
     purpose: str
     words: tuple[str, str]
     organisation: str | None
+    matter_code: str | None
+    want: Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ async def start(library: Library, actor: Actor, certificate_id: uuid.UUID, purpo
         code = await _issue_code(session, library, row, now)
         details: dict[str, JSON] = {"purpose": purpose, "matter": row.matter_code or ""}
         await audit.record(session, now, Event("certs.show.start", f"certificate:{certificate_id}", audit.Outcome.DONE, actor, details))
-        return _seen(row, code, now)
+        return await _seen(session, row, code, now)
 
 
 async def _bound_to(session: AsyncSession, type_code: str, purpose: str, matter_code: str) -> tuple[str | None, Want]:
@@ -227,7 +230,7 @@ async def current(library: Library, actor: Actor, showing_id: uuid.UUID) -> Show
         row = await session.get(ShowingRow, showing_id)
         if row is None or row.account_id != actor.id:
             raise NotFound("showing")
-        return _seen(row, await _issue_code(session, library, row, now), now)
+        return await _seen(session, row, await _issue_code(session, library, row, now), now)
 
 
 async def stop(library: Library, actor: Actor, showing_id: uuid.UUID) -> None:
@@ -242,12 +245,12 @@ async def stop(library: Library, actor: Actor, showing_id: uuid.UUID) -> None:
             await audit.record(session, now, Event("certs.show.stop", f"certificate:{row.certificate_id}", audit.Outcome.DONE, actor))
 
 
-def _seen(row: ShowingRow, code: str, now: dt.datetime) -> Showing:
+async def _seen(session: AsyncSession, row: ShowingRow, code: str, now: dt.datetime) -> Showing:
     changes = row.started_at + (_step(row, now) + 1) * STEP
     by = row.used_by or {}
     return Showing(
-        row.id, row.certificate_id, row.purpose, row.matter_code, code, min(changes, row.ends_at), row.ends_at, row.used_at,
-        str(by.get("name") or ""), row.stopped_at is not None,
+        row.id, row.certificate_id, row.purpose, await _words(session, row), row.matter_code, code, min(changes, row.ends_at),
+        row.ends_at, row.used_at, str(by.get("name") or ""), row.stopped_at is not None,
     )  # fmt: skip
 
 
@@ -255,7 +258,7 @@ async def offered(library: Library, code: str) -> Offered:
     """Step 3: what it is shown for. Raises ``AuthorisationUnknown``, :class:`ShowingOver`."""
     async with library.database.session() as session:
         row = await _row_of(session, await find_authorisation(session, "", show_code=code), library.clock.now())
-        return Offered(row.purpose, await _words(session, row), row.organisation)
+        return Offered(row.purpose, await _words(session, row), row.organisation, row.matter_code, Want(row.want))
 
 
 async def check(library: Library, actor: Actor, code: str, purpose: str | None = None) -> Face:

@@ -36,6 +36,10 @@ KINDS = {
     "search": mark("Searched by your number"),
     "view": mark("Read the record"),
     "export": mark("Took it out in an export"),
+    "answer": mark("Asked whether a valid one is held"),
+    "available": mark("Asked which papers need not be brought"),
+    "record": mark("Took over what stands in the record"),
+    "show": mark("Checked the code you showed"),
 }
 OTHER_KIND = mark("Used the certificate")
 UNTIL = mark("Valid until %(day)s")

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from api.pages.cards import CARD_DPI
+from api.pages.consents import asked_of
 from api.pages.guard import house_of, page
 from api.pages.holdings import access_words, card_of, library_of, one_certificate, organisation_names, send_file_of, send_picture_of
 from api.pages.i18n import CHINESE, locale_of
@@ -45,7 +46,7 @@ async def show_wallet(request: Request) -> Response:
     cards = [card_of(one, locale, english.get(one.type_code, ""), one.standing(today)) for one in held.items]
     return render(
         request, "wallet.html", cards=cards, bound=mine is not None, organisation=organisation.name if organisation else "",
-        after=held.next_cursor or "", first=cursor is None,
+        after=held.next_cursor or "", first=cursor is None, asked=await asked_of(request, present.actor) if cursor is None else [],
         searches=[access_words(one, names, locale) for one in sorted(searches, key=lambda one: one.at, reverse=True)[:SEARCHES_SHOWN]],
     )  # fmt: skip
 

@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from api.bearer import require_scope
-from api.limits import throttle_on
+from api.requester_pace import pace
 from api.routes.certificates import NO_STORE, READ, Body, Line, _documented, _parse, identifier_of, library_of
+from certs.access_rates import Use
 from certs.catalogue import CertificateType
 from certs.consents import (
     ShareRequest,
@@ -28,7 +29,7 @@ from certs.idempotency import require_key
 from certs.library import ordered_fields
 from certs.metadata import describe
 from certs.records import Certificate
-from certs.shared_reading import Findable, Query, Shared, find_for_matter, share
+from certs.shared_reading import USES, Findable, Query, Shared, find_for_matter, share
 from certs.sharing import Want
 from certs.show_purposes import PURPOSES
 from certs.showing import Face, Showing, check, current, start, stop
@@ -37,7 +38,6 @@ from keys.base.clock import civil_date
 from keys.base.errors import InvalidInput, NotFound
 
 router = APIRouter(prefix="/api/v1/sharing", tags=["sharing"])
-MOST_CHECKS, WINDOW = 600, 60
 
 
 class HolderBody(Body):
@@ -108,6 +108,7 @@ async def post_find(request: Request) -> Response:
     actor = await require_scope(request, READ)
     body = await _parse(request, HolderBody)
     query = Query(body.matter, body.purpose, holder_code=body.holder_code, code_type=body.code_type)
+    await pace(request, actor, Use.FIND)
     found = await find_for_matter(library_of(request), actor, query)
     return JSONResponse({"matter": body.matter, "items": [_findable(request, one) for one in found]}, headers=NO_STORE)
 
@@ -138,6 +139,7 @@ async def post_file(request: Request) -> Response:
 async def _shared(request: Request, want: Want) -> Shared:
     actor = await require_scope(request, READ)
     body = await _parse(request, FetchBody)
+    await pace(request, actor, USES[want])
     return await share(library_of(request), actor, body.query(want))
 
 
@@ -189,6 +191,7 @@ async def post_request(request: Request) -> Response:
     actor = await require_scope(request, READ)
     require_key(request.headers.get("idempotency-key"))
     body = await _parse(request, WishBody)
+    await pace(request, actor, Use.FIND)
     wish = Wish(body.matter, body.type, body.want, body.purpose, body.holder_code, body.code_type)
     return _request(request, await ask_holder(library_of(request), actor, wish), 201)
 
@@ -302,7 +305,7 @@ async def post_check(request: Request) -> Response:
     body = await _parse(request, CheckBody)
     if not body.purpose.strip():
         raise InvalidInput("purpose", errors=[{"field": "purpose", "message": "missing"}])
-    await throttle_on(request, "show-check", actor.id, limit=MOST_CHECKS, seconds=WINDOW)
+    await pace(request, actor, Use.FIND)
     return JSONResponse(_face(await check(library_of(request), actor, body.code, body.purpose)), headers=NO_STORE)
 
 
