@@ -9,12 +9,14 @@ from certs.privacy import holds_number
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.db import AsyncSession, Database
 from keys.base.errors import Conflict, Forbidden, FujieError, InvalidInput
+from keys.base.ids import new_id
 from keys.evidence import audit
 from keys.evidence.audit import JSON, Event, Outcome
 
 MOST_CONNECTIONS = 50
 _LONGEST_NAME = 80
 _TWO_FACTORS = 2
+_MADE = uuid.UUID("5b8f5d0e-6c1a-4a51-9a0e-3d4c7f0a9b21")
 
 
 class ConnectionForbidden(Forbidden):
@@ -54,6 +56,11 @@ def organisation_of(actor: Actor, organisation: str | None = None) -> str:
     if of_staff and actor.authenticator < _TWO_FACTORS:
         raise ConnectionSecondFactorNeeded
     return actor.organisation
+
+
+def id_of(actor: Actor, organisation: str, key: str | None) -> uuid.UUID:
+    """The id of a new connection: the same for the same ``key`` of the same actor, so that a request that is repeated makes one."""
+    return uuid.uuid5(_MADE, f"{organisation}\n{actor.id}\n{key}") if key else new_id()
 
 
 def plain_name(text: str) -> str:

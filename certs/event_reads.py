@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 
 from certs.delivery import told
 from certs.event_models import DeliveryRow
@@ -104,3 +104,8 @@ async def deliveries_of(
 async def dead_letters(session: AsyncSession) -> int:
     """How many events no subscriber took, of all subscriptions that have not ended."""
     return await session.scalar(select(func.count()).where(DeliveryRow.state == "dead")) or 0
+
+
+async def forget_delivered(session: AsyncSession, before: dt.datetime) -> None:
+    """Drop what was delivered before then from the queues; the events stay, and can be replayed."""
+    await session.execute(delete(DeliveryRow).where(DeliveryRow.state == "delivered", DeliveryRow.ended_at < before))

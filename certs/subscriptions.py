@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import orjson
 from sqlalchemy import func, select
 
-from certs.connections import MOST_CONNECTIONS, TooManyConnections, organisation_of, plain_name, record_done, record_refused
+from certs.approvals import IdempotencyKeyReused
+from certs.connections import MOST_CONNECTIONS, TooManyConnections, id_of, organisation_of, plain_name, record_done, record_refused
 from certs.delivery_rules import Answer
 from certs.event_models import DeliveryRow, SubscriptionRow
 from certs.shared_secrets import good_secrets, replace_secret, seal_new
@@ -94,20 +95,25 @@ class Subscribing:
     sender: Sender
 
 
-async def subscribe(subscribing: Subscribing, actor: Actor, wanted: Wanted, organisation: str | None = None) -> tuple[Subscription, str]:
-    """A new subscription, and its secret, shown this once.
+async def subscribe(
+    subscribing: Subscribing, actor: Actor, wanted: Wanted, organisation: str | None = None, key: str | None = None
+) -> tuple[Subscription, str]:
+    """A new subscription, and its secret, shown this once; the same ``key`` again is given the same answer.
 
-    Raises what :func:`organisation_of` raises, ``WebhookAddressRefused``, ``UnknownTopic``, InvalidInput, :class:`TooManyConnections`.
+    Raises ``IdempotencyKeyReused``, what :func:`organisation_of` raises, ``WebhookAddressRefused``, ``UnknownTopic``, InvalidInput,
+    ``TooManyConnections``.
     """
     try:
-        return await _subscribe(subscribing, actor, wanted, organisation_of(actor, organisation))
+        return await _subscribe(subscribing, actor, wanted, organisation_of(actor, organisation), key)
     except FujieError as error:
         await record_refused(subscribing.database, subscribing.clock.now(), actor, _KIND, "subscribe", error)
         raise
 
 
-async def _subscribe(subscribing: Subscribing, actor: Actor, wanted: Wanted, organisation: str) -> tuple[Subscription, str]:
-    admitted, now, row_id = await _admit(subscribing, wanted), subscribing.clock.now(), new_id()
+async def _subscribe(
+    subscribing: Subscribing, actor: Actor, wanted: Wanted, organisation: str, key: str | None
+) -> tuple[Subscription, str]:
+    admitted, now, row_id = await _admit(subscribing, wanted), subscribing.clock.now(), id_of(actor, organisation, key)
     secret, sealed = seal_new(subscribing.personal, row_id)
     row = SubscriptionRow(
         id=row_id, organisation=organisation, **_values(admitted), state=SubscriptionState.ACTIVE.value, secret=sealed, created_at=now,
@@ -115,6 +121,8 @@ async def _subscribe(subscribing: Subscribing, actor: Actor, wanted: Wanted, org
     )  # fmt: skip
     async with subscribing.database.begin() as session:
         await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"certs.subscriptions.{organisation}", 0))))
+        if (made := await session.get(SubscriptionRow, row_id)) is not None:
+            return _view(_same(made, admitted)), good_secrets(subscribing.personal, now, made)[0]
         standing = (SubscriptionRow.organisation == organisation) & (SubscriptionRow.state != SubscriptionState.ENDED.value)
         if (await session.scalar(select(func.count()).where(standing)) or 0) >= MOST_CONNECTIONS:
             raise TooManyConnections
@@ -174,7 +182,7 @@ async def try_subscription(subscribing: Subscribing, actor: Actor, subscription_
 async def subscriptions_of(session: AsyncSession, organisation: str | None) -> list[Subscription]:
     """Every subscription that has not ended, with its counts; of everybody where ``organisation`` is None."""
     row = SubscriptionRow
-    statement = select(row).where(row.state != SubscriptionState.ENDED.value).order_by(row.id)
+    statement = select(row).where(row.state != SubscriptionState.ENDED.value).order_by(row.created_at, row.id)
     rows = list(await session.scalars(statement.where(row.organisation == organisation) if organisation else statement))
     counted = select(DeliveryRow.subscription_id, DeliveryRow.state, func.count()).where(
         DeliveryRow.subscription_id.in_([one.id for one in rows]), DeliveryRow.state.in_(("waiting", "dead"))
@@ -223,6 +231,12 @@ async def _admit(subscribing: Subscribing, wanted: Wanted) -> Wanted:
     if len(topics) > _MOST_NAMED or len(types) > _MOST_NAMED or not all(_TYPE.fullmatch(one) for one in types):
         raise InvalidInput("types", errors=[{"field": "types", "message": "codes of certificate types, 200 at most"}])
     return Wanted(plain_name(wanted.name), await subscribing.sender.admit(wanted.url), topics, types)
+
+
+def _same(made: SubscriptionRow, wanted: Wanted) -> SubscriptionRow:
+    if any(getattr(made, name) != value for name, value in _values(wanted).items()):
+        raise IdempotencyKeyReused
+    return made
 
 
 def _values(wanted: Wanted) -> dict[str, Any]:

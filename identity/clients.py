@@ -31,6 +31,7 @@ SCOPES = (
     "certificates:issue",
     "certificates:read",
     "certificates:numbers",
+    "events:receive",
     "identity:check",
     "verify",
     "seals:read",
