@@ -7,17 +7,17 @@ JSON lines, in UTF-8 (with or without a mark) or GB 18030, with any line ends; a
 
 import csv
 import io
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from certs.catalogue import CertificateType, HolderKind
+from certs.tables import UNREADABLE, TableRow, TableUnreadable, open_table
 from keys.base.errors import FujieError
 
 SEPARATOR = "^"
-LONGEST_ROW = 1 << 17
 _HOLDERS = {HolderKind.NATURAL: "自然人", HolderKind.LEGAL: "法人", HolderKind.BOTH: "自然人^法人"}
 _LEVELS = (("国家级", slice(0, 6), "100000"), ("省级", slice(2, 6), "0000"), ("地市级", slice(4, 6), "00"))
 _OPEN_END = "长期"
@@ -49,15 +49,6 @@ class CatalogueFileUnreadable(FujieError):
         "文件不是带已知列名的 CSV，也不是 JSON Lines（UTF-8 或 GB 18030）。",
         "The file is neither a CSV with known columns nor JSON lines (UTF-8 or GB 18030).",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """One row: the line it ends on, and what it says; ``fault`` where it says nothing that can be read."""
-
-    line: int
-    members: dict[str, Any]
-    fault: str = ""
 
 
 def directory_entry(kind: CertificateType, organisations: Mapping[str, str], matters: Mapping[str, str]) -> dict[str, str]:
@@ -108,66 +99,25 @@ def read_table(document: bytes) -> Iterator[TableRow]:
 
 def read_cells(document: bytes, key: str) -> Iterator[TableRow]:
     """The rows as they stand; a CSV without a column ``key`` is none. Raises :class:`CatalogueFileUnreadable`."""
-    text = _decoded(document)
-    return _json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text, key)
-
-
-def _decoded(document: bytes) -> str:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return document.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-        except UnicodeDecodeError:
-            continue
-    raise CatalogueFileUnreadable("neither UTF-8 nor GB 18030")
-
-
-def _json_rows(text: str) -> Iterator[TableRow]:
-    if text.lstrip().startswith("["):
-        yield from (_json_row(number, orjson.dumps(one).decode()) for number, one in enumerate(_json_list(text), 1))
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield _json_row(number, line)
-
-
-def _json_list(text: str) -> list[Any]:
+    if document.removeprefix(BOM_UTF8).lstrip()[:1] == b"[":
+        return _listed(document)
     try:
-        found = orjson.loads(text)
+        table = open_table(io.BytesIO(document))
+    except TableUnreadable as error:
+        raise CatalogueFileUnreadable(str(error)) from None
+    if table.header is not None and key not in {_OUR_NAMES.get(name, name) for name in table.header}:
+        raise CatalogueFileUnreadable(f"no column {key}")
+    return table.rows
+
+
+def _listed(document: bytes) -> Iterator[TableRow]:
+    """A JSON document with a list of objects."""
+    try:
+        found = orjson.loads(document.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
         raise CatalogueFileUnreadable("no JSON") from None
-    return found if isinstance(found, list) else [found]
-
-
-def _json_row(number: int, line: str) -> TableRow:
-    if len(line) > LONGEST_ROW:
-        return TableRow(number, {}, "too long")
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return TableRow(number, {}, "no JSON")
-    return TableRow(number, found) if isinstance(found, dict) else TableRow(number, {}, "no JSON object")
-
-
-def _csv_rows(text: str, key: str) -> Iterator[TableRow]:
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-    except csv.Error:
-        raise CatalogueFileUnreadable("the header cannot be read") from None
-    if key not in {_OUR_NAMES.get(name, name) for name in header}:
-        raise CatalogueFileUnreadable(f"no column {key}")
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield TableRow(reader.line_num, {}, "cannot be read, or a cell is too long")
-            continue
-        if len(cells) == len(header):
-            yield TableRow(reader.line_num, dict(zip(header, cells, strict=True)))
-        elif cells:
-            yield TableRow(reader.line_num, {}, f"{len(cells)} cells under {len(header)} columns")
+    for number, one in enumerate(found, 1):
+        yield TableRow(number, one) if isinstance(one, dict) else TableRow(number, {}, UNREADABLE)
 
 
 def _named(row: TableRow) -> TableRow:

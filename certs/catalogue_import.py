@@ -16,9 +16,10 @@ from sqlalchemy import func, select
 
 from certs.catalogue import CertificateType, definition, parse_type
 from certs.catalogue_access import check_move
-from certs.catalogue_files import TableRow, read_table
+from certs.catalogue_files import read_table
 from certs.catalogue_keeping import checked_reason, refusals_audited, step_within
 from certs.catalogue_models import TypeVersionRow
+from certs.tables import TableRow
 from certs.type_lifecycle import OPEN, TypeMove, TypeStatus
 from certs.type_rows import add_versions, move_version, refresh, rewrite
 from certs.type_rules import TypeMalformed, read_definition

@@ -7,7 +7,7 @@ from identity.numbers import is_person, mask, normalise
 from identity.personal_data import PersonalData
 
 
-def seal_context(certificate_id: uuid.UUID, position: int) -> str:
+def seal_context(certificate_id: uuid.UUID | str, position: int) -> str:
     """What a sealed number is bound to: it opens nowhere but in its own row."""
     return f"certs.holder:{certificate_id}:{position}"
 
@@ -19,7 +19,7 @@ def holder_index(personal: PersonalData, code_type: str, code: str) -> bytes:
 
 
 def holder_values(
-    personal: PersonalData, certificate_id: uuid.UUID, position: int, *, name: str, code_type: str, code: str
+    personal: PersonalData, certificate_id: uuid.UUID | str, position: int, *, name: str, code_type: str, code: str
 ) -> dict[str, object]:
     """The columns of one holder's row."""
     value, natural = normalise(code), is_person(code_type)
@@ -30,7 +30,7 @@ def holder_values(
         "code_type": code_type,
         "code": None if natural else value,
         "code_masked": mask(value) if natural else value,
-        "code_index": holder_index(personal, code_type, value),
+        "code_index": personal.index(code_type, value) if value else b"",
         "code_sealed": personal.seal(value, seal_context(certificate_id, position)) if natural and value else None,
     }
 

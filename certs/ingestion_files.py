@@ -1,19 +1,19 @@
-"""Reading rows out of an import file, one at a time: CSV with a header line, or JSON lines."""
+"""Reading rows out of an import, one at a time: CSV with a header line, or JSON lines (``certs.tables``)."""
 
-import csv
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 
 from certs.ingestion_rules import SEVERAL
+from certs.tables import TOO_LONG, Table, TableRow, TableUnreadable, open_table
 from keys.base.errors import FujieError
 
 _KNOWN = frozenset({"ZZLXDM", "ZZBS", "ZZBH", "ZZMC", "CZZT", "CZZTDM"})
 _CHUNK = 1 << 20
-_MAX_LINE = 1 << 20
 
 
 class ImportUnreadable(FujieError):
@@ -29,12 +29,17 @@ class ImportUnreadable(FujieError):
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One row: the ``line`` it ends on, its values by column, whether its shape is broken, and how many octets are read so far."""
+    """One row: the ``line`` it ends on, its values by column, what is wrong with its shape, and how many octets are read so far."""
 
     line: int
     values: dict[str, str]
-    malformed: bool
+    fault: str
     octets: int
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """As flags of the row."""
+        return () if not self.fault else ("row_too_long",) if self.fault == TOO_LONG else ("malformed_row",)
 
 
 def file_digest(path: Path) -> bytes:
@@ -46,61 +51,32 @@ def file_digest(path: Path) -> bytes:
     return digest.digest()
 
 
-def read_rows(path: Path, encoding: str = "utf-8") -> Iterator[SourceRow]:
-    """The rows of a file. Blank lines are no rows; characters that cannot be decoded become U+FFFD and are flagged later."""
+def read_rows(path: Path, encoding: str = "") -> Iterator[SourceRow]:
+    """The rows of a file; see :func:`rows_of`."""
     with path.open("rb") as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    lines = _Lines(path, encoding)
-    yield from _json_rows(lines) if start.startswith(b"{") else _csv_rows(lines)
+        yield from rows_of(file, encoding)
 
 
-class _Lines:
-    """Decoded lines that count their octets."""
-
-    def __init__(self, path: Path, encoding: str) -> None:
-        self._path, self._encoding = path, encoding
-        self.octets = 0
-
-    def __iter__(self) -> Iterator[str]:
-        with self._path.open("rb") as file:
-            while line := file.readline(_MAX_LINE):
-                text = line.decode(self._encoding, "replace")
-                if not self.octets:
-                    text = text.removeprefix("\ufeff")
-                self.octets += len(line)
-                yield text
+def rows_of(source: BinaryIO, encoding: str = "") -> Iterator[SourceRow]:
+    """The rows of a stream. Blank lines are no rows. Raises :class:`ImportUnreadable` before the first row."""
+    table = _opened(source, encoding)
+    if table.header is None:
+        return map(_text_row, table.rows)
+    return (SourceRow(row.line, row.members, row.fault, row.octets) for row in table.rows)
 
 
-def _csv_rows(lines: _Lines) -> Iterator[SourceRow]:
-    reader = csv.reader(lines)
+def _opened(source: BinaryIO, encoding: str) -> Table:
     try:
-        header = [name.strip() for name in next(reader, [])]
-    except csv.Error as error:
-        raise ImportUnreadable("the header cannot be read") from error
-    if not _KNOWN.intersection(header):
+        table = open_table(source, encoding)
+    except TableUnreadable as error:
+        raise ImportUnreadable(str(error)) from None
+    if table.header is not None and not _KNOWN.intersection(table.header):
         raise ImportUnreadable("no known column")
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield SourceRow(reader.line_num, {}, True, lines.octets)
-            continue
-        if cells:
-            yield SourceRow(reader.line_num, dict(zip(header, cells, strict=False)), len(cells) != len(header), lines.octets)
+    return table
 
 
-def _json_rows(lines: _Lines) -> Iterator[SourceRow]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            found = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            found = None
-        values = {str(name): _text(value) for name, value in found.items()} if isinstance(found, dict) else {}
-        yield SourceRow(number, values, not isinstance(found, dict), lines.octets)
+def _text_row(row: TableRow) -> SourceRow:
+    return SourceRow(row.line, {str(name): _text(value) for name, value in row.members.items()}, row.fault, row.octets)
 
 
 def _text(value: object) -> str:

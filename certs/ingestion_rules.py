@@ -7,6 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from certs.catalogue import CertificateType, suits
 from certs.numbering import IdentifierReport, inspect_identifier
@@ -36,7 +37,11 @@ FLAGS: dict[str, tuple[str, str]] = {
     "number_in_text": ("文本中含公民身份号码，已遮盖。", "An ID number stood in a text and was masked."),
     "encoding": ("含无法识别的字符。", "Some characters could not be read."),
     "malformed_row": ("该行结构不完整。", "The row cannot be read."),
-    "file_missing": ("所附文件找不到，或不是 PDF、OFD 文件。", "The attached file was not found, or is neither PDF nor OFD."),
+    "row_too_long": ("该行过长，未读取。", "The row is too long and was passed over."),
+    "file_missing": ("所附文件找不到，或不是可接受的文件。", "The attached file was not found, or is of a kind that is not taken."),
+    "holder_unknown": ("人口库、法人库中没有该持证主体。", "The holder stands in neither register, of people or of legal persons."),
+    "issuer_foreign": ("颁发机构不是导入机构，信任等级降为 C。", "Issued by another organisation than the importing one; trust grade C."),
+    "scan_unlisted": ("扫描件未被任何一行引用，未导入。", "No row names this scan; it was not imported."),
 }
 _DATE = re.compile(r"([0-9]{4})[-/.年]?([0-9]{1,2})[-/.月]?([0-9]{1,2})日?")
 _OPEN_END = frozenset({"长期", "永久", "无固定期限", "9999-12-31", "99991231"})
@@ -77,18 +82,24 @@ def judge(row: Mapping[str, str], types: Mapping[str, CertificateType], type_cod
     kind = types.get(values.get("ZZLXDM", ""))
     dates = {name: _parse_date(values.get(name, "")) for name in DATES}
     holders = _holders(values)
-    fields = _fields(values, kind, dates)
+    text = "\n".join([value for name, value in values.items() if name not in _NO_TEXT])
+    numbers = holds_number(text)
+    hide = hide_numbers if numbers else _as_it_is
+    fields = _fields(values, kind, dates, hide)
     flags = [
         *_identifier_flags(values),
         *_type_flags(row, kind, type_code),
         *_date_flags(values, dates),
         *_holder_flags(values, holders, kind),
     ]
-    flags += [flag for flag, found in _text_findings(values).items() if found]
+    if numbers:
+        flags.append("number_in_text")
+    if "\ufffd" in text:
+        flags.append("encoding")
     return Draft(
         type_code=values.get("ZZLXDM", ""),
         type_name=values.get("ZZMC") or (kind.name_zh if kind else ""),
-        number=hide_numbers(values.get("ZZBH", "")),
+        number=hide(values.get("ZZBH", "")),
         identifier=values.get("ZZBS", ""),
         issuer=values.get("ZZBFJGDM", ""),
         issuer_name=values.get("ZZBFJG", ""),
@@ -103,12 +114,18 @@ def judge(row: Mapping[str, str], types: Mapping[str, CertificateType], type_cod
     )
 
 
+def _as_it_is(text: str) -> str:
+    return text
+
+
+@lru_cache(4096)
 def division_of(issuer: str) -> str:
     """The GB/T 2260 division in an issuer's code: positions 3 to 8 of a credit code (GB 32100), or the region itself."""
     region = issuer[2:8] if len(issuer) == len("11990100MB0000027F") else issuer
     return region if re.fullmatch("[0-9]{6}", region) else ""
 
 
+@lru_cache(1 << 16)
 def _parse_date(text: str) -> dt.date | None:
     found = _DATE.fullmatch(text)
     if found is None or text in _OPEN_END:
@@ -120,17 +137,24 @@ def _parse_date(text: str) -> dt.date | None:
 
 
 def _holders(values: Mapping[str, str]) -> tuple[DraftHolder, ...]:
-    columns = [values.get(name, "").split(SEVERAL) for name in ("CZZT", "CZZTDM", "CZZTDMLXDM")]
+    name, code, code_type = values.get("CZZT", ""), values.get("CZZTDM", ""), values.get("CZZTDMLXDM", "")
+    if SEVERAL not in name and SEVERAL not in code and SEVERAL not in code_type:
+        return (DraftHolder(name, normalise(code), code_type),)
+    columns = [name.split(SEVERAL), code.split(SEVERAL), code_type.split(SEVERAL)]
     length = max(len(column) for column in columns)
     names, codes, code_types = (column + [column[-1] if column is columns[2] else ""] * (length - len(column)) for column in columns)
     return tuple(DraftHolder(n.strip(), normalise(c), t.strip()) for n, c, t in zip(names, codes, code_types, strict=True))
 
 
-def _fields(values: Mapping[str, str], kind: CertificateType | None, dates: Mapping[str, dt.date | None]) -> dict[str, str]:
+def _fields(
+    values: Mapping[str, str], kind: CertificateType | None, dates: Mapping[str, dt.date | None], hide: Callable[[str], str]
+) -> dict[str, str]:
     names = {one.short: one.name for one in kind.fields} if kind else {}
-    fields = {names.get(name, name): hide_numbers(value) for name, value in values.items() if name.startswith("KZ_") and value}
-    unread = {name: values[name] for name, day in dates.items() if day is None and values.get(name) and values[name] not in _OPEN_END}
-    return fields | {name: hide_numbers(text) for name, text in unread.items()}
+    fields = {names.get(name, name): hide(value) for name, value in values.items() if value and name.startswith("KZ_")}
+    for name, day in dates.items():
+        if day is None and (text := values.get(name)) and text not in _OPEN_END:
+            fields[name] = hide(text)
+    return fields
 
 
 def _identifier_flags(values: Mapping[str, str]) -> list[str]:
@@ -169,10 +193,9 @@ def _date_flags(values: Mapping[str, str], dates: Mapping[str, dt.date | None]) 
 
 
 def _holder_flags(values: Mapping[str, str], holders: tuple[DraftHolder, ...], kind: CertificateType | None) -> list[str]:
-    missing = any(not values.get(name) for name in MANDATORY) or any(not (one.name and one.code) for one in holders)
-    counts = {len(values.get(name, "").split(SEVERAL)) for name in ("CZZT", "CZZTDM")}
+    missing = not all(map(values.get, MANDATORY)) or any(not (one.name and one.code) for one in holders)
     flags = ["missing_mandatory"] if missing else []
-    if len(counts) > 1:
+    if len(holders) > 1 and values.get("CZZT", "").count(SEVERAL) != values.get("CZZTDM", "").count(SEVERAL):
         flags.append("holder_count")
     for one in holders:
         flags += _code_flags(one, kind)
@@ -188,10 +211,5 @@ def _code_flags(holder: DraftHolder, kind: CertificateType | None) -> list[str]:
     return flags if kind is None or suits(kind, holder.code_type) else [*flags, "holder_kind"]
 
 
-def _text_findings(values: Mapping[str, str]) -> dict[str, bool]:
-    texts = [value for name, value in values.items() if name not in ("CZZTDM", "ZZBS")]
-    rules: dict[str, Callable[[str], bool]] = {"number_in_text": holds_number, "encoding": lambda text: "\ufffd" in text}
-    return {flag: any(rule(text) for text in texts) for flag, rule in rules.items()}
-
-
+_NO_TEXT = frozenset({"CZZTDM", "ZZBS"})
 _CODE_TYPES = frozenset(one.value for one in CodeType)

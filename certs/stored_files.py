@@ -23,6 +23,8 @@ _KEPT = frozenset(
         ("certs.certificates", "document_hash"), ("certs.issuings", "unsealed_hash"), ("seal.documents", "document_hash"),
         ("seal.requested_seals", "base_hash"), ("seal.requested_seals", "sealed_hash"), ("seal.batch_documents", "sealed_hash"),
         ("seal.sealed_files", "first_hash"), ("seal.sealed_files", "current_hash"), ("seal.sealed_versions", "document_hash"),
+        ("certs.copies", "document_hash"),
+        ("certs.scans", "scan_digest"),
     }
 )  # fmt: skip
 """Columns whose files must be there: the scrubber asks for each. Others name files that were never ours or may be gone."""

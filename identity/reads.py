@@ -2,14 +2,14 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import LargeBinary, Text, any_, bindparam, exists, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
-from identity.models import AccountRow, BindingRow, IdentityEvidenceRow, LegalPersonRow, OrganisationRow
+from identity.models import AccountRow, BindingRow, IdentityEvidenceRow, LegalPersonRow, OrganisationRow, PopulationRow
 from identity.organisations import Organisation
 from identity.people import Account, get_account
 from identity.realname import binding_context, evidence_entry
@@ -92,3 +92,15 @@ async def registered_name(session: AsyncSession, uscc: str) -> str | None:
     """What the legal-person registry calls the organisation of this code; None where it keeps no active one."""
     query = select(LegalPersonRow.name).where(LegalPersonRow.uscc == uscc, LegalPersonRow.status == "active")
     return await session.scalar(query)
+
+
+async def unregistered(session: AsyncSession, people: Collection[bytes], organisations: Collection[str]) -> tuple[set[bytes], set[str]]:
+    """Those that the registers do not know: people by blind index, legal persons by code. A register that keeps nobody is not asked."""
+    known = select(PopulationRow.number_index).where(PopulationRow.number_index == any_(bindparam("them", type_=ARRAY(LargeBinary))))
+    legal = select(LegalPersonRow.uscc).where(LegalPersonRow.uscc == any_(bindparam("them", type_=ARRAY(Text))))
+    missing_people, missing_organisations = set[bytes](), set[str]()
+    if people and await session.scalar(select(exists(select(PopulationRow.number_index)))):
+        missing_people = set(people) - set(await session.scalars(known, {"them": list(people)}))
+    if organisations and await session.scalar(select(exists(select(LegalPersonRow.uscc)))):
+        missing_organisations = set(organisations) - set(await session.scalars(legal, {"them": list(organisations)}))
+    return missing_people, missing_organisations

@@ -3,9 +3,9 @@
 The file may be imported again: what is in stays in, an interrupted import goes on, a finished one only shows its report.
 """
 
-import csv
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
@@ -20,38 +20,52 @@ from api.commands.run import settings
 from api.settings import language
 from api.wiring import House
 from certs.catalogue import shipped_types
-from certs.ingestion import FlaggedRow, Ingestion, Report, Request
+from certs.ingestion import FlaggedRow, Ingestion, Report, Request, flagged_rows
 from certs.ingestion import import_file as import_rows
+from certs.ingestion_report import CommaSeparated, Facts, Spreadsheet
 from certs.ingestion_rules import FLAGS
+from certs.ingestion_scans import Scans, table_of
 from certs.reads import add_missing_types
 from keys.base.actor import SYSTEM
 
 _SHOWN = 20
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV with a header line, or JSON lines")],
+    file: Annotated[Path, typer.Argument(exists=True, readable=True, help="CSV with a header line, JSON lines, or a folder of scans")],
     type_code: Annotated[str, typer.Option("--type", help="the type of every row; else each row's ZZLXDM counts")] = "",
-    grade: Annotated[str, typer.Option(help="trust grade of the source: A, B, C or D")] = "B",
-    encoding: Annotated[str, typer.Option(help="of the file, for example gb18030")] = "utf-8",
+    grade: Annotated[str, typer.Option(help="trust grade of the source: A, B, C or D; scans: B or lower")] = "B",
+    encoding: Annotated[str, typer.Option(help="of the file, for example gb18030; found out by default")] = "",
     report: Annotated[Path | None, typer.Option(help="where the flagged rows are written; beside the file by default")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="judge every row, store nothing")] = False,
+    seal: Annotated[str, typer.Option(help="scans: the seal of the copies of paper")] = "",
+    matter: Annotated[str, typer.Option(help="scans: the matter under which they are sealed")] = "",
 ) -> None:
     """Import certificates; report the rows that were flagged. Nothing is refused silently; exit code 0 with flagged rows too."""
     _check_options(grade, encoding)
-    result = with_house(lambda house: _import(house, Request(file, type_code, grade, encoding, dry_run)))
-    _show(result, file)
+    folder = file.is_dir()
+    if folder and not (seal and matter):
+        raise typer.BadParameter("a folder of scans needs --seal and --matter", param_hint="--seal")
+    scans = Scans(seal, matter) if folder else None
+    table = table_of(file) if folder else file
+    with_house(lambda house: _run(house, Request(table, type_code, grade, encoding, dry_run, scans=scans), report))
+
+
+async def _run(house: House, request: Request, report: Path | None) -> None:
+    result = await _import(house, request)
+    await _show(house, result, request.path)
     if result.flagged:
-        name = file.name + ".flagged.csv"
-        _write_report([report] if report else [file.with_name(name), settings().home / "imports" / name], result.flagged)
+        name = request.path.name + ".flagged"
+        chosen = report.with_suffix("") if report and report.suffix in (".csv", ".xlsx") else report
+        places = [chosen] if chosen else [request.path.with_name(name), settings().home / "imports" / name]
+        await _write_report(house, result, request.path.name, places)
 
 
 def _check_options(grade: str, encoding: str) -> None:
     if grade not in {"A", "B", "C", "D"}:
         raise typer.BadParameter("A, B, C or D", param_hint="--grade")
     try:
-        "".encode(encoding)
+        "".encode(encoding or "utf-8")
     except LookupError:
         raise typer.BadParameter("unknown encoding", param_hint="--encoding") from None
 
@@ -73,11 +87,11 @@ async def _import(house: House, request: Request) -> Report:
             note = _say(f"{rows:,} 行，{flagged:,} 行有标记", f"{rows:,} rows, {flagged:,} flagged")
             progress.update(task, completed=octets, note=note)
 
-        ingestion = Ingestion(house.database, house.personal, house.clock, house.blobs, tell)
+        ingestion = Ingestion(house.database, house.personal, house.clock, house.blobs, house.workers, tell)
         return await import_rows(ingestion, SYSTEM, request)
 
 
-def _show(report: Report, file: Path) -> None:
+async def _show(house: House, report: Report, file: Path) -> None:
     console = Console()
     console.print(_headline(report, file), markup=False)
     if not report.flag_counts:
@@ -87,18 +101,18 @@ def _show(report: Report, file: Path) -> None:
         table.add_row(flag, f"{count:,}", _sentence(flag))
     console.print(table)
     if not console.is_terminal:  # for a pipe: every row, whole, one a line
-        for row in report.flagged:
+        async for row in flagged_rows(house.database, report.import_id):
             print(row.line, _visible(row.identifier), ",".join(row.flags), sep="\t")
         return
     shown = Table(_say("行", "Line"), _say("证照标识", "Identifier"), _say("标记", "Flags"))
-    for row in report.flagged[:_SHOWN]:
+    async for row in flagged_rows(house.database, report.import_id, most=_SHOWN):
         shown.add_row(str(row.line), Text(_visible(row.identifier)), ", ".join(row.flags))
     console.print(shown)
 
 
 def _headline(report: Report, file: Path) -> str:
-    flagged = len(report.flagged)
-    if report.import_id is None:
+    flagged = report.flagged
+    if report.dry_run:
         return _say(f"{file.name}：试算 {report.rows:,} 行，{flagged:,} 行有标记，未写入。",
                     f"{file.name}: judged {report.rows:,} rows, {flagged:,} flagged, nothing stored.")  # fmt: skip
     if report.already_done:
@@ -110,36 +124,33 @@ def _headline(report: Report, file: Path) -> str:
                 f"{file.name}: imported {report.rows:,} rows{since}, {flagged:,} flagged.")  # fmt: skip
 
 
-def _write_report(places: list[Path], flagged: tuple[FlaggedRow, ...]) -> None:
+async def _write_report(house: House, report: Report, name: str, places: list[Path]) -> None:
     """Write the report to the first place that takes it: the folder of the file may be read-only."""
-    for path in places:
+    facts = Facts(name, report.rows, report.flagged, report.flag_counts, report.dry_run)
+    for place in places:
+        csv, sheet = place.with_name(f"{place.name}.csv"), place.with_name(f"{place.name}.xlsx")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_rows(path, flagged)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            await _write_rows(csv, sheet, facts, flagged_rows(house.database, report.import_id))
         except OSError as error:
-            print(_say(f"无法写入报告 {path}：{error.strerror}", f"cannot write the report {path}: {error.strerror}"), file=sys.stderr)
+            print(_say(f"无法写入报告 {place}：{error.strerror}", f"cannot write the report {place}: {error.strerror}"), file=sys.stderr)
             continue
-        print(_say(f"有标记的行见 {path}", f"flagged rows: {path}"))
+        print(_say(f"有标记的行见 {csv} 与 {sheet.name}", f"flagged rows: {csv} and {sheet.name}"))
         return
 
 
-def _write_rows(path: Path, flagged: tuple[FlaggedRow, ...]) -> None:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["line", "identifier", "flags", "meaning"])
-        for row in flagged:
-            meaning = " ".join(_sentence(flag) for flag in row.flags)
-            writer.writerow([row.line, _harmless(row.identifier), " ".join(row.flags), meaning])
+async def _write_rows(csv: Path, sheet: Path, facts: Facts, rows: AsyncIterator[FlaggedRow]) -> None:
+    writers = (CommaSeparated(csv), Spreadsheet(sheet, facts))
+    async for row in rows:
+        for writer in writers:
+            writer.add(row.line, row.identifier, row.flags)
+    for writer in writers:
+        writer.close()
 
 
 def _visible(text: str) -> str:
     """For a terminal, which obeys control characters."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
-
-
-def _harmless(text: str) -> str:
-    """A spreadsheet would run a cell that begins like a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _sentence(flag: str) -> str:

@@ -6,6 +6,7 @@ import certs.copy_models
 import certs.event_models
 import certs.federation_models
 import certs.glyph_models
+import certs.ingestion_models
 import certs.issuing_models
 import certs.library_models
 import certs.life_models
@@ -51,6 +52,7 @@ MORE_TABLES = (
     certs.event_models,
     certs.federation_models,
     certs.glyph_models,
+    certs.ingestion_models,
     certs.issuing_models,
     certs.library_models,
     certs.sharing_models,

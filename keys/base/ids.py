@@ -23,6 +23,17 @@ class _Series:
             self._last = value if value > self._last else self._last + 1 + secrets.randbits(48)
             return self._last
 
+    def several(self, milliseconds: int, count: int) -> list[int]:
+        """As :meth:`next`, so often: one draw of random steps for all of them."""
+        value, steps = (milliseconds & (1 << 48) - 1) << 74 | secrets.randbits(74), secrets.token_bytes(6 * count)
+        found = []
+        with self._lock:
+            for at in range(0, len(steps), 6):
+                step = int.from_bytes(steps[at : at + 6])
+                self._last = value = max(value + step, self._last + 1 + step)
+                found.append(value)
+        return found
+
 
 _series = _Series()
 
@@ -32,6 +43,15 @@ def new_id() -> uuid.UUID:
     value = _series.next(unix_milliseconds())
     high, middle, low = value >> 74, value >> 62 & 0xFFF, value & (1 << 62) - 1
     return uuid.UUID(int=high << 80 | 0x7 << 76 | middle << 64 | 0x2 << 62 | low)
+
+
+def new_ids(count: int) -> list[str]:
+    """So many of :func:`new_id`, written out, at a tenth of the cost: for rows that come by the thousand."""
+    found = []
+    for value in _series.several(unix_milliseconds(), count):
+        text = f"{value >> 74 << 80 | 0x7 << 76 | (value >> 62 & 0xFFF) << 64 | 0x2 << 62 | value & (1 << 62) - 1:032x}"
+        found.append(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+    return found
 
 
 def new_code(length: int = 16) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.commands.importing import _visible, _write_rows
-from certs.ingestion import FlaggedRow
+from api.commands.importing import _visible
+from certs.ingestion_report import CommaSeparated
 from seal.verdict import Indication
 from seal.verification import verify
 from tests.seal.test_verification_foreign import Stranger
@@ -34,8 +34,10 @@ def test_addresses_inside_a_file_are_never_asked(world: World, genuine: bytes) -
 
 def test_a_report_of_flagged_rows_runs_nothing(tmp_path: Path) -> None:
     hostile = ['=HYPERLINK("http://evil.example")', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"]
-    rows = tuple(FlaggedRow(line, text, ("identifier_format",)) for line, text in enumerate(hostile, start=2))
-    _write_rows(tmp_path / "report.csv", rows)
+    report = CommaSeparated(tmp_path / "report.csv")
+    for line, text in enumerate(hostile, start=2):
+        report.add(line, text, ("identifier_format",))
+    report.close()
     with (tmp_path / "report.csv").open(encoding="utf-8-sig", newline="") as file:
         cells = [row["identifier"] for row in csv.DictReader(file)]
     assert cells == [f"'{text}" for text in hostile]

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from api.workers import ProcessWorkers
 from certs import ingestion
 from certs.catalogue import shipped_types
-from certs.ingestion import Ingestion, Request, import_file
+from certs.ingestion import FlaggedRow, Ingestion, Report, Request, flagged_rows, import_file
 from certs.ingestion_files import ImportUnreadable, read_rows
 from certs.ingestion_rules import FLAGS, judge
 from certs.models import CertificateRow, HolderRow
@@ -25,8 +26,14 @@ Make = Callable[..., Ingestion]
 
 
 @pytest.fixture
-def make(database: Database, personal: PersonalData, clock: Clock, blobs: FolderBlobStore, catalogue: None) -> Make:
-    return lambda **changes: Ingestion(database, personal, clock, blobs, **changes)
+def make(
+    database: Database, personal: PersonalData, clock: Clock, blobs: FolderBlobStore, workers: ProcessWorkers, catalogue: None
+) -> Make:
+    return lambda **changes: Ingestion(database, personal, clock, blobs, workers, **changes)
+
+
+async def flagged(database: Database, report: Report) -> list[FlaggedRow]:
+    return [row async for row in flagged_rows(database, report.import_id)]
 
 
 def legacy_rows() -> list[dict[str, str]]:
@@ -53,7 +60,7 @@ def without_defects(tmp_path: Path) -> Path:
 async def test_exactly_the_defective_rows_are_flagged_each_with_its_flag(make: Make, without_defects: Path, database: Database) -> None:
     report = await import_file(make(), SYSTEM, Request(without_defects))
     assert report.rows == 300
-    assert {row.line: row.flags for row in report.flagged} == expected_flags()
+    assert {row.line: row.flags for row in await flagged(database, report)} == expected_flags()
     assert report.flag_counts == {
         "identifier_check": 12, "identifier_root": 12, "holder_code_check": 12, "missing_mandatory": 12, "bad_date": 12,
         "duplicate_identifier": 11,
@@ -85,14 +92,14 @@ async def test_an_interrupted_import_goes_on_where_it_stopped(make: Make, databa
         assert await count_certificates(session) == 140
     report = await import_file(make(), SYSTEM, Request(LEGACY))
     assert (report.resumed_at, report.rows) == (140, 300)
-    assert {row.line: row.flags for row in report.flagged} == expected_flags()
+    assert {row.line: row.flags for row in await flagged(database, report)} == expected_flags()
     async with database.session() as session:
         assert await count_certificates(session) == 300
 
 
 async def test_a_rehearsal_says_the_same_and_writes_nothing(make: Make, database: Database) -> None:
     report = await import_file(make(), SYSTEM, Request(LEGACY, dry_run=True))
-    assert {row.line: row.flags for row in report.flagged} == expected_flags()
+    assert {row.line: row.flags for row in await flagged(database, report)} == expected_flags()
     async with database.session() as session:
         assert await count_certificates(session) == 0
 
@@ -139,7 +146,7 @@ async def test_a_type_given_for_the_file_counts_for_every_row(make: Make, tmp_pa
     path.write_text(json.dumps(row, ensure_ascii=False) + "\n\n" + json.dumps(row | {"ZZBS": "", "ZZLXDM": "X"}) + "\n", encoding="utf-8")
     report = await import_file(make(), SYSTEM, Request(path, type_code=legacy_rows()[0]["ZZLXDM"]))
     assert report.rows == 2
-    assert [(one.line, one.flags) for one in report.flagged] == [(3, ("type_mismatch",))]
+    assert [(one.line, one.flags) for one in await flagged(database, report)] == [(3, ("type_mismatch",))]
 
 
 async def test_documents_beside_the_file_come_along(make: Make, tmp_path: Path, database: Database, blobs: FolderBlobStore) -> None:
@@ -150,7 +157,7 @@ async def test_documents_beside_the_file_come_along(make: Make, tmp_path: Path, 
     rows = [legacy_rows()[index] | {"file": name} for index, name in enumerate(["one.pdf", "gone.pdf", "../outside.pdf"])]
     (folder / "rows.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     report = await import_file(make(), SYSTEM, Request(folder / "rows.jsonl"))
-    assert [(one.line, one.flags[-1]) for one in report.flagged] == [(2, "file_missing"), (3, "file_missing")]
+    assert [(one.line, one.flags[-1]) for one in await flagged(database, report)] == [(2, "file_missing"), (3, "file_missing")]
     async with database.session() as session:
         hashes = [one async for one in await session.stream_scalars(select(CertificateRow.document_hash)) if one]
     assert [await blobs.get(one) for one in hashes] == [b"%PDF one"]
@@ -196,11 +203,11 @@ def test_a_file_of_another_kind_is_refused_as_a_whole(tmp_path: Path, content: b
 def test_broken_lines_stay_rows(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_bytes(b'\xef\xbb\xbfZZMC,ZZBS\nx\n"a\nb",c\n1,2,3\n\n' + "营业执照".encode("gb18030") + b",z\n")
-    rows = list(read_rows(path))
-    assert [row.malformed for row in rows] == [True, False, True, False]
+    rows = list(read_rows(path, "utf-8"))
+    assert [bool(row.fault) for row in rows] == [True, False, True, False]
     assert rows[1].values == {"ZZMC": "a\nb", "ZZBS": "c"}
     assert "\ufffd" in rows[3].values["ZZMC"]
     assert next(iter(read_rows(path, "gb18030"))).line == 2
     lines = tmp_path / "rows.jsonl"
     lines.write_bytes(b'{"ZZBS": ["a", "b"], "n": 1}\n[]\n{"broken\n')
-    assert [(row.values, row.malformed) for row in read_rows(lines)] == [({"ZZBS": "a^b", "n": "1"}, False), ({}, True), ({}, True)]
+    assert [(row.values, bool(row.fault)) for row in read_rows(lines)] == [({"ZZBS": "a^b", "n": "1"}, False), ({}, True), ({}, True)]
