@@ -127,10 +127,31 @@ def may_tell(sharing: Sharing, paper: Paper, *, issuer: str, asker: str) -> bool
             return False
 
 
+def may_ask(actor: Actor, matter: Matter) -> bool:
+    """Whether the actor's organisation acts in the matter, and the actor for it. Pure."""
+    return actor.organisation == matter.organisation and (actor.kind is ActorKind.CLIENT or bool(actor.roles & _ASKS))
+
+
+async def answerable_papers(session: AsyncSession, matters: Collection[str]) -> dict[str, tuple[int, int]]:
+    """(papers required, papers the library can answer) of those of the matters that have a list."""
+    rows = list(await session.scalars(select(MatterPaperRow).where(MatterPaperRow.matter_code.in_(matters))))
+    living = await _living(session)
+    found = dict.fromkeys((row.matter_code for row in rows), (0, 0))
+    for row in rows:
+        required, answerable = found[row.matter_code]
+        found[row.matter_code] = required + 1, answerable + bool(living & set(row.types))
+    return found
+
+
+async def _living(session: AsyncSession) -> set[str]:
+    """Types in force that are shared at all."""
+    return set(await session.scalars(select(TypeRow.code).where(TypeRow.version.is_not(None), TypeRow.sharing_class != _NOT)))
+
+
 async def saved(session: AsyncSession, since: dt.date, until: dt.date) -> Saved:
     """The papers no longer asked for: how many of those required the library can answer, and how many it did in these days."""
     rows = list(await session.scalars(select(MatterPaperRow)))
-    living = set(await session.scalars(select(TypeRow.code).where(TypeRow.version.is_not(None), TypeRow.sharing_class != _NOT)))
+    living = await _living(session)
     query = select(func.sum(MatterAnswerRow.asked), func.sum(MatterAnswerRow.answered)).where(MatterAnswerRow.day.between(since, until))
     asked, answered = (await session.execute(query)).one()
     answerable = sum(bool(living & set(row.types)) for row in rows)
@@ -163,7 +184,7 @@ async def _matter_of(session: AsyncSession, actor: Actor, code: str, *, own: boo
     matter = await get_matter(session, code)
     if matter is None:
         return None
-    if own or (actor.organisation == matter.organisation and (actor.kind is ActorKind.CLIENT or bool(actor.roles & _ASKS))):
+    if own or may_ask(actor, matter):
         return matter
     serves = actor.kind is ActorKind.CLIENT and await may_issue_for(session, actor.id, matter.organisation)
     return matter if serves else None

@@ -87,6 +87,12 @@ async def all_types(session: AsyncSession) -> dict[str, CertificateType]:
     return {code: parse_type(found) for code, found in rows}
 
 
+async def type_names(session: AsyncSession, codes: Collection[str]) -> dict[str, tuple[str, str]]:
+    """(Chinese name, English name) of the types that are known, by code."""
+    rows = await session.execute(select(TypeRow.code, TypeRow.name_zh, TypeRow.name_en).where(TypeRow.code.in_(codes)))
+    return {code: (zh, en) for code, zh, en in rows}
+
+
 async def grant_issuing(session: AsyncSession, now: dt.datetime, client_id: str, issuer: str, granted_by: str) -> None:
     """Let a client issue for an organisation other than its own."""
     statement = insert(IssuingRightRow).values(client_id=client_id, issuer=issuer, granted_at=now, granted_by=granted_by)

@@ -100,7 +100,7 @@ CLIENTS = (
         "approvals",
         "示范市审批平台",
         "Approval platform",
-        ("certificates:issue", "certificates:read", "identity:check"),
+        ("certificates:issue", "certificates:read", "identity:check", "events:receive"),
         SERVICE_BUREAU,
     ),
     DemoClient("window", "window", "示范区综合窗口", "Service window", ("certificates:issue", "certificates:read"), SERVICE_CENTRE),
@@ -133,6 +133,11 @@ def population() -> list[dict[str, str]]:
 
 def matters() -> list[dict[str, str]]:
     return list(_rows("matters.csv"))
+
+
+def papers() -> bytes:
+    """Which papers the matters ask for, as the import of such tables takes it (CSV)."""
+    return files(__package__).joinpath("data", "papers.csv").read_bytes()
 
 
 def approvals() -> list[dict[str, object]]:

@@ -19,6 +19,7 @@ from api.demo.story import tell
 from api.files import write_private
 from api.wiring import House
 from certs.copy_seals import grant_copies
+from certs.matter_papers import import_papers
 from certs.reads import grant_issuing
 from identity.clients import NewClient, create_client, get_client, rotate_secret
 from identity.credentials import enrol_totp, set_password
@@ -105,6 +106,7 @@ async def tell_story_once(house: House, console: Console) -> None:
     for client in city.CLIENTS:
         await _client(house, client, known)
     await _seals_and_grants(house, accounts)
+    await import_papers(house.database, house.clock, SYSTEM, city.papers())
     certificate = await tell(house, known.accounts, known.clients, console)
     content = {
         "base_url": house.base_url,
