@@ -8,7 +8,10 @@ from certs.privacy import mask_fields
 from identity.numbers import is_person, mask, mask_name
 
 # GB/T 36903 names that never speak of a person.
-_OPEN = ("ZZMC", "ZZLXDM", "ZZBH", "ZZBS", "ZZBFJG", "ZZBFJGDM", "ZZBFRQ", "ZZYXQQSRQ", "ZZYXQJZRQ", "ZZQZR", "ZZQZSJ", "ZZQZMC")
+_OPEN = (
+    "ZZMC", "ZZLXDM", "ZZBH", "ZZBS", "ZZBFJG", "ZZBFJGDM", "ZZBFRQ", "ZZYXQQSRQ", "ZZYXQJZRQ", "ZZQZR", "ZZQZSJ", "ZZQZMC",
+    "JZJZZSJ", "JZJZZZ", "JZJYXQJZSJ", "KZ_JZJHYM", "KZ_YJZY", "KZ_YJZYSF",
+)  # fmt: skip
 _HOLDER = ("CZZT", "CZZTDM", "CZZTDMLX", "CZZTDMLXDM")
 
 

@@ -146,8 +146,19 @@ async def count(session: AsyncSession, now: dt.datetime, actor: Actor, use: Use,
     limit, resets = held.rate.per_day, _resets(day)
     used = await _add(session, day, held, use) if limit else None
     if used is None:
-        raise QuotaExhausted(use.value, limit=limit, retry_after=max(1, int((resets - now).total_seconds())))
+        raise _exhausted(use, Standing(limit, 0, resets), now)
     return Standing(limit, limit - used, resets)
+
+
+async def require_quota(session: AsyncSession, now: dt.datetime, actor: Actor, use: Use, type_code: str = EVERY_TYPE) -> None:
+    """Ask before the work is done whether it may be; counts nothing. Raises :class:`QuotaExhausted`."""
+    standing = await standing_of(session, now, actor, use, type_code)
+    if not standing.left:
+        raise _exhausted(use, standing, now)
+
+
+def _exhausted(use: Use, standing: Standing, now: dt.datetime) -> QuotaExhausted:
+    return QuotaExhausted(use.value, limit=standing.limit, retry_after=max(1, int((standing.resets - now).total_seconds())))
 
 
 async def _add(session: AsyncSession, day: dt.date, held: Held, use: Use) -> int | None:

@@ -21,7 +21,7 @@ import orjson
 from sqlalchemy import select, update
 
 from certs.access import speaks_for_organisation
-from certs.access_rates import Use, count, standing_of
+from certs.access_rates import Use, count, require_quota
 from certs.access_rights import right_of
 from certs.approvals import IdempotencyKeyReused, IssuingInProgress, is_clean
 from certs.archiving import newest
@@ -193,6 +193,7 @@ async def _case(session: AsyncSession, issuing: Issuing, actor: Actor, wanted: C
     certificate = await _original(session, library, base, wanted, given)
     ask = await _about(session, base, certificate, wanted.matter_code)
     decision = _decided(ask)
+    await require_quota(session, now, actor, Use.COPY, certificate.type_code)
     if certificate.standing(civil_date(now)) is not Standing.IN_FORCE:
         raise OriginalNotInForce(str(certificate.id))
     if certificate.document_hash is None:
@@ -243,8 +244,7 @@ async def _about(session: AsyncSession, base: Ask, certificate: Certificate, mat
     speaks = base.actor.kind is ActorKind.PERSON and speaks_for(base.actor, codes)
     kind = await type_facts(session, certificate.type_code)
     right = await right_of(session, base.now, base.organisation, kind.code, Want.COPY, matter_code)
-    left = (await standing_of(session, base.now, base.actor, Use.COPY, kind.code)).left
-    return dataclasses.replace(base, type=kind, certificate=facts_of(certificate), right=right, is_holder=held or speaks, quota_left=left)
+    return dataclasses.replace(base, type=kind, certificate=facts_of(certificate), right=right, is_holder=held or speaks)
 
 
 def _decided(ask: Ask) -> Decision:

@@ -33,7 +33,7 @@ from certs.rendering import ROOT, FieldsTooLong, Rendered, RenderFailed, attache
 from keys.base.clock import CHINA_STANDARD_TIME
 from seal.placement import Placement
 
-DOCUMENT, KIT = "annotated_copy.typ", "kit.typ"
+DOCUMENT = "annotated_copy.typ"
 BAND_MM = 68.0
 LEFT_MM, TOP_MM, WIDTH_MM, BOTTOM_MM = 14.0, 87.0, 182.0, 281.0
 GAP_MM = 5.0
@@ -137,8 +137,8 @@ class _Press:
         atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
         (self._folder / "templates").mkdir()
         (self._folder / "pictures").mkdir()
-        for name in (DOCUMENT, KIT):
-            shutil.copy(ROOT / "templates" / name, self._folder / "templates" / name)
+        for file in (ROOT / "templates").glob("*.typ"):
+            shutil.copy(file, self._folder / "templates" / file.name)
         self._fonts, self._lock = fonts, Lock()
         self._compiler = typst.Compiler(root=str(self._folder), font_paths=loaded(fonts))
 

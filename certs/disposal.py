@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 
 from certs.archiving import subject
+from certs.copy_records import drop_files_of
 from certs.grounds import check_reason
 from certs.library_models import DisposalItemRow, DisposalRow, SearchQueueRow, SearchRow
 from certs.models import CertificateRow, HolderRow, IssuingRow
@@ -202,6 +203,7 @@ async def _erase(disposing: Disposing, disposal_id: uuid.UUID, certificate_id: u
 async def _make_tombstone(session: AsyncSession, row: CertificateRow) -> list[bytes]:
     work = await session.get(IssuingRow, row.id)
     named = [row.document_hash, work.unsealed_hash if work else None, *await stop_keeping(session, subject(row.id))]
+    named += await drop_files_of(session, row.id)
     row.fields, row.flags, row.document_hash = {}, [*row.flags, DISPOSED], None
     if work is not None:
         work.unsealed_hash, work.approval = None, {"unattended": False, "move": None, "reason": "", "window": None}
