@@ -28,7 +28,9 @@ from api.routes import (
     entrances,
     est,
     events,
+    federation,
     foreign_rules,
+    gbt36906,
     health,
     identity,
     issuing,
@@ -54,7 +56,7 @@ from api.routes import (
 )
 from api.wiring import House
 
-STREAMED = frozenset({"/api/v1/verify", "/verify", "/api/v1/seal-documents"})
+STREAMED = frozenset({gbt36906.VERIFY_PATH, "/api/v1/verify", "/verify", "/api/v1/seal-documents"})
 """Uploads: their routes count the octets themselves."""
 PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
 """Orders and previews may carry an uploaded impression of 5 MB, base64."""
@@ -153,6 +155,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(verification.router)
     app.include_router(copies.router)
     app.include_router(access.router)
+    app.include_router(gbt36906.router)
     app.include_router(certificate_types.router)
     app.include_router(templates.router)
     app.include_router(matters.router)
@@ -161,6 +164,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(audit.router)
     app.include_router(authorities.router)
     app.include_router(foreign_rules.router)
+    app.include_router(federation.router)
     app.include_router(seal_status.router)
     app.include_router(seal_authority.router)
     app.include_router(seal_documents.router)

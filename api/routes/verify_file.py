@@ -19,10 +19,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from api.bearer import require_scope
 from api.masking import masked_metadata
 from api.paper_check import PaperFinding, check_paper
+from api.requester_pace import metered
 from api.verdict_report import ReportJob, report_pdf
 from api.wiring import House
+from certs.access_rates import Use
 from certs.known_files import known_file
 from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
@@ -68,8 +71,10 @@ class Judged:
 async def verify_file(request: Request) -> Response:
     """The JSON of CONTRACT.md for one file, or a report where a PDF is accepted; the people in its certificate are masked.
 
-    ``record`` is what is known here of a file with these very octets, or null.
+    ``record`` is what is known here of a file with these very octets, or null. Open to anyone; a token of scope ``verify`` is counted
+    against its client's rate, and the answer says what is left of the day.
     """
+    limits = await _metered(request)
     if request.headers.get("accept", "").startswith(PDF):
         return await report(request)
     house: House = request.app.state.house
@@ -78,7 +83,19 @@ async def verify_file(request: Request) -> Response:
     more: dict[str, object] = {"certificate": masked_metadata(judged.verdict.certificate), "record": known.to_json() if known else None}
     if judged.paper is not None:
         more["paper"] = judged.paper.to_json()
-    return JSONResponse(judged.verdict.to_json(judged.name) | more)
+    return JSONResponse(judged.verdict.to_json(judged.name) | more, headers=limits)
+
+
+async def _metered(request: Request) -> dict[str, str]:
+    """Headers of draft-ietf-httpapi-ratelimit-headers for a client with a token; whoever sends none is not counted.
+
+    Raises ``InvalidToken``, ``InsufficientScope``, ``Throttled``, ``QuotaExhausted``.
+    """
+    if "authorization" not in request.headers:
+        return {}
+    standing = await metered(request, await require_scope(request, "verify"), Use.VERIFY)
+    seconds = max(0, int((standing.resets - request.app.state.house.clock.now()).total_seconds()))
+    return {"RateLimit-Policy": f'"day";q={standing.limit};w=86400', "RateLimit": f'"day";r={standing.left};t={seconds}'}
 
 
 async def judge_upload(request: Request) -> Judged:
