@@ -11,7 +11,7 @@ _FOR_THE_ORGANISATION = frozenset({Role.LEGAL_REPRESENTATIVE, Role.AGENT})
 
 
 def may_read(certificate: Certificate, actor: Actor, *, is_holder: bool) -> bool:
-    """The client that had it issued, its organisation and the issuer's clients and staff, and the holders.
+    """The client that had it issued, its organisation's clients and window clerks, the issuer's clients and staff, and the holders.
 
     ``is_holder``: the number bound to the actor's account is a holder's. An organisation that holds it is spoken for by its
     legal representative or agent.
@@ -20,6 +20,8 @@ def may_read(certificate: Certificate, actor: Actor, *, is_holder: bool) -> bool
         return actor.id == certificate.client_id or _of_issuer(certificate, actor) or _of_client(certificate, actor)
     if actor.kind is not ActorKind.PERSON:
         return actor.kind is ActorKind.SYSTEM
+    if Role.WINDOW_CLERK in actor.roles and _of_client(certificate, actor):  # what their own window brought, to be handed over
+        return True
     return is_holder or (bool(actor.roles & STAFF) and _of_issuer(certificate, actor)) or _speaks_for_holder(certificate, actor)
 
 

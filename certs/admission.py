@@ -13,6 +13,7 @@ from certs.approvals import (
     HolderNumberInvalid,
     IssuerNotAllowed,
     RegistryUnavailable,
+    TypeTakesNoDocument,
     UnknownIssuer,
     UnknownMatter,
     UnknownSeal,
@@ -30,6 +31,7 @@ from certs.records import Certificate, Stage
 from certs.stages import Issuing
 from certs.transfers import awaits
 from certs.type_admission import check_content, check_rights
+from certs.windows import issuers_at
 from identity.numbers import check, normalise
 from identity.organisations import Organisation, get_organisation
 from identity.personal_data import PersonalData
@@ -98,6 +100,8 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
         rule = await rule_for(session, kind.code, issuer.uscc)
         merged = await find_merged(session, kind, approval.absorbs)
         answers = await explain_use(session, now, intended_use(actor, seal, approval))
+    if approval.paper is not None and not kind.own_documents:
+        raise TypeTakesNoDocument
     check_numbered(rule, approval, issuer, predecessor)
     approval = listed(kind, approval, merged)
     refuse_numbers(approval)
@@ -138,7 +142,9 @@ async def issuer_of(session: AsyncSession, actor: Actor, approval: Approval) -> 
     issuer = await get_organisation(session, uscc)
     if issuer is None or not issuer.active:
         raise UnknownIssuer
-    if not may_submit(actor, issuer.uscc) and not (actor.kind is ActorKind.CLIENT and await may_issue_for(session, actor.id, issuer.uscc)):
+    if may_submit(actor, issuer.uscc) or (actor.kind is ActorKind.CLIENT and await may_issue_for(session, actor.id, issuer.uscc)):
+        return issuer
+    if issuer.uscc not in await issuers_at(session, actor):
         raise IssuerNotAllowed
     return issuer
 

@@ -21,6 +21,7 @@ from api.wiring import House
 from certs.copy_seals import grant_copies
 from certs.matter_papers import import_papers
 from certs.reads import grant_issuing
+from certs.windows import entrust
 from identity.clients import NewClient, create_client, get_client, rotate_secret
 from identity.credentials import enrol_totp, set_password
 from identity.login_policy import needs_second_factor
@@ -197,6 +198,7 @@ async def _seals_and_grants(house: House, accounts: dict[str, Account]) -> None:
             seal = await make_seal(
                 house.database, house.keystore, house.guard, keeper, _order(house.clock.now(), one, names), reviewers=reviewers
             )
+        await entrust(house.database, house.clock, SYSTEM, city.SERVICE_CENTRE, one.organisation)
         await _grant(house, seal, one, GranteeKind.CLIENT, "approvals", unattended=True)
         async with house.database.begin() as session:
             await grant_copies(session, house.clock.now(), SYSTEM, seal.code, one.matter)
