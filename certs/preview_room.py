@@ -49,7 +49,7 @@ def prepare(folder: Path, form: str, source: str) -> Path:
     """The draft beside copies of the kit; its document."""
     templates = folder / "templates"
     templates.mkdir()
-    for kit in ("kit.typ", "small.typ"):
+    for kit in ("parts.typ", "kit.typ", "small.typ"):
         shutil.copy(ROOT / "templates" / kit, templates / kit)
     shutil.copytree(ROOT / "assets", folder / "assets")
     (templates / "draft.toml").write_text(form, encoding="utf-8")

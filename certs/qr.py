@@ -5,26 +5,26 @@ millimetre at 20 mm. An offline code is alphanumeric: 483 characters fit version
 from a bad scan at 150 dpi when it is printed at 35 mm.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
 
-import zxingcpp
-
+from certs.qr_symbol import symbol
 from keys.base.errors import InvalidInput
 
 MOST_OCTETS = 106
 MOST_OFFLINE = 600
 ALPHANUMERIC = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
 QUIET = 4
+_DARK = re.compile(b"\x01+")
 
 
 @dataclass(frozen=True, slots=True)
 class QrCode:
-    """``rows`` of dark (True) and light modules, without the quiet zone."""
+    """``rows`` of dark (1) and light (0) modules, without the quiet zone."""
 
-    rows: tuple[tuple[bool, ...], ...]
+    rows: tuple[bytes, ...]
 
     @property
     def version(self) -> int:
@@ -49,11 +49,21 @@ def encode_offline(text: str) -> QrCode:
 
 
 def _symbol(text: str) -> QrCode:
-    symbol = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
-    image: Any = zxingcpp.write_barcode_to_image(symbol, scale=1, add_quiet_zones=False)  # a buffer, though its stub does not say so
-    pixels = memoryview(image)
-    width, octets = (pixels.shape or (0,))[0], pixels.tobytes()
-    return QrCode(tuple(tuple(octet < 128 for octet in octets[start : start + width]) for start in range(0, len(octets), width)))
+    return QrCode(symbol(text))
+
+
+def squares(code: QrCode) -> bytes:
+    """The dark modules as one filled path of PDF operators, one unit a module, y downwards, the quiet zone's corner at the origin."""
+    corners, widths = _spelled(len(code.rows))
+    runs = map(re.Match.span, _DARK.finditer(b"\0".join(code.rows)))
+    return "".join([corners[start] + widths[end - start] for start, end in runs] + ["f"]).encode()
+
+
+@cache
+def _spelled(side: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The corner of each module, rows joined by one light module; and each width with its operator: spelled once for all symbols."""
+    corners = tuple(f"{x + QUIET} {y + QUIET} " for y in range(side) for x in range(side + 1))
+    return corners, tuple(f"{width} 1 re\n" for width in range(side + 1))
 
 
 def to_svg(code: QrCode, ink: str = "#000") -> str:
@@ -66,11 +76,6 @@ def to_svg(code: QrCode, ink: str = "#000") -> str:
     )
 
 
-def _runs(row: tuple[bool, ...]) -> Iterator[tuple[int, int]]:
+def _runs(row: bytes) -> Iterator[tuple[int, int]]:
     """(start, length) of each run of dark modules."""
-    line, end = bytes(row), 0
-    while (start := line.find(1, end)) >= 0:
-        end = line.find(0, start)
-        if end < 0:
-            end = len(line)
-        yield start, end - start
+    return ((run.start(), run.end() - run.start()) for run in _DARK.finditer(row))

@@ -25,13 +25,14 @@ from typing import Any, cast
 
 import typst
 
+from certs.assembling import NotAssembled, assembled, code_mark, plate_marks
 from certs.fonts import REQUIRED_FONTS, FontSet
 from certs.forms import Form, form_of
 from certs.glyphs import Glyph, build_font
 from certs.legibility import GlyphMissing, check_legible
 from certs.photographs import photo_svg
 from certs.pictures import PictureFailed, picture
-from certs.qr import encode, encode_offline, to_svg
+from certs.qr import QrCode, encode, encode_offline, to_svg
 from keys.base.errors import FujieError, InvalidInput
 from seal.placement import Placement
 
@@ -202,14 +203,29 @@ def printed_texts(job: RenderJob, fields: tuple[tuple[str, str], ...]) -> Iterat
 
 
 def typeset(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> bytes:
-    inputs = {"data": json.dumps(template_data(form, job, fields, fonts), ensure_ascii=False), "metadata": attached_text(job.metadata)}
+    codes = Codes()
+    data = template_data(form, job, fields, fonts, codes.mark) | {"plates": plate_marks()}
     press = press_for(form.document, fonts)
     try:
-        return press.print(inputs, job.timestamp.replace(microsecond=0))
+        pdf = press.print(data, attached_text(job.metadata), job.timestamp.replace(microsecond=0))
+        return assembled(pdf, codes.drawn)
     except typst.TypstError as error:
-        if error.message == "panicked with: FIELDS_TOO_LONG":  # raised by `fit` in kit.typ
+        if error.message == "panicked with: FIELDS_TOO_LONG":  # raised by `fit` in parts.typ
             raise FieldsTooLong(form.document) from None
         raise RenderFailed(f"{form.document}: {error.message}") from error
+    except NotAssembled as error:
+        raise RenderFailed(f"{form.document}: {error}") from error
+
+
+class Codes:
+    """The codes of one sheet of marks (:mod:`certs.assembling`), in the order they were asked for."""
+
+    def __init__(self) -> None:
+        self.drawn: list[QrCode] = []
+
+    def mark(self, code: QrCode) -> str:
+        self.drawn.append(code)
+        return code_mark(code, len(self.drawn) - 1)
 
 
 def attached_text(metadata: bytes) -> str:
@@ -219,14 +235,16 @@ def attached_text(metadata: bytes) -> str:
         raise InvalidInput("metadata not UTF-8", errors=[{"field": "metadata", "message": "编码不合 (not UTF-8)"}]) from None
 
 
-def template_data(form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet) -> dict[str, Any]:
-    """What the templates see as ``data``."""
+def template_data(
+    form: Form, job: RenderJob, fields: tuple[tuple[str, str], ...], fonts: FontSet, draw: Callable[[QrCode], str] = to_svg
+) -> dict[str, Any]:
+    """What the templates see as ``data``; ``draw``: the SVG of a code."""
     return {
         "title_zh": job.title_zh, "title_en": job.title_en, "number": job.number, "identifier": job.identifier,
         "fields": fields, "issuer": job.issuer, "issued_on": printed_date(job.issued_on),
         "verify_url": job.verify_url, "verification_code": grouped(job.verification_code),
-        "qr": to_svg(encode(job.verify_url)), "fonts": optional_faces(fonts), "copy": printed_copy(form, job.copy),
-        "offline_qr": to_svg(encode_offline(job.offline_text)) if job.offline_text else None,
+        "qr": draw(encode(job.verify_url)), "fonts": optional_faces(fonts), "copy": printed_copy(form, job.copy),
+        "offline_qr": draw(encode_offline(job.offline_text)) if job.offline_text else None,
         "photo": photo_svg(job.photo) if form.photo and job.photo else None,
     }  # fmt: skip
 
@@ -260,17 +278,26 @@ def loaded(fonts: FontSet) -> typst.Fonts:
 
 
 class Press:
-    """One reused compiler for one template; a process keeps it, and one thread at a time may print."""
+    """One reused compiler for one template; a process keeps it, and one thread at a time may print.
+
+    What differs from job to job comes as files, not as inputs: an input makes typst forget all that it worked out before.
+    """
 
     def __init__(self, document: str, fonts: FontSet) -> None:
-        self._source = str(ROOT / "templates" / document)
+        self._main = f'#include "/templates/{document}"'.encode()
         self._compiler = typst.Compiler(root=str(ROOT), font_paths=loaded(fonts))
         self._lock = Lock()
 
-    def print(self, inputs: dict[str, str], timestamp: dt.datetime) -> bytes:
+    def print(self, data: dict[str, Any], metadata: str, timestamp: dt.datetime) -> bytes:
         """The PDF/A-3b; raises typst.TypstError."""
+        files = {
+            "main": self._main,
+            "data.json": json.dumps(data, ensure_ascii=False).encode(),
+            "fonts.json": json.dumps(data["fonts"]).encode(),
+            "metadata.json": metadata.encode(),
+        }
         with self._lock:
-            pdf = self._compiler.compile(self._source, format="pdf", sys_inputs=inputs, pdf_standards="a-3b", timestamp=timestamp)
+            pdf = self._compiler.compile(cast(Any, files), format="pdf", pdf_standards="a-3b", timestamp=timestamp)
         return cast(bytes, pdf)  # one file, whatever the number of pages
 
 

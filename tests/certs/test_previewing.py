@@ -39,7 +39,7 @@ def test_every_kind_of_paper_can_be_previewed(type_code: str, pages: int) -> Non
         (draft(form=FORM + "\nx = = 2\n"), "draft.toml", FORM.count("\n") + 2, "line"),
         (draft(form=FORM.replace('document = "food_business_licence.typ"\n', "")), "draft.toml", None, "document is missing"),
         (draft(form=FORM.replace("x_mm = 244", 'x_mm = "far"')), "draft.toml", None, "could not convert"),
-        (draft(form=FORM.replace("height_mm = 70", "height_mm = 1")), "kit.typ", None, "does not fit"),
+        (draft(form=FORM.replace("height_mm = 70", "height_mm = 1")), "parts.typ", None, "does not fit"),
         (draft(住所="\U000323af"), "sample", None, "\U000323af"),
     ],
 )
