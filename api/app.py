@@ -25,6 +25,7 @@ from api.routes import (
     certificates,
     codes,
     copies,
+    documents,
     entrances,
     est,
     events,
@@ -33,6 +34,7 @@ from api.routes import (
     gbt36906,
     health,
     identity,
+    imports,
     issuing,
     library,
     log,
@@ -56,7 +58,7 @@ from api.routes import (
 )
 from api.wiring import House
 
-STREAMED = frozenset({gbt36906.VERIFY_PATH, "/api/v1/verify", "/verify", "/api/v1/seal-documents"})
+STREAMED = frozenset({gbt36906.VERIFY_PATH, "/api/v1/verify", "/verify", "/api/v1/seal-documents", "/api/v1/documents", imports.PATH})
 """Uploads: their routes count the octets themselves."""
 PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
 """Orders and previews may carry an uploaded impression of 5 MB, base64."""
@@ -147,8 +149,10 @@ def create_app(house: House) -> FastAPI:
     app.state.error_page = error_page
     app.router.routes.extend(lean)
     app.include_router(library.router)
+    app.include_router(imports.router)
     app.include_router(certificates.router)
     app.include_router(certificate_life.router)
+    app.include_router(documents.router)
     app.include_router(issuing.router)
     app.include_router(events.router)
     app.include_router(entrances.router)

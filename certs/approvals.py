@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from certs.own_paper_values import OwnPaper
 from keys.base.errors import Conflict, Forbidden, FujieError, InvalidInput
 
 
@@ -64,6 +65,7 @@ class Approval:
     window: str | None = None
     succeeds: Succession | None = None
     absorbs: tuple[Absorption, ...] = ()
+    paper: OwnPaper | None = None
 
 
 class OutcomeStatus(StrEnum):
@@ -113,6 +115,14 @@ class IssuingVoided(Conflict):
 
     code = "ISSUING_VOIDED"
     public = ("上一次签发未成功，未留下任何证照，请重新提交。", "The first attempt failed and left nothing. Please send it again.")
+
+
+class TypeTakesNoDocument(FujieError):
+    """The type is printed from its template; an issuer's own document is not registered under it."""
+
+    code = "TYPE_TAKES_NO_DOCUMENT"
+    status = 422
+    public = ("该证照类型不登记颁发机构自有文件。", "An issuer's own document cannot be registered under this type.")
 
 
 class UnknownIssuer(FujieError):

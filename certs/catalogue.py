@@ -124,6 +124,7 @@ class CertificateType:
     ``most_holders``    how many people or organisations can hold one certificate together
     ``offline_fields``  short names (GB/T 36903 or ``KZ_…``) of what stands in the offline code, in its order
     ``exact_term``      the certificate runs ``max_years`` and no less; its last day is the anniversary or the day before
+    ``own_documents``   approval documents (批文): issuers bring their own PDF, and it is numbered, sealed and registered
     ``aliases``         other names it is searched by
     """
 
@@ -145,6 +146,7 @@ class CertificateType:
     sharing: Sharing = Sharing()
     exact_term: bool = False
     aliases: tuple[str, ...] = ()
+    own_documents: bool = False
 
     @property
     def authority(self) -> str:
@@ -217,7 +219,8 @@ def _optional_members(row: Mapping[str, Any]) -> dict[str, Any]:
     """Members that older definitions lack: what is absent keeps its default."""
     read: dict[str, Callable[[Any], Any]] = {
         "version": int, "issuers": _texts, "matters": _texts, "seal_kind": str, "template": str, "most_holders": int,
-        "offline_fields": _texts, "sharing": _parse_sharing, "exact_term": bool, "aliases": _texts,
+        "offline_fields": _texts, "sharing": _parse_sharing, "exact_term": bool, "own_documents": bool,
+        "aliases": _texts,
     }  # fmt: skip
     return {name: reader(row[name]) for name, reader in read.items() if name in row}
 
@@ -253,7 +256,7 @@ def definition(kind: CertificateType) -> dict[str, object]:
         "sharing": {"class": kind.sharing.sharing_class.value, "basis": kind.sharing.basis, "condition": kind.sharing.condition},
         "exact_term": kind.exact_term,
         "aliases": list(kind.aliases),
-    }
+    } | ({"own_documents": True} if kind.own_documents else {})  # absent where it is not: older definitions keep their digest
 
 
 def _field_definition(one: Field) -> dict[str, object]:

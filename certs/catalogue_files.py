@@ -33,7 +33,7 @@ _OUR_NAMES = {
     "RelatedItemCode": "matters", "x_issuers": "issuers", "x_sharing": "sharing_class", "x_sharing_basis": "sharing_basis",
 }  # fmt: skip
 _LISTS = frozenset({"issuers", "matters", "aliases", "offline_fields"})
-_FLAGS = frozenset({"issued_here", "open_ended", "exact_term"})
+_FLAGS = frozenset({"issued_here", "open_ended", "exact_term", "own_documents"})
 _NUMBERS = frozenset({"max_years", "most_holders"})
 _TEXTS = frozenset({"code", "name_zh", "name_en", "holder_kind", "seal_kind", "template"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "是"}), frozenset({"0", "false", "no", "否", ""})

@@ -5,6 +5,7 @@ A killed process leaves either nothing or a reserved certificate that the sweepe
 
 import datetime as dt
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 from certs.admission import Admitted
@@ -19,6 +20,7 @@ from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.numbering import Identifier, format_serial, inspect_identifier, make_identifier, next_version
 from certs.numbers import check_in_force, check_number, give_number
 from certs.offline_signing import give_place, offline_text
+from certs.own_paper_values import OwnPaper
 from certs.reads import get_certificate, identifier_taken, next_serial, to_certificate, to_holder, type_of
 from certs.records import Certificate, Source, Stage
 from certs.stages import Issuing, Reserved
@@ -96,7 +98,7 @@ def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lea
     return Reserved(
         certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"],
         approval["window"], approval.get("address"), offline, approval.get("reason_code"), approval.get("legal_basis"),
-        bool(approval.get("merges")),
+        bool(approval.get("merges")), OwnPaper(**approval["paper"]) if approval.get("paper") else None,
     )  # fmt: skip
 
 
@@ -178,6 +180,7 @@ def _issuing_row(
             "move": approval.succeeds.move if approval.succeeds else None, "reason": approval.succeeds.reason if approval.succeeds else "",
             "reason_code": approval.succeeds.reason_code if approval.succeeds else None,
             "legal_basis": approval.succeeds.legal_basis if approval.succeeds else None, "merges": bool(admitted.merged),
+            "paper": asdict(approval.paper) if approval.paper else None,
         },
         verify_url=verify_url,
         lease_owner=lease,

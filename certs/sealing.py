@@ -11,6 +11,8 @@ from certs.glyph_models import GlyphRow, SubstituteRow
 from certs.glyphs import Glyph
 from certs.legibility import GlyphMissing
 from certs.metadata import describe, encode
+from certs.own_paper_values import OwnPaper
+from certs.own_papers import Imprint, imprint
 from certs.qr import MOST_OFFLINE
 from certs.records import Certificate
 from certs.rendering import RenderJob, render
@@ -57,12 +59,26 @@ async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
 
     Raises ``GlyphMissing``, naming what is still lacking, and what else ``certs.rendering.render`` refuses.
     """
+    if reserved.paper is not None:
+        return await _print_own(issuing, reserved, reserved.paper)
     job = render_job(reserved)
     try:
         made = await issuing.workers.run(render, job, issuing.fonts)
     except GlyphMissing as missing:
         job = await with_supplied(issuing.database, reserved.certificate.id, job, missing)
         made = await issuing.workers.run(render, job, issuing.fonts)
+    return Rendered(reserved, made.pdf, bytes.fromhex(made.sha256), made.seal_place)
+
+
+async def _print_own(issuing: Issuing, reserved: Reserved, paper: OwnPaper) -> Rendered:
+    """The issuer's own document, with its code and its metadata. Raises what the store raises."""
+    certificate = reserved.certificate
+    job = Imprint(
+        paper, certificate.number, certificate.identifier, certificate.issuer_name,
+        certificate.issued_on or civil_date(certificate.created_at), certificate.valid_from, certificate.valid_to, reserved.verify_url,
+        certificate.verification_code or "", encode(describe(certificate, reserved.kind)), certificate.created_at,
+    )  # fmt: skip
+    made = await issuing.workers.run(imprint, await issuing.blobs.get(bytes.fromhex(paper.document)), job, issuing.fonts)
     return Rendered(reserved, made.pdf, bytes.fromhex(made.sha256), made.seal_place)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from certs.archiving import Archived
 from certs.catalogue import CertificateType
 from certs.fonts import REQUIRED_FONTS, FontSet
+from certs.own_paper_values import OwnPaper
 from certs.records import Certificate
 from identity.personal_data import PersonalData
 from keys.base.actor import Actor
@@ -48,7 +49,7 @@ class Reserved:
     ``actor`` asked; ``unattended``: the seal may be used without a person. ``verify_url`` is what the QR code will hold.
     ``move`` with ``reason``, ``reason_code`` and ``legal_basis`` end its predecessor, if it has one. ``window``, ``address``: where it was
     asked for, as the approving system says and as the connection shows. ``offline_text``: what the second QR code says, where the type
-    has one. ``merges``: it takes up others (``certs.merging``).
+    has one. ``merges``: it takes up others (``certs.merging``). ``paper``: the issuer's own.
     """
 
     certificate: Certificate
@@ -65,6 +66,7 @@ class Reserved:
     reason_code: str | None = None
     legal_basis: str | None = None
     merges: bool = False
+    paper: OwnPaper | None = None
 
 
 @dataclass(frozen=True, slots=True)

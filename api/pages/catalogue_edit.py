@@ -28,7 +28,8 @@ _LONGEST = 2000
 _ROW = ("name", "short", "kind", "mask", "mandatory", "longest", "rule")
 BLANK: dict[str, Any] = {
     "code": "", "name_zh": "", "name_en": "", "holder_kind": "legal", "issued_here": True, "open_ended": False, "max_years": None,
-    "exact_term": False, "issuers": [], "matters": [], "seal_kind": "", "template": "", "most_holders": MOST_HOLDERS,
+    "exact_term": False, "own_documents": False,
+    "issuers": [], "matters": [], "seal_kind": "", "template": "", "most_holders": MOST_HOLDERS,
     "sharing": {"class": "conditional", "basis": "", "condition": ""}, "aliases": [], "fields": [],
     "offline_fields": list(OFFLINE_DEFAULT),
 }  # fmt: skip
@@ -96,7 +97,7 @@ def _definition_of(form: FormData) -> dict[str, Any]:
     """What was typed, as a definition; whether it is one is for the rules to say."""
     texts = {name: typed(form, name).strip() for name in ("code", "name_zh", "name_en", "holder_kind", "seal_kind", "template")}
     lists = {name: _listed(typed(form, name, _LONGEST)) for name in ("issuers", "matters", "offline_fields")}
-    flags = {name: typed(form, name) == "1" for name in ("issued_here", "open_ended", "exact_term")}
+    flags = {name: typed(form, name) == "1" for name in ("issued_here", "open_ended", "exact_term", "own_documents")}
     basis, condition = typed(form, "basis", 500).strip(), typed(form, "condition", 500).strip()
     return {
         **texts,

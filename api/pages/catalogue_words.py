@@ -53,6 +53,7 @@ MEMBERS = {
     "offline_fields": mark("Offline code"),
     "sharing": mark("Sharing"),
     "exact_term": mark("Exact term"),
+    "own_documents": mark("Own documents"),
     "aliases": mark("Other names"),
     "fields": mark("Order of the fields"),
     "field.name": mark("Label"),

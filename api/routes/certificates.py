@@ -166,11 +166,16 @@ async def _parse(request: Request, body: type[B]) -> B:
     try:
         return body.model_validate_json(await request.body())
     except ValidationError as refusal:
-        errors = [
-            {"field": _place(one["loc"], one["type"]), "message": one["type"]}
-            for one in refusal.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        raise InvalidInput("the body does not fit", errors=errors) from None
+        raise refused_body(refusal) from None
+
+
+def refused_body(refusal: ValidationError) -> InvalidInput:
+    """What a body is refused for: the members that are wrong, and no value."""
+    errors = [
+        {"field": _place(one["loc"], one["type"]), "message": one["type"]}
+        for one in refusal.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return InvalidInput("the body does not fit", errors=errors)
 
 
 def _place(parts: tuple[int | str, ...], kind: str) -> str:
