@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "registry": ("api.commands.registries:app", "what real names are checked against: people, organisations"),
     "keys": ("api.commands.keys:app", "keys and authorities: ceremony, list, rotate, check, shares, status, revoke, renew"),
     "authority": ("api.commands.authorities:app", "certificates that others issue for keys of ours: request, accept, refresh"),
+    "federation": ("api.commands.federation:app", "other instances, city and province: card, propose, approve, suspend, sync, rotate"),
     "trust": ("api.commands.trust:app", "trusted authorities: propose, approve, suspend, withdraw, list, import, export"),
     "codes": ("api.commands.codes:app", "offline codes: fetch or export their keys and status lists"),
     "clock": ("api.commands.clock:app", "the clock guard: show, acknowledge"),

@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from certs.federation import JSON, MALFORMED
 from certs.federation_holders import index_certificates
-from certs.federation_models import ChangeQueueRow, ChangeRow, FederationSelfRow, PeerRow, PeerStatusRow
+from certs.federation_models import CHANGES, ChangeQueueRow, ChangeRow, FederationSelfRow, PeerRow, PeerStatusRow
 from certs.federation_peers import EXCHANGING, Peer
 from certs.library import Library
 from certs.lifecycle import Standing, Status, standing
@@ -148,7 +148,7 @@ async def _filled(session: AsyncSession) -> list[uuid.UUID]:
 async def _place(session: AsyncSession, certificates: Sequence[uuid.UUID]) -> None:
     new = insert(ChangeRow).from_select(
         ["certificate_id", "seq"],
-        select(func.unnest(certificates), func.nextval(text("'certs.federation_changes'"))),
+        select(CertificateRow.id, CHANGES.next_value()).where(CertificateRow.id.in_(certificates)),
     )
     moved = new.on_conflict_do_update(index_elements=[ChangeRow.certificate_id], set_={"seq": new.excluded.seq})
     await session.execute(moved)

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 from certs.federation import unpadded
 from certs.federation_keys import own_cipher, own_row
 from certs.federation_models import PairIndexRow, PeerRow
-from certs.federation_peers import Peer
+from certs.federation_peers import Peer, check_actor
 from certs.holders import open_number
 from certs.models import HolderRow
 from identity.numbers import index_family, normalise
@@ -127,7 +127,8 @@ async def pairing_is_due(session: AsyncSession, keystore: KeyStore, peer: Peer) 
 
 
 async def renew_half(session: AsyncSession, now: dt.datetime, peer: Peer, actor: Actor) -> None:
-    """Forget our half: the next turn makes another, and both sides index anew."""
+    """Forget our half: the next turn makes another, and both sides index anew. Raises ``PeerActorRefused``."""
+    check_actor(actor)
     row = await _locked(session, peer)
     row.own_part = row.told_part = None
     await session.flush([row])
