@@ -49,14 +49,14 @@ class ConsentNotNeeded(Conflict):
     """What was asked for may be had without troubling the holder."""
 
     code = "CONSENT_NOT_NEEDED"
-    public = ("无需持证人同意即可使用，请直接查询。", "The holder need not be asked: what you want may be had at once.")
+    public = ("无需持证主体同意即可使用，请直接查询。", "The holder need not be asked: what you want may be had at once.")
 
 
 class TooManyRequests(Conflict):
     """The holder has as many open requests of the organisation as one may have."""
 
     code = "SHARE_REQUESTS_PENDING"
-    public = ("已有多项请求等待该持证人答复，请稍候。", "The holder has several requests of yours to answer. Please wait.")
+    public = ("已有多项请求等待该持证主体答复，请稍候。", "The holder has several requests of yours to answer. Please wait.")
 
 
 class AlreadyAnswered(Conflict):

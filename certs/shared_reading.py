@@ -45,7 +45,7 @@ class NothingToShare(NotFound):
     """It might be had, but the holder has none."""
 
     code = "NOTHING_TO_SHARE"
-    public = ("持证人没有该类型的证照。", "The holder has no certificate of this type.")
+    public = ("持证主体没有该类型的证照。", "The holder has no certificate of this type.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class ShownForAnother(Forbidden):
     """The code is for another purpose than the checker's."""
 
     code = "SHOWN_FOR_OTHER_PURPOSE"
-    public = ("持证人出示的用途与您的用途不同。", "The holder shows it for another purpose than yours.")
+    public = ("持证主体出示的用途与您的用途不同。", "The holder shows it for another purpose than yours.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ WANTS = {
     Want.DATA: mark("Only whether you hold a valid one"),
     Want.RECORD: mark("What stands in its record"),
     Want.COPY: mark("An annotated copy of the document"),
-    Want.FILE: mark("The document itself"),
+    Want.FILE: mark("The original document"),
 }
 STATES = {
     State.PENDING: ("wait", mark("Waits for you")),

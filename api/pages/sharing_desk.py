@@ -102,7 +102,7 @@ async def _result(request: Request, one: Findable) -> dict[str, object]:
     english = kind.name_en if kind and locale != CHINESE else ""
     return {
         "type": one.type_code, "title": english or (kind.name_zh if kind else one.type_code), "holds": one.holds,
-        "take": bool(one.certificates), "ask": ask.value if ask else "",
+        "take": bool(one.certificates), "ask": ask.value if ask and one.holds is not False else "",
         "why": sentences(data.code if one.holds is None else more.code)[0 if locale == CHINESE else 1],
     }  # fmt: skip
 
