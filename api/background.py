@@ -14,6 +14,7 @@ from api.copy_keeping import copy_steps
 from api.event_services import event_steps
 from api.evidence import Evidence
 from api.federation_channel import exchange_of
+from api.importing import import_steps
 from api.leading import Leadership
 from api.library_keeping import library_steps
 from api.sealing import sealing_of
@@ -58,6 +59,8 @@ GRACE_SECONDS = 8.0
 SHARED = frozenset(
     {
         "sweep",
+        "imports",
+        "re-checks",
         "documents",
         "batches",
         "time stamps",
@@ -109,6 +112,7 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
     return {
         **evidence.steps(),
         **library_steps(house),
+        **import_steps(house),
         **copy_steps(house),
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
         "documents": (SWEEP_SECONDS, lambda: sweep_requests(sealing)),

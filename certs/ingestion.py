@@ -198,7 +198,7 @@ async def _prepared(ingestion: Ingestion, job: Job, types: Mapping[str, Certific
     """Batches in their order, a few prepared ahead."""
     under_way: deque[asyncio.Task[Prepared]] = deque()
     with job.source() as file:
-        rows = islice(rows_of(file, job.request.encoding), skipped, None)
+        rows = await asyncio.to_thread(lambda: islice(rows_of(file, job.request.encoding), skipped, None))
         try:
             while batch := await asyncio.to_thread(_next_batch, rows):
                 under_way.append(asyncio.create_task(_prepare(ingestion, job, types, batch)))
@@ -221,7 +221,7 @@ async def _prepare(ingestion: Ingestion, job: Job, types: Mapping[str, Certifica
     codes = {request.type_code} if request.type_code else {row.values.get("ZZLXDM", "").strip() for row in batch}
     kinds = {code: types[code] for code in codes if code in types}
     client = actor.id if actor.kind is ActorKind.CLIENT else None
-    terms = Terms(request.type_code, request.grade, ingestion.clock.now(), request.importers, client, actor.organisation)
+    terms = Terms(request.type_code, request.grade, ingestion.clock.now(), str(job.id), request.importers, client, actor.organisation)
     return await ingestion.workers.run(prepare, batch, kinds, terms, ingestion.personal)
 
 

@@ -26,7 +26,7 @@ from keys.base.ids import new_ids
 
 CERTIFICATE = (
     "id", "type_code", "type_name", "number", "identifier", "issuer", "issuer_name", "division", "issued_on", "valid_from", "valid_to",
-    "fields", "stage", "status", "source", "client_id", "client_organisation", "created_at",
+    "fields", "stage", "status", "source", "client_id", "client_organisation", "created_at", "import_id",
     "document_hash", "duplicate", "trust_grade", "flags",
 )  # fmt: skip
 HOLDER = ("certificate_id", "position", "name", "code_type", "code", "code_masked", "code_index", "code_sealed")
@@ -44,6 +44,7 @@ class Terms:
     type_code: str
     grade: str
     now: dt.datetime
+    import_id: str
     importers: frozenset[str] = frozenset()
     client_id: str | None = None
     client_organisation: str | None = None
@@ -127,7 +128,7 @@ def _record(key: str, draft: Draft) -> str:
 
 def _record_tail(terms: Terms) -> str:
     client = (NULL if one is None else _text(one) for one in (terms.client_id, terms.client_organisation))
-    fixed = (Stage.ISSUED.value, Status.VALID.value, Source.IMPORTED.value, *client, terms.now.isoformat())
+    fixed = (Stage.ISSUED.value, Status.VALID.value, Source.IMPORTED.value, *client, terms.now.isoformat(), terms.import_id)
     return "\t" + "\t".join(fixed)
 
 

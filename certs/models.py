@@ -108,12 +108,14 @@ class CertificateRow(Base):
     flags: Mapped[list[str]] = mapped_column(JSONB)
     created_at: Mapped[dt.datetime]
     issued_at: Mapped[dt.datetime | None]
+    import_id: Mapped[uuid.UUID | None]
 
     __table_args__ = (
         Index("ix_certificates_verification_code", "verification_code", unique=True),
         Index("ix_certificates_identifier", "identifier", unique=True, postgresql_where=text("NOT duplicate AND identifier <> ''")),
         Index("ix_certificates_issuer_type_date", "issuer", "type_code", "issued_on"),
         Index("ix_certificates_predecessor", "predecessor", postgresql_where=text("predecessor IS NOT NULL")),
+        Index("ix_certificates_import", "import_id", "id", postgresql_where=text("import_id IS NOT NULL")),
         Index("ix_certificates_document_hash", "document_hash", postgresql_where=text("document_hash IS NOT NULL")),
         Index(
             "ix_certificates_expiring",

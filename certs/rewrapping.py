@@ -6,7 +6,8 @@ from sqlalchemy import Table
 
 from certs.event_models import EntranceRow, SubscriptionRow
 from certs.holders import seal_context
-from certs.models import HolderRow
+from certs.import_parts import key_context
+from certs.models import HolderRow, ImportRow
 from certs.shared_secrets import secret_context
 from identity import rewrapping
 
@@ -15,6 +16,7 @@ SEALED = (
     rewrapping.SealedTable(
         cast(Table, HolderRow.__table__), {"code_sealed": lambda row: seal_context(row["certificate_id"], row["position"])}
     ),
+    rewrapping.SealedTable(cast(Table, ImportRow.__table__), {"content_key": lambda row: key_context(row["id"])}),
     *(
         rewrapping.SealedTable(cast(Table, table), {name: (lambda row: secret_context(row["id"])) for name in ("secret", "former")})
         for table in (SubscriptionRow.__table__, EntranceRow.__table__)

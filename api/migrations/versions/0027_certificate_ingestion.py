@@ -51,6 +51,10 @@ CREATE TRIGGER code_data_key BEFORE INSERT OR UPDATE OF code_sealed ON certs.hol
 
 
 def upgrade() -> None:
+    op.add_column("certificates", sa.Column("import_id", sa.Uuid(), nullable=True), schema="certs")
+    op.create_index(
+        "ix_certificates_import", "certificates", ["import_id", "id"], schema="certs", postgresql_where=sa.text("import_id IS NOT NULL")
+    )
     _imports()
     _parts()
     _scans()
@@ -139,6 +143,8 @@ def _rechecks() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_certificates_import", "certificates", schema="certs")
+    op.drop_column("certificates", "import_id", schema="certs")
     for statement in FORMER:
         op.execute(statement)
     for table in ("import_rechecks", "scans", "import_parts"):
