@@ -103,7 +103,7 @@ async def propose(disposing: Disposing, actor: Actor, type_code: str, reason: st
     """Step 1. Raises :class:`MayNotDispose`, :class:`NothingDue`, ``ReasonRequired``."""
     now = disposing.clock.now()
     try:
-        organisation, why = _require_disposer(actor), check_reason(reason)
+        organisation, why = require_disposer(actor), check_reason(reason)
         async with disposing.database.begin() as session:
             found = await due(session, now, organisation, type_code, MOST_AT_ONCE)
             if not found:
@@ -118,7 +118,7 @@ async def propose(disposing: Disposing, actor: Actor, type_code: str, reason: st
             details: dict[str, JSON] = {"type": type_code, "certificates": len(found), "reason": audit.digest(why)}
             await audit.record(session, now, Event("certs.disposal.propose", f"disposal:{row.id}", audit.Outcome.DONE, actor, details))
             await session.flush()
-            return await _view(session, row)
+            return await disposal_of(session, row)
     except FujieError as error:
         await _refused(disposing, actor, "propose", f"certificate-type:{type_code[:40]}", error)
         raise
@@ -128,7 +128,7 @@ async def decide(disposing: Disposing, actor: Actor, disposal_id: uuid.UUID, *, 
     """Step 2; where somebody agreed, steps 3 and 4 follow. Raises :class:`SamePersonTwice`, :class:`DisposalDecided`, ``NotFound``."""
     now, name = disposing.clock.now(), "agree" if agree else "refuse"
     try:
-        organisation = _require_disposer(actor)
+        organisation = require_disposer(actor)
         async with disposing.database.begin() as session:
             row = await session.get(DisposalRow, disposal_id, with_for_update=True)
             if row is None or row.organisation != organisation:
@@ -153,7 +153,7 @@ async def read_disposal(database: Database, actor: Actor, disposal_id: uuid.UUID
         row = await session.get(DisposalRow, disposal_id)
         if row is None or (actor.kind is not ActorKind.SYSTEM and row.organisation != actor.organisation):
             raise NotFound("disposal")
-        return await _view(session, row)
+        return await disposal_of(session, row)
 
 
 async def carry_out_waiting(disposing: Disposing) -> int:
@@ -230,7 +230,8 @@ async def _close(disposing: Disposing, disposal_id: uuid.UUID, certificate_id: u
         item.done_at = disposing.clock.now()
 
 
-async def _view(session: AsyncSession, row: DisposalRow) -> Disposal:
+async def disposal_of(session: AsyncSession, row: DisposalRow) -> Disposal:
+    """A list as it stands."""
     outcome = DisposalItemRow.outcome
     statement = select(outcome, func.count()).where(DisposalItemRow.disposal_id == row.id).group_by(outcome)
     counts: dict[str | None, int] = {found[0]: found[1] for found in await session.execute(statement)}
@@ -241,11 +242,16 @@ async def _view(session: AsyncSession, row: DisposalRow) -> Disposal:
     )  # fmt: skip
 
 
-def _require_disposer(actor: Actor) -> str:
-    """The organisation that a person with the right and two factors disposes for."""
-    if actor.kind is not ActorKind.PERSON or not actor.roles & _MAY or actor.authenticator < 2 or actor.organisation is None:
+def require_disposer(actor: Actor) -> str:
+    """The organisation that a person with the right and two factors disposes for. Raises :class:`MayNotDispose`."""
+    if not may_dispose(actor) or actor.organisation is None:
         raise MayNotDispose
     return actor.organisation
+
+
+def may_dispose(actor: Actor) -> bool:
+    """What a page offers. Pure."""
+    return actor.kind is ActorKind.PERSON and bool(actor.roles & _MAY) and actor.authenticator >= 2 and actor.organisation is not None
 
 
 def _person(actor: Actor) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from api.pages import (
+    access,
     account,
     approve,
     audit,
@@ -11,10 +12,11 @@ from api.pages import (
     catalogue_edit,
     consent,
     consents,
+    copies,
     documents,
     home,
-    keeping,
     issue,
+    keeping,
     library,
     login,
     matters,
@@ -56,6 +58,8 @@ routes: list[BaseRoute] = [
     *sharing_desk.routes,
     *showing.routes,
     *consents.routes,
+    *copies.routes,
+    *access.routes,
     *wallet.routes,
     *keeping.routes,
     *library.routes,

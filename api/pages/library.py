@@ -22,6 +22,7 @@ from api.pages.rendering import render
 from api.pages.words import CODE_TYPES, STATUS_TAGS
 from api.session import Present, require_login
 from certs.access import STAFF
+from certs.disposal import may_dispose
 from certs.finding import Search, search
 from certs.library import log_view
 from certs.reads import types_of
@@ -126,7 +127,7 @@ async def _listed(request: Request, present: Present, query: Search, asked: dict
         purpose=shown_again(purpose), trouble=trouble, personal=personal, searched=personal or any(asked.values()),
         after=found.next_cursor or "", more=f"/library?{more}", numbers_hidden=hidden,
         statuses=[("", translate(locale, ANY)), *((one, translate(locale, STATUS_TAGS[one][1])) for one in STATUSES)],
-        code_types=[(code, translate(locale, label)) for code, label in CODE_TYPES.items()],
+        code_types=[(code, translate(locale, label)) for code, label in CODE_TYPES.items()], keeps=may_dispose(present.actor),
     )  # fmt: skip
 
 
