@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign test-on-token tamper-campaign race-campaign library-benchmark batch-campaign document-campaign reader-campaign forgery-campaign print-campaign clean
+.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign restart-campaign test-on-token tamper-campaign race-campaign library-benchmark batch-campaign document-campaign reader-campaign forgery-campaign print-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ campaign: .venv/.dev  ## change every byte of a certificate, one at a time (abou
 
 kill-campaign: .venv/.dev  ## kill -9 the service at 50 random moments of issuing and look at what is left
 	@$(PYTHON) -m tests.attacks.campaign_kills --kills 50
+
+restart-campaign: .venv/.dev  ## restart PostgreSQL, Valkey, S3, web, workers and a subscriber at random during 10,000 issues (half an hour)
+	@$(PYTHON) -m tests.attacks.campaign_restarts
 
 test-on-token: .venv/.dev  ## the story and every outsider again, with the city's keys on a SoftHSM token
 	@$(PYTHON) -m tests.on_token
