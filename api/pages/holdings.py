@@ -35,6 +35,7 @@ KINDS = {
     "file": mark("Fetched the file"),
     "search": mark("Searched by your number"),
     "view": mark("Read the record"),
+    "copy": mark("Had or fetched an annotated copy"),
     "export": mark("Took it out in an export"),
     "answer": mark("Asked whether a valid one is held"),
     "available": mark("Asked which papers need not be brought"),

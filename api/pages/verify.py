@@ -21,6 +21,7 @@ from api.pages.rendering import policy, protect, render
 from api.pages.views import file_view, record_view
 from api.routes.verify_file import judge_upload, report
 from api.wiring import House
+from certs.known_files import known_file
 from certs.legibility import GlyphMissing
 from certs.library import Library, file_of, read
 from certs.number_lookup import MOST_TYPED
@@ -93,7 +94,8 @@ async def submit_file(request: Request) -> Response:
         return _form(request, status=error.status, errors=Errors(file=trouble_of(request, error)))
     house, locale, verdict = house_of(request), locale_of(request), judged.verdict
     now = house.clock.now()
-    record = await _record_in(request, verdict)
+    known = await known_file(house.database, now, bytes.fromhex(judged.sha256))
+    record = known.report if known and known.report and known.report.copy else await _record_in(request, verdict)
     asked = normalise_code(request.query_params.get("code", "")[:64])
     view = file_view(judged.name, verdict, moment(now, locale), locale, record, asked=asked)
     response = render(request, "report.html", view=view, paper=paper_view(judged.paper, locale))
@@ -127,7 +129,7 @@ async def _report(request: Request) -> RecordReport:
 async def _picture_of(request: Request, report: RecordReport) -> tuple[str, bool]:
     """The address of the picture, if there is one, and whether this reader is shown the document itself."""
     certificate = report.certificate
-    if certificate is None or certificate.document_hash is None:
+    if certificate is None or certificate.document_hash is None or report.copy is not None:
         return "", False
     return f"/v/{report.code}/picture.png", await _may_see_whole(request, certificate)
 
@@ -151,7 +153,7 @@ async def send_picture(request: Request) -> Response:
     await throttle(request, "picture", limit=MOST_PICTURES, seconds=MINUTE)
     report, house = await _report(request), house_of(request)
     certificate, job = report.certificate, public_job(report, house.base_url)
-    if certificate is None or job is None:
+    if certificate is None or job is None or report.copy is not None:
         raise NotFound("picture")
     if await _may_see_whole(request, certificate):
         library = Library(house.database, house.clock, house.blobs, house.personal)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from api.pages.copy_words import annotations_of, answer_of, title_with_copy
 from api.pages.i18n import CHINESE, day, moment, translate
 from api.pages.spoken import story_of, title_of, validity_of
 from api.pages.words import (
@@ -47,6 +48,7 @@ class RecordView:
     fields: tuple[tuple[str, str], ...] = ()
     picture: str = ""
     whole: bool = False
+    annotations: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,9 @@ class FileView:
 
 
 def record_answer(report: RecordReport) -> Answer:
-    """A record that exists with an unclear status is not "no such record"."""
+    """A record that exists with an unclear status is not "no such record"; a copy is spoken of as a copy."""
+    if report.copy is not None:
+        return answer_of(report)
     if report.certificate is not None and report.status is Standing.UNKNOWN:
         return UNCLEAR_RECORD
     return RECORDS[report.status]
@@ -126,6 +130,7 @@ def record_view(report: RecordReport, locale: str, picture: str = "", whole: boo
         fields=report.fields,
         picture=picture,
         whole=whole,
+        annotations=annotations_of(report, locale),
     )
 
 
@@ -166,7 +171,7 @@ def _with_record(view: FileView, record: RecordReport | None, locale: str, asked
     if record is None or record.certificate is None:
         return replace(view, record_notice=translate(locale, NOT_ISSUED_HERE))
     standing = translate(locale, STATUS_TAGS[record.status][1])
-    title = title_of(record.certificate.type_name, record.type_name_en, locale)
+    title = title_with_copy(record, locale)
     known = replace(view, status=record.status.value, record=f"{title} · {standing}", record_link=f"/v/{record.code}")
     if asked and asked != record.code:
         return replace(known, tone="bad", record_notice=translate(locale, OTHER_CERTIFICATE))
