@@ -83,6 +83,39 @@ VERIFY_FILE: dict[str, Any] = {
 }
 
 
+_FIGURE = {"type": ["integer", "null"], "description": "Rounded down to tens; null: between one and nine"}
+STATISTICS: dict[str, Any] = {
+    "tags": ["verification"],
+    "summary": "How many certificates of each type there are",
+    "description": "Without personal data: every figure is rounded down to tens. Counted at most every ten minutes. Open to anyone.",
+    "security": [],
+    "responses": {
+        "200": {
+            "description": "The most frequent type first",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "counted_at": {"type": "string", "format": "date-time"},
+                            "grain": {"const": 10},
+                            "types": {
+                                "type": "array",
+                                "items": {
+                                    "type": "object",
+                                    "properties": {"type": {"type": "string"}, "name": {"type": "string"}}
+                                    | dict.fromkeys(("in_force", "suspended", "ended"), _FIGURE),
+                                },
+                            },
+                        },
+                    }
+                }
+            },
+        }
+    },
+}
+
+
 def document(app: FastAPI, base_url: str) -> dict[str, Any]:
     """The OpenAPI document, made once."""
     if app.openapi_schema is None:
@@ -93,7 +126,7 @@ def document(app: FastAPI, base_url: str) -> dict[str, Any]:
             "openid": {"type": "openIdConnect", "openIdConnectUrl": f"{base_url}/.well-known/openid-configuration"}
         }
         found["security"] = [{"openid": []}]
-        found["paths"]["/api/v1/verify"] = {"post": VERIFY_FILE}
+        found["paths"] |= {"/api/v1/verify": {"post": VERIFY_FILE}, "/api/v1/statistics": {"get": STATISTICS}}
         _open(found["paths"])
         _problems_everywhere(found["paths"])
         app.openapi_schema = found

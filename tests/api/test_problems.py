@@ -90,6 +90,7 @@ def test_the_openapi_document_names_the_contract(city) -> None:  # type: ignore[
         "/api/v1/certificates/{certificate_id}/file",
         "/api/v1/certificates/search",
         "/api/v1/identity/checks",
+        "/api/v1/statistics",
         "/api/v1/verify",
         "/api/v1/verify/{code}",
     }
