@@ -4,28 +4,32 @@
 2. matter    the asker's organisation acts in it, or the asker is the holder; unknown and forbidden are told in the same words
 3. papers    what it asks for, and which types answer
 4. hold      valid certificates of the holder of those types: issued here or imported without a flag, in force today, trust grade A or B
-5. share     the type's sharing class decides: unconditional; conditional where the paper names its basis; not shared is not told
-6. record    one access for every certificate that answered, one for the question, the audit entry and the day's count, before the answer
+5. share     :func:`certs.sharing.decide`: may this asker be told yes or no of this type, in this matter, for this paper
+6. record    one access for every certificate that answered, one for the question, by which the holder sees who asked; the audit entry and
+             the day's count; before the answer
 7. answer    yes or no for each paper: no number, no date, no file. "Has none" and "may not be told" are the same no
 """
 
 import datetime as dt
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from certs.catalogue import Sharing, SharingClass
+from certs.catalogue import SharingClass
 from certs.catalogue_models import MatterAnswerRow, MatterPaperRow
 from certs.holders import holder_index
 from certs.library import Library, check_purpose
+from certs.library_models import HolderSearchRow
 from certs.lifecycle import Standing, Status, standing
 from certs.matter_papers import Paper, papers_of
 from certs.models import AccessRow, CertificateRow, HolderRow, TypeRow
 from certs.reads import may_issue_for
 from certs.records import Stage
+from certs.sharing import Ask, CertificateFacts, TypeFacts, Want, decide
+from certs.sharing_facts import facts_of_matter, types_facts
 from identity.numbers import check
 from identity.people import holder_index_of
 from keys.base.actor import Actor, ActorKind, Role
@@ -106,25 +110,16 @@ async def available(library: Library, actor: Actor, question: Question) -> Avail
         if matter is not None:
             papers = await papers_of(session, matter.code)
             held = await _held(session, index, {code for paper in papers for code in paper.types}, civil_date(now))
-            told = await _told(session, matter, papers, held, own=own)
+            base = Ask(
+                actor, matter.organisation, Want.DATA, TypeFacts("", None), purpose, now, serves=True,
+                matter=facts_of_matter(matter, papers), is_holder=own,
+            )  # fmt: skip
+            told = await _told(session, base, papers, held)
             await _record(session, now, actor, matter, index, purpose, told)
             return Availability(matter, tuple(Answered(paper, one.type_code if one else "") for paper, one in told))
     event = Event("certs.matter.available", f"matter:{question.matter_code[:64]}", audit.Outcome.REFUSED, actor, {}, MatterUnknown.code)
     await audit.record_alone(library.database, now, event)
     raise MatterUnknown
-
-
-def may_tell(sharing: Sharing, paper: Paper, *, issuer: str, asker: str) -> bool:
-    """Whether the matter's organisation may learn that a certificate is held. Its issuer knows anyway. Pure."""
-    if issuer == asker:
-        return True
-    match sharing.sharing_class:
-        case SharingClass.UNCONDITIONAL:
-            return True
-        case SharingClass.CONDITIONAL:
-            return bool(paper.basis.strip())
-        case SharingClass.NOT_SHARED:
-            return False
 
 
 def may_ask(actor: Actor, matter: Matter) -> bool:
@@ -207,19 +202,17 @@ def _in_force(row: CertificateRow, today: dt.date) -> bool:
     return now is Standing.IN_FORCE
 
 
-async def _told(
-    session: AsyncSession, matter: Matter, papers: Sequence[Paper], held: Sequence[_Held], *, own: bool
-) -> list[tuple[Paper, _Held | None]]:
-    codes = {one.type_code for one in held}
-    rows = await session.execute(select(TypeRow.code, TypeRow.sharing_class).where(TypeRow.code.in_(codes)))
-    sharing = {code: Sharing(SharingClass(its)) for code, its in rows}
-    return [(paper, next((one for one in held if _answers(one, paper, sharing, matter, own=own)), None)) for paper in papers]
+async def _told(session: AsyncSession, base: Ask, papers: Sequence[Paper], held: Sequence[_Held]) -> list[tuple[Paper, _Held | None]]:
+    kinds = await types_facts(session, {one.type_code for one in held})
+    return [(paper, next((one for one in held if _answers(base, paper, kinds[one.type_code], one)), None)) for paper in papers]
 
 
-def _answers(one: _Held, paper: Paper, sharing: dict[str, Sharing], matter: Matter, *, own: bool) -> bool:
-    if one.type_code not in paper.types or one.type_code not in sharing:
+def _answers(base: Ask, paper: Paper, kind: TypeFacts, one: _Held) -> bool:
+    """Whether this certificate answers this paper, and may be told: each paper is asked for by itself, on its own basis. Pure."""
+    if one.type_code not in paper.types or base.matter is None:
         return False
-    return own or may_tell(sharing[one.type_code], paper, issuer=one.issuer, asker=matter.organisation)
+    alone = replace(base.matter, papers=tuple(each for each in base.matter.papers if each.code == paper.code))
+    return decide(replace(base, type=kind, matter=alone, certificate=CertificateFacts(one.id, one.issuer))).permitted
 
 
 async def _record(
@@ -227,7 +220,10 @@ async def _record(
     told: Sequence[tuple[Paper, _Held | None]],
 ) -> None:  # fmt: skip
     certificates = {one.id for _, one in told if one is not None}
-    session.add_all(_access(now, actor, purpose, certificate_id) for certificate_id in (None, *sorted(certificates)))
+    asked = _access(now, actor, purpose, None)
+    session.add_all([asked, *(_access(now, actor, purpose, certificate_id) for certificate_id in sorted(certificates))])
+    await session.flush()
+    session.add(HolderSearchRow(access_id=asked.id, holder_index=index))
     answered = [paper.code for paper, one in told if one is not None]
     details: dict[str, JSON] = {"purpose": audit.digest(purpose), "holder": index.hex(), "papers": len(told), "answered": len(answered)}
     await audit.record(session, now, Event("certs.matter.available", f"matter:{matter.code}", audit.Outcome.DONE, actor, details))
