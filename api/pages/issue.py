@@ -44,6 +44,19 @@ STAGES = {
     Stage.VOID: (mark("Not issued"), mark("It was sent back or could not be issued. Its identifier stays taken; it may be brought again.")),
 }
 """How a certificate stands, in a word and in a sentence."""
+SAID = {
+    "missing": mark("Fill this in."),
+    "too long": mark("This is too long."),
+    "ends before it begins": mark("The last day is before the first."),
+    "this type needs a last day of validity": mark("This certificate needs a last day."),
+    "not well-formed": mark("This is no such number."),
+    "name_differs": mark("Name and number do not belong together."),
+    "no_record": mark("The registry does not know this number."),
+    "holds an ID number": mark("An ID number does not belong here."),
+    "1–64 printable characters": mark("Fill this in."),
+    "not a holder of this type": mark("Such a holder cannot hold this certificate."),
+}
+"""What is wrong with one field, in words for its reader; what stands not here is said by the refusal's own sentence."""
 _PLACES = {"valid_from": "valid_from", "valid_to": "valid_to", "approval_number": "number", "matter_code": "matter", "seal": "seal"}
 
 
@@ -133,19 +146,16 @@ async def _previewed(request: Request, present: Present, kind: CertificateType, 
 
 def _beside(request: Request, error: FujieError, kind: CertificateType) -> dict[str, Trouble]:
     """Each fault by the field it belongs beside."""
-    errors = error.extra.get("errors", [])
+    errors, locale = error.extra.get("errors", []), locale_of(request)
     shorts = {one.name: one.short for one in kind.fields}
     beside = {}
     for one in errors if isinstance(errors, list) else []:
         place = str(one.get("field", ""))
         name = shorts.get(place) or _PLACES.get(place) or (f"holder_{place.split('.')[1]}" if place.startswith("holders.") else "")
         if name:
-            beside[name] = Trouble(error.code, f"{public_sentence(error, locale_of(request))} {_said(one)}".strip())
+            said = SAID.get(str(one.get("message", "")))
+            beside[name] = Trouble(error.code, translate(locale, said) if said else public_sentence(error, locale))
     return beside
-
-
-def _said(one: dict[str, object]) -> str:
-    return f"({one['message']})" if one.get("message") else ""
 
 
 async def _kind(request: Request) -> CertificateType:
