@@ -20,6 +20,7 @@ from api.routes import (
     access,
     audit,
     authorities,
+    bulk_issues,
     certificate_life,
     certificate_types,
     certificates,
@@ -58,7 +59,9 @@ from api.routes import (
 )
 from api.wiring import House
 
-STREAMED = frozenset({gbt36906.VERIFY_PATH, "/api/v1/verify", "/verify", "/api/v1/seal-documents", "/api/v1/documents", imports.PATH})
+STREAMED = frozenset(
+    {gbt36906.VERIFY_PATH, "/api/v1/verify", "/verify", "/api/v1/seal-documents", "/api/v1/documents", imports.PATH, bulk_issues.PATH}
+)
 """Uploads: their routes count the octets themselves."""
 PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
 """Orders and previews may carry an uploaded impression of 5 MB, base64."""
@@ -154,6 +157,7 @@ def create_app(house: House) -> FastAPI:
     app.include_router(certificate_life.router)
     app.include_router(documents.router)
     app.include_router(issuing.router)
+    app.include_router(bulk_issues.router)
     app.include_router(events.router)
     app.include_router(entrances.router)
     app.include_router(verification.router)

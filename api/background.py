@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
+from api.approval_rows import approval_of
 from api.copy_keeping import copy_steps
 from api.event_services import event_steps
 from api.evidence import Evidence
@@ -19,6 +20,7 @@ from api.leading import Leadership
 from api.library_keeping import library_steps
 from api.sealing import sealing_of
 from api.wiring import House
+from certs.bulk_work import work_until_done as bulk_until_done
 from certs.claiming import tell_overdue
 from certs.federation_sync import forget, keep_level
 from certs.rewrapping import SEALED
@@ -72,10 +74,11 @@ SHARED = frozenset(
         "drops",
         "expiries",
         "bulk moves",
+        "bulk issuing",
     }
 )
 """Steps whose work is divided among all processes by row locks and leases."""
-ENDED_IN_ORDER = frozenset({"sweep", "documents", "batches", "time stamps", "sealed files"})
+ENDED_IN_ORDER = frozenset({"sweep", "documents", "batches", "bulk issuing", "time stamps", "sealed files"})
 """Steps that end what they have begun before the process stops."""
 Step = Callable[[], Awaitable[object]]
 
@@ -109,6 +112,9 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
     def batches() -> Awaitable[object]:
         return work_until_done(sealing, seconds=BATCH_ROUND_SECONDS, stopping=stopping)
 
+    def bulk() -> Awaitable[object]:
+        return bulk_until_done(house.issuing, approval_of, seconds=BATCH_ROUND_SECONDS, stopping=stopping)
+
     return {
         **evidence.steps(),
         **library_steps(house),
@@ -117,6 +123,7 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
         "sweep": (SWEEP_SECONDS, lambda: sweep(house.issuing)),
         "documents": (SWEEP_SECONDS, lambda: sweep_requests(sealing)),
         "batches": (BATCH_SECONDS, batches),
+        "bulk issuing": (BATCH_SECONDS, bulk),
         "uploads": (UPLOAD_SECONDS, lambda: sweep_uploads(house.database, house.clock, sealing.uploads)),
         "time stamps": (STAMP_SECONDS, lambda: obtain(house.database, house.clock, house.timestamps)),
         "forget": (FORGET_SECONDS, lambda: _forget(house)),

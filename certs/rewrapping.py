@@ -4,6 +4,7 @@ from typing import cast
 
 from sqlalchemy import Table
 
+from certs.bulk_models import BulkIssueItemRow, body_context
 from certs.event_models import EntranceRow, SubscriptionRow
 from certs.holders import seal_context
 from certs.import_parts import key_context
@@ -16,6 +17,7 @@ SEALED = (
     rewrapping.SealedTable(
         cast(Table, HolderRow.__table__), {"code_sealed": lambda row: seal_context(row["certificate_id"], row["position"])}
     ),
+    rewrapping.SealedTable(cast(Table, BulkIssueItemRow.__table__), {"body": lambda row: body_context(row["job_id"], row["position"])}),
     rewrapping.SealedTable(cast(Table, ImportRow.__table__), {"content_key": lambda row: key_context(row["id"])}),
     *(
         rewrapping.SealedTable(cast(Table, table), {name: (lambda row: secret_context(row["id"])) for name in ("secret", "former")})

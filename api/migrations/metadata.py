@@ -1,5 +1,6 @@
 """The tables of every package, for Alembic only."""
 
+import certs.bulk_models
 import certs.catalogue_models
 import certs.code_models
 import certs.copy_models
@@ -32,6 +33,7 @@ import seal.upgrade_models
 
 ALL = (keys.models.Base.metadata, identity.models.Base.metadata, seal.models.Base.metadata, certs.models.Base.metadata)
 MORE_TABLES = (
+    certs.bulk_models,
     certs.catalogue_models,
     keys.ceremony.models,
     keys.evidence.models,
