@@ -90,6 +90,7 @@ class PeerChange:
     move: PeerMove
     status: PeerStatus
     at: dt.datetime
+    actor_id: str
     actor_name: str
     reason: str
 
@@ -252,7 +253,7 @@ async def list_peers(session: AsyncSession, status: PeerStatus | None = None) ->
 async def history_of_peer(session: AsyncSession, peer_id: uuid.UUID) -> tuple[PeerChange, ...]:
     """Every move, oldest first."""
     rows = await session.scalars(select(PeerMoveRow).where(PeerMoveRow.peer_id == peer_id).order_by(PeerMoveRow.id))
-    return tuple(PeerChange(PeerMove(row.move), PeerStatus(row.new), row.at, row.actor_name, row.reason) for row in rows)
+    return tuple(PeerChange(PeerMove(row.move), PeerStatus(row.new), row.at, row.actor_id, row.actor_name, row.reason) for row in rows)
 
 
 async def note_contact(session: AsyncSession, now: dt.datetime, peer_id: uuid.UUID, problem: str | None) -> None:
