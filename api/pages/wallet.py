@@ -11,6 +11,7 @@ from api.pages.consents import asked_of
 from api.pages.guard import house_of, page
 from api.pages.holdings import access_words, card_of, library_of, one_certificate, organisation_names, send_file_of, send_picture_of
 from api.pages.i18n import CHINESE, locale_of
+from api.pages.notices import in_english, notices_for
 from api.pages.rendering import render
 from api.session import Present, require_login
 from certs.access import speaks_for_organisation
@@ -42,11 +43,13 @@ async def show_wallet(request: Request) -> Response:
         organisation = await get_organisation(session, present.actor.organisation or "") if theirs else None
         searches = [one for index in indexes for one in await searches_for(session, index, SEARCHES_SHOWN)]
         names = await organisation_names(session, tuple(searches))
+        notices = await notices_for(session, house.clock, indexes, locale) if cursor is None else []
     english = {code: kind.name_en for (code, _), kind in kinds.items()}
     cards = [card_of(one, locale, english.get(one.type_code, ""), one.standing(today)) for one in held.items]
     return render(
         request, "wallet.html", cards=cards, bound=mine is not None, organisation=organisation.name if organisation else "",
         after=held.next_cursor or "", first=cursor is None, asked=await asked_of(request, present.actor) if cursor is None else [],
+        notices=in_english(notices, english) if english else notices,
         searches=[access_words(one, names, locale) for one in sorted(searches, key=lambda one: one.at, reverse=True)[:SEARCHES_SHOWN]],
     )  # fmt: skip
 
