@@ -16,6 +16,7 @@ from api.metrics import Measured
 from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
+from api.pages.imports import MEGABYTES as LARGEST_IMPORT
 from api.routes import (
     access,
     audit,
@@ -129,7 +130,11 @@ class ExactPaths:
 def uploads_on_pages(house: House) -> dict[str, int]:
     """Octets of the forms that take files, with room for their other fields."""
     one = house.settings.document_megabytes * MEGABYTE
-    return {"/seals/apply": 16 * MEGABYTE, "/documents/new": one + MEGABYTE, "/batches/new": max(one, 512 * MEGABYTE) + MEGABYTE}
+    return {
+        "/imports": (LARGEST_IMPORT + 1) * MEGABYTE, "/seals/apply": 16 * MEGABYTE, "/documents/new": one + MEGABYTE,
+        "/library/document": one + MEGABYTE,
+        "/batches/new": max(one, 512 * MEGABYTE) + MEGABYTE,
+    }  # fmt: skip
 
 
 def create_app(house: House) -> FastAPI:
