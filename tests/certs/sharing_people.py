@@ -1,10 +1,14 @@
 """Who shares in the tests: a food matter that asks for three types, its organisation, a company that holds certificates."""
 
+import asyncio
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert, text
 
+from api.embedded import Addresses
 from certs.catalogue import Sharing, SharingClass, shipped_types
 from certs.holders import holder_values
 from certs.library import Library
@@ -12,10 +16,15 @@ from certs.matter_papers import Enough, Paper, put_papers
 from certs.models import CertificateRow, HolderRow
 from certs.reads import put_types
 from identity.organisations import Organisation, put_organisation
+from identity.personal_data import open_personal_data
 from keys.base.actor import SYSTEM, Actor, ActorKind, Role
+from keys.base.blobs import FolderBlobStore
+from keys.base.db import Database
 from keys.base.ids import new_code, new_id
+from keys.custody.software import SoftwareKeyStore
 from seal.matters import Matter, put_matter
 from tests.certs.catalogue_people import HOUSING, MARKET, WRITER, person
+from tests.conftest import BEGINNING, TestClock, copy_database
 
 FOOD = "000131015000"
 LICENCE, OWNERSHIP, SAFETY = "11100000MB0143028R001", "11100000MB03271699001", "11100000000013338W011"
@@ -77,3 +86,18 @@ class Stage:
     async def audited(self, action: str, outcome: str) -> int:
         query = f"SELECT count(*) FROM keys.audit_events WHERE action = '{action}' AND outcome = '{outcome}'"
         return await self.count(query)
+
+
+@cache
+def furnish_once(servers: Addresses, key_file: Path, source: str) -> str:
+    """The name of a prepared database: types, matter and papers are made once for all tests of sharing."""
+    name = f"template_{new_code().lower()}"
+    asyncio.run(_furnish(servers, SoftwareKeyStore(key_file), source, name))
+    return name
+
+
+async def _furnish(servers: Addresses, keystore: SoftwareKeyStore, source: str, name: str) -> None:
+    clock, database = TestClock(BEGINNING), Database(await copy_database(servers, source, name))
+    personal = await open_personal_data(database, keystore, clock)
+    await Stage(Library(database, clock, FolderBlobStore(Path("unused")), personal)).furnish()
+    await database.close()

@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from api.embedded import Addresses
 from certs import consents
 from certs.authorisations import AuthorisationUnknown
 from certs.consents import (
@@ -62,6 +64,7 @@ from tests.certs.sharing_people import (
     RIVAL,
     SAFETY,
     Stage,
+    furnish_once,
 )
 from tests.conftest import TestClock
 
@@ -70,11 +73,19 @@ ASKED = Query(FOOD, "受理食品经营许可", Want.RECORD, OWNERSHIP, COMPANY,
 WISH = Wish(FOOD, OWNERSHIP, Want.FILE, "受理食品经营许可", COMPANY, "001")
 
 
+@pytest.fixture(scope="module")
+def furnished(servers: Addresses, key_file: Path, signing_template: str) -> str:
+    return furnish_once(servers, key_file, signing_template)
+
+
 @pytest.fixture
-async def stage(database: Database, clock: TestClock, blobs: FolderBlobStore, personal: PersonalData) -> Stage:
-    made = Stage(Library(database, clock, blobs, personal))
-    await made.furnish()
-    return made
+def template(furnished: str) -> str:
+    return furnished
+
+
+@pytest.fixture
+def stage(database: Database, clock: TestClock, blobs: FolderBlobStore, personal: PersonalData) -> Stage:
+    return Stage(Library(database, clock, blobs, personal))
 
 
 async def refused(stage: Stage, query: Query, actor: Actor = CLIENT) -> str:
