@@ -131,13 +131,9 @@ async def annual_rule(session: AsyncSession, type_code: str) -> AnnualRule | Non
 
 async def checks_of(session: AsyncSession, certificate_id: uuid.UUID) -> tuple[AnnualCheck, ...]:
     """The checks of a certificate, the newest year first; of one year the last that was recorded."""
-    statement = (
-        select(AnnualCheckRow)
-        .where(AnnualCheckRow.certificate_id == certificate_id)
-        .distinct(AnnualCheckRow.year)
-        .order_by(AnnualCheckRow.year.desc(), AnnualCheckRow.id.desc())
-    )
-    return tuple(_view(row) for row in await session.scalars(statement))
+    statement = select(AnnualCheckRow).where(AnnualCheckRow.certificate_id == certificate_id)
+    rows = await session.scalars(statement.order_by(AnnualCheckRow.year.desc(), AnnualCheckRow.id))
+    return tuple({row.year: _view(row) for row in rows}.values())
 
 
 async def record_check(

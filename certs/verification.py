@@ -43,7 +43,8 @@ class RecordReport:
     """The answer. ``certificate`` is for this process only (a picture may be drawn of its document); the rest may be shown.
 
     ``fields`` and ``holders`` are masked; ``checked_at`` is the instant the answer holds for. ``changed`` is the operation
-    that led to the present status, where the history tells it. ``template`` is the one its type names, for pictures.
+    that led to the present status, where the history tells it. ``template`` is the one its type names, for pictures;
+    ``own_document``: the paper is the issuer's own, and no picture can be drawn from the record.
     ``copy``: the code is that of an annotated copy; ``status`` is then the copy's, ``original`` that of the certificate it was made of.
     """
 
@@ -56,6 +57,7 @@ class RecordReport:
     fields: tuple[tuple[str, str], ...]
     changed: Change | None = None
     template: str = ""
+    own_document: bool = False
     copy: Copy | None = None
     original: Standing = Standing.UNKNOWN
 
@@ -156,6 +158,7 @@ def report_of(
         fields=tuple((name, shown[name]) for name, _ in ordered_fields(found, kind)),
         changed=change_of(found, entries, reasons, lambda text: mask_text(text, found, shown)),
         template=kind.template if kind else "",
+        own_document=bool(kind and kind.own_documents),
     )
 
 

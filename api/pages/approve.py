@@ -181,6 +181,14 @@ async def send_picture(request: Request) -> Response:
     return picture_response(await house.workers.run(preview, document.pdf, document.seal_place, seal))
 
 
+@page
+async def send_document(request: Request) -> Response:
+    """The whole document as it will be sealed, for whoever is to seal it: an issuer's own may have many pages."""
+    document = await _awaiting(request, require_stamper(request))
+    headers = {"Content-Disposition": 'inline; filename="unsealed.pdf"', "X-Content-Type-Options": "nosniff"}
+    return protect(Response(document.pdf, media_type="application/pdf", headers=headers))
+
+
 def picture_response(png: bytes) -> Response:
     return protect(Response(png, media_type="image/png"))
 
@@ -256,4 +264,5 @@ routes: list[BaseRoute] = [
     Route("/approve/{id}", show_approval, methods=["GET"]),
     Route("/approve/{id}", submit_approval, methods=["POST"]),
     Route("/approve/{id}/picture.png", send_picture, methods=["GET"]),
+    Route("/approve/{id}/document.pdf", send_document, methods=["GET"]),
 ]

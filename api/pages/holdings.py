@@ -31,6 +31,8 @@ OPERATIONS = {
     "09": mark("Changed"),
     "10": mark("Transfer undone"),
 }
+ENDED_AS = {"03": mark("Revoked"), "06": mark("Transferred out"), "07": mark("Withdrawn as a penalty")}
+"""What operation 07, other, was, by the status it led to."""
 KINDS = {
     "file": mark("Fetched the file"),
     "search": mark("Searched by your number"),
@@ -120,10 +122,15 @@ def access_words(access: Access, names: dict[str, str], locale: str) -> dict[str
     }  # fmt: skip
 
 
+def _operation(entry: HistoryEntry) -> str:
+    other = ENDED_AS.get(entry.to_status, OPERATIONS["07"]) if entry.from_status is not None else OPERATIONS["07"]
+    return OPERATIONS[entry.operation] if entry.operation in OPERATIONS and entry.operation != "07" else other
+
+
 def _step(entry: HistoryEntry, locale: str) -> dict[str, str]:
     return {
-        "what": translate(locale, OPERATIONS.get(entry.operation, OPERATIONS["07"])), "at": moment(entry.at, locale),
-        "reason": entry.reason if entry.reason != "import" else "",
+        "what": translate(locale, _operation(entry)), "at": moment(entry.at, locale),
+        "reason": entry.reason if entry.reason != "import" else "", "basis": entry.legal_basis or "",
     }  # fmt: skip
 
 

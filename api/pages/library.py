@@ -21,13 +21,14 @@ from api.pages.i18n import CHINESE, day, locale_of, mark, translate
 from api.pages.rendering import render
 from api.pages.words import CODE_TYPES, STATUS_TAGS
 from api.session import Present, require_login
-from certs.access import STAFF
+from certs.access import STAFF, may_change
 from certs.disposal import may_dispose
 from certs.finding import Search, search
 from certs.library import log_view
 from certs.reads import types_of
 from certs.records import Page
 from identity.numbers import is_person
+from keys.base.actor import Role
 from keys.base.clock import civil_date
 from keys.base.errors import Forbidden, FujieError
 
@@ -128,6 +129,7 @@ async def _listed(request: Request, present: Present, query: Search, asked: dict
         after=found.next_cursor or "", more=f"/library?{more}", numbers_hidden=hidden,
         statuses=[("", translate(locale, ANY)), *((one, translate(locale, STATUS_TAGS[one][1])) for one in STATUSES)],
         code_types=[(code, translate(locale, label)) for code, label in CODE_TYPES.items()], keeps=may_dispose(present.actor),
+        approves=Role.APPROVER in present.account.roles, registers=bool(present.account.roles & {Role.APPROVER, Role.WINDOW_CLERK}),
     )  # fmt: skip
 
 
@@ -140,7 +142,10 @@ async def show_one(request: Request) -> Response:
 async def _shown(request: Request, present: Present, status: int = 200, trouble: Trouble | None = None, purpose: str = "") -> Response:
     view, certificate = await one_certificate(request, present)
     await log_view(library_of(request), present.actor, certificate, BROWSE)
-    return render(request, "holding.html", status=status, view=view, room="library", purpose=shown_again(purpose), trouble=trouble)
+    return render(
+        request, "holding.html", status=status, view=view, room="library", purpose=shown_again(purpose), trouble=trouble,
+        changes=may_change(certificate, present.actor),
+    )  # fmt: skip
 
 
 @page

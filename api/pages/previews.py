@@ -50,7 +50,7 @@ def unissued(pdf: bytes) -> bytes:
 def public_job(report: RecordReport, base_url: str) -> RenderJob | None:
     """What a stranger's picture is typeset from: the report's masked words. None where the record holds no document. Pure."""
     certificate = report.certificate
-    if certificate is None or certificate.document_hash is None or certificate.issued_on is None:
+    if certificate is None or certificate.document_hash is None or certificate.issued_on is None or report.own_document:
         return None
     return RenderJob(
         type_code=certificate.type_code,

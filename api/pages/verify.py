@@ -131,7 +131,8 @@ async def _picture_of(request: Request, report: RecordReport) -> tuple[str, bool
     certificate = report.certificate
     if certificate is None or certificate.document_hash is None or report.copy is not None:
         return "", False
-    return f"/v/{report.code}/picture.png", await _may_see_whole(request, certificate)
+    whole = await _may_see_whole(request, certificate)
+    return (f"/v/{report.code}/picture.png", whole) if whole or not report.own_document else ("", False)
 
 
 async def _may_see_whole(request: Request, certificate: Certificate) -> bool:
@@ -153,12 +154,14 @@ async def send_picture(request: Request) -> Response:
     await throttle(request, "picture", limit=MOST_PICTURES, seconds=MINUTE)
     report, house = await _report(request), house_of(request)
     certificate, job = report.certificate, public_job(report, house.base_url)
-    if certificate is None or job is None or report.copy is not None:
+    if certificate is None or certificate.document_hash is None or report.copy is not None:
         raise NotFound("picture")
     if await _may_see_whole(request, certificate):
         library = Library(house.database, house.clock, house.blobs, house.personal)
         pdf = await file_of(library, request.state.present.actor, certificate.id, PURPOSE)
         return _png(await house.workers.run(picture, pdf, 0, DPI))
+    if job is None:
+        raise NotFound("picture")
     try:
         async with house.database.session() as session:
             seal = await pictures_of(session, certificate.seal_code or "")
