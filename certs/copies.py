@@ -142,7 +142,7 @@ async def make_copy(issuing: Issuing, actor: Actor, wanted: CopyWanted, idempote
 
 async def _make(issuing: Issuing, actor: Actor, wanted: CopyWanted, key: str, address: str | None) -> Copy:
     wanted = checked(wanted)
-    request = issuing.personal.subject("certs.copy", orjson.dumps(dataclasses.asdict(wanted)).decode())
+    request = issuing.personal.subject("certs.copy", orjson.dumps(dataclasses.asdict(wanted), default=str).decode())
     earlier = await _recall(issuing, actor, key, request)
     if earlier is not None:
         return earlier
