@@ -5,7 +5,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from api.commands import cert_types, glyphs, library
+from api.commands import cert_types, glyphs, issuing, library
 from api.commands.house import with_house
 from api.wiring import House
 from certs.metadata import describe
@@ -111,3 +111,6 @@ app.add_typer(library.hold, name="hold")
 app.add_typer(cert_types.types, name="type")
 app.add_typer(cert_types.matters, name="matter")
 app.add_typer(glyphs.app, name="glyph")
+app.add_typer(issuing.entrusting, name="entrust")
+app.add_typer(issuing.numbers, name="number")
+app.add_typer(issuing.merging, name="merge")
