@@ -245,7 +245,7 @@ def _kept(row: PeerStatusRow) -> Entry:
 async def count_told(session: AsyncSession) -> dict[uuid.UUID, int]:
     """How many certificates each peer told us of."""
     rows = await session.execute(select(PeerStatusRow.peer_id, func.count()).group_by(PeerStatusRow.peer_id))
-    return dict(rows.tuples().all())
+    return {peer_id: int(number) for peer_id, number in rows}
 
 
 def _day(day: dt.date | None) -> str | None:

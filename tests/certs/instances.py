@@ -161,7 +161,7 @@ class Place:
     bound: socket.socket
 
     def template(self, agreed: bool) -> str:
-        return f"template_{self.name}_{'agreed' if agreed else 'alone'}"
+        return f"template_{self.name}_{'agreed' if agreed else 'alone'}_{self.bound.getsockname()[1]}"
 
     async def instance(self, database: Database, keystore: KeyStore, clock: Clock) -> Instance:
         personal = await open_personal_data(database, keystore, clock)
@@ -192,21 +192,21 @@ class Two:
             yield opened[0], opened[1]
 
 
-def prepared(servers: Addresses, key_file: Path, folder: Path) -> Two:
-    """Both furnished and introduced, with hierarchies of their own; and both again, agreed."""
+def prepared(servers: Addresses, key_file: Path, folder: Path, template: str = MIGRATED) -> Two:
+    """Both furnished and introduced, with hierarchies of their own; and both again, agreed. ``template``: what they are copied from."""
     places = [
         Place(name, host, f"http://127.0.0.1:{port}", folder / name, reserve())
         for name, host, port in (("city", "127.0.0.1", 8000), ("province", "localhost", 8001))
     ]
     two = Two(servers, *places)
-    asyncio.run(_prepare(two, SoftwareKeyStore(key_file), TestClock(BEGINNING)))
+    asyncio.run(_prepare(two, SoftwareKeyStore(key_file), TestClock(BEGINNING), template))
     return two
 
 
-async def _prepare(two: Two, keystore: KeyStore, clock: Clock) -> None:
+async def _prepare(two: Two, keystore: KeyStore, clock: Clock, template: str) -> None:
     cards = {}
     for place, given in ((two.city, ("示范市", (CITY,), MARKET)), (two.province, ("示范省", (PROVINCE,), PROVINCE_OFFICE))):
-        database = Database(await copy_database(two.servers, MIGRATED, place.template(False)))
+        database = Database(await copy_database(two.servers, template, place.template(False)))
         await establish_authorities(database, keystore, clock, place.base_url)
         one = await place.instance(database, keystore, clock)
         await one.stage.furnish()
