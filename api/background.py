@@ -63,6 +63,7 @@ SHARED = frozenset(
         "sweep",
         "imports",
         "re-checks",
+        "scans",
         "documents",
         "batches",
         "time stamps",

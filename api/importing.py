@@ -10,6 +10,7 @@ from certs.import_jobs import ImportView, work_imports
 from certs.import_rechecks import work_rechecks
 from certs.ingestion import Ingestion, flagged_rows
 from certs.ingestion_report import CommaSeparated, Facts, Spreadsheet
+from certs.scan_sealing import work_scans
 
 IMPORT_SECONDS = 2.0
 Step = Callable[[], Awaitable[object]]
@@ -26,6 +27,7 @@ def import_steps(house: House) -> dict[str, tuple[float, Step]]:
     return {
         "imports": (IMPORT_SECONDS, lambda: work_imports(needed)),
         "re-checks": (IMPORT_SECONDS, lambda: work_rechecks(needed)),
+        "scans": (IMPORT_SECONDS, lambda: work_scans(house.issuing)),
     }
 
 

@@ -64,6 +64,12 @@ def _jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+def marked_page(page: PagePicture, words: str) -> PagePicture:
+    """A page that was drawn elsewhere, with the words across it."""
+    with Image.open(io.BytesIO(page.jpeg)) as image:
+        return PagePicture(_jpeg(marked(image.convert("RGB"), words)), page.width_mm, page.height_mm)
+
+
 def marked(image: Image.Image, words: str) -> Image.Image:
     """The picture with the words slanting across all of it."""
     tile = _tile(words[:MOST_WORDS], max(18, min(image.size) // 34))

@@ -16,7 +16,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,7 +81,7 @@ def render_copy(job: CopyJob, fonts: FontSet = REQUIRED_FONTS) -> Rendered:
     annotations = annotations_of(job)
     check_legible(annotations)
     pages = page_pictures(job.original, watermark(job))
-    pdf = _press(fonts).print(job, annotations, pages)
+    pdf = print_sheets(_data(job, annotations, pages, fonts), job.metadata, job.made_at, pages, fonts)
     return Rendered(pdf, hashlib.sha256(pdf).hexdigest(), SEAL)
 
 
@@ -139,20 +139,18 @@ class _Press:
         (self._folder / "pictures").mkdir()
         for file in (ROOT / "templates").glob("*.typ"):
             shutil.copy(file, self._folder / "templates" / file.name)
-        self._fonts, self._lock = fonts, Lock()
+        self._lock = Lock()
         self._compiler = typst.Compiler(root=str(self._folder), font_paths=loaded(fonts))
 
-    def print(self, job: CopyJob, annotations: Sequence[tuple[str, str]], pages: Sequence[PagePicture]) -> bytes:
+    def print(self, data: dict[str, object], metadata: bytes, at: dt.datetime, pages: Sequence[PagePicture]) -> bytes:
         """The PDF/A-3b. Raises ``FieldsTooLong``, ``RenderFailed``."""
-        names = [f"{hashlib.sha256(page.jpeg).hexdigest()}.jpg" for page in pages]
-        data = _data(job, annotations, list(_sheets(job, pages, names)), self._fonts)
-        inputs = {"data": json.dumps(data, ensure_ascii=False), "metadata": attached_text(job.metadata)}
+        inputs = {"data": json.dumps(data, ensure_ascii=False), "metadata": attached_text(metadata)}
         with self._lock:
-            paths = [self._folder / "pictures" / name for name in names]
+            paths = [self._folder / "pictures" / name for name in picture_names(pages)]
             for path, page in zip(paths, pages, strict=True):
                 path.write_bytes(page.jpeg)
             try:
-                return self._compiled(inputs, job.made_at.replace(microsecond=0))
+                return self._compiled(inputs, at.replace(microsecond=0))
             finally:
                 for path in set(paths):
                     path.unlink()
@@ -174,19 +172,34 @@ def _press(fonts: FontSet) -> _Press:
     return _Press(fonts)
 
 
-def _sheets(job: CopyJob, pages: Sequence[PagePicture], names: Sequence[str]) -> Iterator[list[dict[str, object]]]:
-    for sheet in layout(pages):
-        yield [
+def print_sheets(data: dict[str, object], metadata: bytes, at: dt.datetime, pages: Sequence[PagePicture], fonts: FontSet) -> bytes:
+    """The PDF/A-3b of a copy: annotations above pictures. Raises ``FieldsTooLong``, ``RenderFailed``."""
+    return _press(fonts).print(data, metadata, at, pages)
+
+
+def picture_names(pages: Sequence[PagePicture]) -> list[str]:
+    """The files of the pictures, as the template names them."""
+    return [f"{hashlib.sha256(page.jpeg).hexdigest()}.jpg" for page in pages]
+
+
+def sheets_of(pages: Sequence[PagePicture], words: str) -> list[list[dict[str, object]]]:
+    """Where each picture goes; ``words`` say what it shows, before its number."""
+    names = picture_names(pages)
+    return [
+        [
             {
                 "picture": names[one.page], "x_mm": one.x_mm, "y_mm": one.y_mm, "width_mm": one.width_mm, "height_mm": one.height_mm,
-                "words": f"原件图像 Picture of the original: {job.title_zh} {job.number}，{one.page + 1} / {len(pages)}",
+                "words": f"{words}，{one.page + 1} / {len(pages)}",
             }
             for one in sheet
-        ]  # fmt: skip
+        ]
+        for sheet in layout(pages)
+    ]  # fmt: skip
 
 
-def _data(job: CopyJob, annotations: Sequence[tuple[str, str]], sheets: list[list[dict[str, object]]], fonts: FontSet) -> dict[str, object]:
+def _data(job: CopyJob, annotations: Sequence[tuple[str, str]], pages: Sequence[PagePicture], fonts: FontSet) -> dict[str, object]:
     """What the template sees as ``data``."""
+    sheets = sheets_of(pages, f"原件图像 Picture of the original: {job.title_zh} {job.number}")
     return {
         "title_zh": job.title_zh, "identifier": job.identifier, "issuer": job.maker, "maker": job.maker, "annotations": annotations,
         "sheets": sheets, "band_mm": BAND_MM, "verify_url": job.verify_url, "verification_code": grouped(job.verification_code),

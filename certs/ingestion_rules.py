@@ -41,7 +41,6 @@ FLAGS: dict[str, tuple[str, str]] = {
     "file_missing": ("所附文件找不到，或不是可接受的文件。", "The attached file was not found, or is of a kind that is not taken."),
     "holder_unknown": ("人口库、法人库中没有该持证主体。", "The holder stands in neither register, of people or of legal persons."),
     "issuer_foreign": ("颁发机构不是导入机构，信任等级降为 C。", "Issued by another organisation than the importing one; trust grade C."),
-    "scan_unlisted": ("扫描件未被任何一行引用，未导入。", "No row names this scan; it was not imported."),
 }
 _DATE = re.compile(r"([0-9]{4})[-/.年]?([0-9]{1,2})[-/.月]?([0-9]{1,2})日?")
 _OPEN_END = frozenset({"长期", "永久", "无固定期限", "9999-12-31", "99991231"})

@@ -4,6 +4,7 @@ Both are made once, in the transaction that reserves the certificate, and kept: 
 """
 
 import secrets
+import uuid
 
 from sqlalchemy import Integer, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -26,13 +27,15 @@ FILL = ENTRIES * 4 // 5
 _COMMON = frozenset({"ZZMC", "ZZBH", "ZZBS", "ZZBFJG", "ZZBFRQ", "ZZYXQQSRQ", "ZZYXQJZRQ", "CZZT", "CZZTDM", FULL_NAME})
 
 
-async def give_place(session: AsyncSession, keystore: KeyStore, certificate: Certificate, kind: CertificateType) -> str | None:
+async def give_place(session: AsyncSession, keystore: KeyStore, certificate: Certificate, kind: CertificateType | None) -> str | None:
     """A place in a list, and the text of the offline code where the type has one. The certificate's row exists already.
+
+    ``kind`` is None for a scan of a type that is not in the catalogue.
 
     A code too long to print is left out: the certificate still has its address code.
     """
     place = await _allot(session, certificate)
-    if not kind.offline_fields:
+    if kind is None or not kind.offline_fields:
         return None
     key = await signing_key(session, keystore, certificate.created_at)
     code = offline_code(certificate, kind, place)
@@ -44,6 +47,11 @@ async def give_place(session: AsyncSession, keystore: KeyStore, certificate: Cer
     row.offline_text = text
     await session.flush([row])
     return text
+
+
+async def has_place(session: AsyncSession, certificate_id: uuid.UUID) -> bool:
+    """Whether it was given one already."""
+    return await session.scalar(select(StatusEntryRow.index).where(StatusEntryRow.certificate_id == certificate_id)) is not None
 
 
 async def offline_text(session: AsyncSession, certificate: Certificate) -> str | None:

@@ -26,6 +26,7 @@ from certs.ingestion_report import CommaSeparated, Facts, Spreadsheet
 from certs.ingestion_rules import FLAGS
 from certs.ingestion_scans import Scans, table_of
 from certs.reads import add_missing_types
+from certs.scan_sealing import grant_scans, scan_states, unlisted, work_scans
 from keys.base.actor import SYSTEM
 
 _SHOWN = 20
@@ -52,13 +53,31 @@ def import_file(
 
 
 async def _run(house: House, request: Request, report: Path | None) -> None:
+    scans = request.scans
+    if scans is not None and not request.dry_run:
+        async with house.database.begin() as session:
+            await grant_scans(session, house.clock.now(), SYSTEM, scans.seal_code, scans.matter_code)
     result = await _import(house, request)
     await _show(house, result, request.path)
+    if scans is not None and not request.dry_run:
+        await _seal_scans(house, result, request.path.parent)
     if result.flagged:
         name = request.path.name + ".flagged"
         chosen = report.with_suffix("") if report and report.suffix in (".csv", ".xlsx") else report
         places = [chosen] if chosen else [request.path.with_name(name), settings().home / "imports" / name]
         await _write_report(house, result, request.path.name, places)
+
+
+async def _seal_scans(house: House, report: Report, folder: Path) -> None:
+    """Seal what waits, as ``fujie worker`` would; tell what was not sealed, and scans that no row names."""
+    while await work_scans(house.issuing):
+        pass
+    for state, failure, count in await scan_states(house.database, report.import_id):
+        sealed, waits = _say("已加盖", "sealed"), _say("待加盖", "waiting to be sealed")
+        words = {"done": sealed, "waiting": waits}.get(state, _say("未加盖", "not sealed"))
+        print(_say(f"扫描件 {count:,} 份{words}", f"{count:,} scans {words}"), failure or "")
+    for name in await unlisted(house.database, report.import_id, folder):
+        print(_say(f"未被引用的扫描件：{_visible(name)}", f"a scan that no row names: {_visible(name)}"))
 
 
 def _check_options(grade: str, encoding: str) -> None:
