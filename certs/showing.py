@@ -119,8 +119,6 @@ class Face:
     valid_to: dt.date | None
     purpose: tuple[str, str]
     checked_at: dt.datetime
-    certificate_id: uuid.UUID
-    document_hash: bytes | None
 
 
 async def showable(library: Library, actor: Actor, certificate_id: uuid.UUID) -> Showable:
@@ -311,8 +309,7 @@ async def _look(session: AsyncSession, library: Library, actor: Actor, row: Show
     kind = await type_of(session, certificate)
     return Face(
         await holder_among(session, certificate.id, row.holder_index), certificate.type_name, kind.name_en if kind else "",
-        certificate.issuer_name, certificate.standing(civil_date(now)), certificate.valid_to, words, now, certificate.id,
-        certificate.document_hash,
+        certificate.issuer_name, certificate.standing(civil_date(now)), certificate.valid_to, words, now,
     )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 The holder's page asks for itself again (``Refresh``): it works without JavaScript, and says who checked within seconds.
 """
 
+import base64
+
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,11 +15,12 @@ from api.pages.forms import Trouble, posted, trouble_of, typed
 from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.holdings import card_of, library_of
 from api.pages.i18n import CHINESE, day, locale_of, mark, moment, translate
-from api.pages.rendering import render
+from api.pages.rendering import policy, render
 from api.pages.words import STATUS_TAGS
 from api.session import require_login
 from certs.authorisations import MATTER
 from certs.library import ordered_fields
+from certs.portraits import photograph_shown
 from certs.qr import encode, to_svg
 from certs.reads import get_certificate
 from certs.shared_reading import NothingToShare, Query, Shared, share
@@ -135,10 +138,11 @@ async def submit_check(request: Request) -> Response:
     actor, library = _actor(request), library_of(request)
     try:
         found = await offered(library, code)
+        photo = await photograph_shown(library, house_of(request).workers, code)
         if _takes(actor, found):
             query = Query(found.matter_code or "", found.words[0], Want.RECORD, show_code=code)
-            return _taken(request, await share(library, actor, query), found)
-        return _seen(request, await check(library, actor, code))
+            return _taken(request, await share(library, actor, query), found, photo)
+        return _seen(request, await check(library, actor, code), photo)
     except FujieError as error:
         trouble = trouble_of(request, error)
         return render(request, "check.html", offer=None, code="", purpose="", takes=False, trouble=trouble, status=error.status)
@@ -156,30 +160,33 @@ def _takes(actor: Actor, found: Offered) -> bool:
     return found.purpose == MATTER and staff and found.want is not Want.DATA
 
 
-def _seen(request: Request, face: Face, fields: tuple[tuple[str, str], ...] = ()) -> Response:
+def _seen(request: Request, face: Face, photo: bytes | None, fields: tuple[tuple[str, str], ...] = ()) -> Response:
     """The face; with the record where the checker's matter takes it over."""
     locale = locale_of(request)
     english = face.type_name_en if locale != CHINESE else ""
     tone, label = STATUS_TAGS[face.standing]
-    return render(
+    picture = f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}" if photo else ""
+    response = render(
         request, "checked.html", name=face.name, title=english or face.type_name, printed_title=face.type_name if english else "",
-        tone=tone, standing=face.standing.value, spoken=translate(locale, label), photo="", issuer=face.issuer_name,
+        tone=tone, standing=face.standing.value, spoken=translate(locale, label), photo=picture, issuer=face.issuer_name,
         valid_to=day(face.valid_to, locale) if face.valid_to else "", purpose=face.purpose[0 if locale == CHINESE else 1],
         checked_at=moment(face.checked_at, locale), fields=fields,
     )  # fmt: skip
+    if picture:
+        response.headers["Content-Security-Policy"] = policy(pictures_within=True)
+    return response
 
 
-def _taken(request: Request, shared: Shared, found: Offered) -> Response:
+def _taken(request: Request, shared: Shared, found: Offered, photo: bytes | None) -> Response:
     certificate = shared.certificate
     if certificate is None:
         raise NothingToShare
     now = house_of(request).clock.now()
     face = Face(
         "、".join(one.name for one in certificate.holders), certificate.type_name, shared.kind.name_en if shared.kind else "",
-        certificate.issuer_name, certificate.standing(civil_date(now)), certificate.valid_to, found.words, now, certificate.id,
-        certificate.document_hash,
+        certificate.issuer_name, certificate.standing(civil_date(now)), certificate.valid_to, found.words, now,
     )  # fmt: skip
-    return _seen(request, face, ordered_fields(certificate, shared.kind))
+    return _seen(request, face, photo, ordered_fields(certificate, shared.kind))
 
 
 routes: list[BaseRoute] = [

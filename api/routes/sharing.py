@@ -3,6 +3,7 @@
 Scope ``certificates:read`` throughout. Numbers of people and codes that are shown stand in bodies, never in addresses.
 """
 
+import base64
 import uuid
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from certs.consents import (
 from certs.idempotency import require_key
 from certs.library import ordered_fields
 from certs.metadata import describe
+from certs.portraits import photograph_shown
 from certs.records import Certificate
 from certs.shared_reading import USES, Findable, Query, Shared, find_for_matter, share
 from certs.sharing import Want
@@ -300,13 +302,19 @@ def _showing(request: Request, one: Showing, status: int = 200) -> Response:
 
 @router.post("/check", openapi_extra=_documented(CheckBody))
 async def post_check(request: Request) -> Response:
-    """Check a code that is shown: the face, once. Whoever acts in the matter it is shown for fetches the record with the code instead."""
+    """Check a code that is shown: the face, once, with the photograph (JPEG, base64) where the certificate has one.
+
+    Whoever acts in the matter it is shown for fetches the record with the code instead.
+    """
     actor = await require_scope(request, READ)
     body = await _parse(request, CheckBody)
     if not body.purpose.strip():
         raise InvalidInput("purpose", errors=[{"field": "purpose", "message": "missing"}])
     await pace(request, actor, Use.FIND)
-    return JSONResponse(_face(await check(library_of(request), actor, body.code, body.purpose)), headers=NO_STORE)
+    library = library_of(request)
+    photo = await photograph_shown(library, request.app.state.house.workers, body.code)
+    content = _face(await check(library, actor, body.code, body.purpose)) | {"photo": base64.b64encode(photo).decode() if photo else None}
+    return JSONResponse(content, headers=NO_STORE)
 
 
 def _face(face: Face) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """The pages of sharing over a house: a clerk's desk, the holder's answers, the phone, the checker; and their calls over HTTP."""
 
+import base64
+import io
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,17 +10,23 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 
 from api.app import create_app
 from api.embedded import Addresses
 from api.wiring import House
 from certs.library import Library
+from certs.photographs import prepared
+from certs.portraits import portrait_of
+from certs.rendering import render
 from identity.clients import NewClient, create_client
 from identity.people import NewAccount, create_account
 from keys.base.actor import Role
 from tests.certs.catalogue_people import HOUSING, MARKET
 from tests.certs.sharing_people import COMPANY, FOOD, LICENCE, OWNERSHIP, SAFETY, Stage, furnish_once
 from tests.pages_house import PASSWORD, add_second_factor, browser, data_codes, field_value, log_in_at, open_test_house
+from tests.render_jobs import SAFETY as CARD
+from tests.render_jobs import job
 
 PDF = b"%PDF-1.7 the sealed original"
 ABOUT = {"matter": FOOD, "purpose": "Accepting an application", "holder_code": COMPANY, "code_type": "001"}
@@ -200,3 +208,28 @@ async def test_over_http_bodies_scopes_and_every_refusal(house: House, app: Fast
         assert {path for path in document["paths"] if path.startswith("/api/v1/sharing/")} >= {
             "/api/v1/sharing/find", "/api/v1/sharing/showings/{showing_id}",
         }  # fmt: skip
+
+
+async def test_the_checker_sees_the_photograph_that_is_on_the_certificate(house: House, app: FastAPI, stage: Stage) -> None:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((400, 560)).convert("RGB").save(buffer, "JPEG", comment=b"where it was taken")
+    printed, bare = (render(job(CARD, photo=photo)).pdf for photo in (buffer.getvalue(), None))
+    portrait = portrait_of(printed)
+    assert portrait == prepared(buffer.getvalue())
+    assert portrait_of(bare) is None
+    assert portrait_of(b"no PDF") is None
+    boss = await person(house, app, "boss", Role.LEGAL_REPRESENTATIVE, COMPANY)
+    token = await bearer(house, app)
+    async with browser(app) as web:
+        for document, source, there in ((printed, "issued", True), (bare, "issued", False), (printed, "imported", False)):
+            key = await stage.hold(SAFETY, document=document, source=source)
+            for over_api in (True, False):
+                showing = (await boss.post(f"/wallet/{key}/show", data={"purpose": "identity"})).headers["location"]
+                code = re.findall(r'class="code spoken">([0-9A-Z-]{19})<', (await boss.get(showing)).text)[0]
+                if over_api:
+                    face = (await web.post("/api/v1/sharing/check", json={"code": code, "purpose": "identity"}, headers=token)).json()
+                    assert face["photo"] == (base64.b64encode(portrait or b"").decode() if there else None)
+                    continue
+                page = await web.post("/check", data={"code": code, "step": "check"})
+                assert ("data:image/jpeg;base64," in page.text) is there
+                assert ("img-src 'self' data:" in page.headers["content-security-policy"]) is there
