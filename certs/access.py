@@ -41,7 +41,9 @@ def may_submit(actor: Actor, issuer: str) -> bool:
     """
     if actor.organisation is None or normalise(actor.organisation) != issuer:
         return False
-    return actor.kind is ActorKind.CLIENT or (actor.kind is ActorKind.PERSON and bool(actor.roles & _MAY_SUBMIT))
+    if actor.kind is ActorKind.PERSON:
+        return bool(actor.roles & _MAY_SUBMIT)
+    return actor.kind in (ActorKind.CLIENT, ActorKind.SYSTEM)  # a command on the machine itself names whom it acts for
 
 
 def _of_issuer(certificate: Certificate, actor: Actor) -> bool:

@@ -5,9 +5,11 @@ from typing import Annotated
 import orjson
 import typer
 
-from api.commands import cert_types, glyphs, issuing, library
+from api.commands import cert_types, certificate_life, glyphs, issuing, library
+from api.commands.certificate_life import Basis, Code, Reason, grounds_of
 from api.commands.house import with_house
 from api.wiring import House
+from certs.grounds import Grounds
 from certs.metadata import describe
 from certs.reads import all_types, find_certificate, history, type_of
 from certs.records import Certificate
@@ -19,7 +21,6 @@ from keys.base.errors import NotFound
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Certificates.", pretty_exceptions_enable=False)
 
 Name = Annotated[str, typer.Argument(help="id, GB/T 36904 identifier or verification code")]
-Reason = Annotated[str, typer.Option(help="why; kept in the certificate's history")]
 
 
 def _print(value: object) -> None:
@@ -42,27 +43,27 @@ def show(name: Name) -> None:
 
 
 @app.command()
-def suspend(name: Name, reason: Reason) -> None:
+def suspend(name: Name, reason: Reason = "", code: Code = "", basis: Basis = "") -> None:
     """Suspend a certificate in force."""
-    _change(name, "suspend", reason)
+    _change(name, "suspend", grounds_of(reason, code, basis))
 
 
 @app.command()
-def resume(name: Name, reason: Reason) -> None:
+def resume(name: Name, reason: Reason = "", code: Code = "", basis: Basis = "") -> None:
     """Put a suspended certificate into force again."""
-    _change(name, "resume", reason)
+    _change(name, "resume", grounds_of(reason, code, basis))
 
 
 @app.command()
-def revoke(name: Name, reason: Reason) -> None:
+def revoke(name: Name, reason: Reason = "", code: Code = "", basis: Basis = "") -> None:
     """Revoke a certificate (撤销); it never comes back."""
-    _change(name, "revoke", reason)
+    _change(name, "revoke", grounds_of(reason, code, basis))
 
 
 @app.command()
-def cancel(name: Name, reason: Reason) -> None:
+def cancel(name: Name, reason: Reason = "", code: Code = "", basis: Basis = "") -> None:
     """Cancel a certificate (注销); it never comes back."""
-    _change(name, "cancel", reason)
+    _change(name, "cancel", grounds_of(reason, code, basis))
 
 
 @app.command()
@@ -77,10 +78,10 @@ def types() -> None:
     with_house(journey)
 
 
-def _change(name: str, move: str, reason: str) -> None:
+def _change(name: str, move: str, grounds: Grounds) -> None:
     async def journey(house: House) -> None:
         certificate = await _find(house, name)
-        _print(_summary(house, await change_standing(house.database, house.clock, SYSTEM, certificate.id, move, reason)))
+        _print(_summary(house, await change_standing(house.database, house.clock, SYSTEM, certificate.id, move, grounds)))
 
     with_house(journey)
 
@@ -104,9 +105,11 @@ def _summary(house: House, certificate: Certificate) -> dict[str, object]:
     }
 
 
-for _name, _command in library.COMMANDS.items():
+for _name, _command in (library.COMMANDS | certificate_life.COMMANDS).items():
     app.command(_name)(_command)
 app.add_typer(library.retention, name="retention")
+app.add_typer(certificate_life.reasons, name="reason")
+app.add_typer(certificate_life.annual, name="annual")
 app.add_typer(library.hold, name="hold")
 app.add_typer(cert_types.types, name="type")
 app.add_typer(cert_types.matters, name="matter")
