@@ -6,13 +6,15 @@ certificate of the authority on the peer's card that it is that peer.
 """
 
 import asyncio
+import ssl
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 
-from api.federation_tls import client_context, ensure_material
+from api.federation_tls import Material, client_context, ensure_material
 from api.wiring import House
 from certs.federation import PeerUnreachable
 from certs.federation_messages import LARGEST_ANSWER, Exchange, Reply
@@ -21,6 +23,8 @@ from certs.library import Library
 from keys.base.errors import FujieError
 
 SECONDS = 30.0
+MATERIAL_SECONDS = 60.0
+"""How long our certificate is taken to be the one of now."""
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class MutualTls:
 
     home: Path
     exchange: Exchange | None = None
+    _contexts: dict[tuple[object, ...], ssl.SSLContext] = field(default_factory=dict)
+    _material: tuple[float, Material] | None = None
 
     async def post(self, peer: Peer, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """The answer, whole. Raises ``PeerUnreachable``."""
@@ -39,14 +45,24 @@ class MutualTls:
             raise PeerUnreachable(f"{peer.name[:40]}: {type(error).__name__}") from error
 
     async def _post(self, peer: Peer, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        if self.exchange is None:
-            raise FujieError("the channel has no house")
-        context = client_context(await ensure_material(self.exchange, self.home), peer)
         async with (
-            httpx2.AsyncClient(verify=context, timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
+            httpx2.AsyncClient(verify=await self._context(peer), timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
             client.stream("POST", peer.address + path, content=body, headers={**headers, "accept-encoding": "identity"}) as answer,
         ):
             return Reply(answer.status_code, _once(answer.headers.multi_items()), await _bounded(answer))
+
+    async def _context(self, peer: Peer) -> ssl.SSLContext:
+        """TLS to this peer as its card stands, with our certificate of now."""
+        if self.exchange is None:
+            raise FujieError("the channel has no house")
+        if self._material is None or time.monotonic() - self._material[0] > MATERIAL_SECONDS:
+            self._material = time.monotonic(), await ensure_material(self.exchange, self.home)
+        material = self._material[1]
+        place = (peer.id, peer.digest, material.serial)
+        if place not in self._contexts:
+            kept = {key: one for key, one in self._contexts.items() if key[0] != peer.id}
+            self._contexts = kept | {place: client_context(material, peer)}
+        return self._contexts[place]
 
 
 def _once(headers: list[tuple[str, str]]) -> dict[str, str]:
