@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Text, delete, func, or_, select
+from sqlalchemy import Text, delete, false, func, or_, select
 from sqlalchemy.dialects.postgresql import array
 
 from certs.catalogue import folded
@@ -84,6 +84,7 @@ async def types_at(session: AsyncSession, issuers: Collection[str], words: str =
         select(TypeRow.code, TypeRow.name_zh, TypeRow.name_en)
         .join(TypeVersionRow, (TypeVersionRow.type_code == TypeRow.code) & (TypeVersionRow.version == TypeRow.version))
         .where(TypeRow.status == TypeStatus.PUBLISHED.value, TypeVersionRow.definition["issued_here"].as_boolean())
+        .where(func.coalesce(TypeVersionRow.definition["own_documents"].as_boolean(), false()).is_(False))
         .where(or_(anybody, TypeRow.issuers.has_any(array(list(issuers), type_=Text()))))
         .order_by(anybody, TypeRow.code)
         .limit(MOST_TYPES)
