@@ -13,6 +13,7 @@ from certs.approvals import (
     HolderNumberInvalid,
     IssuerNotAllowed,
     RegistryUnavailable,
+    TypeNeedsDocument,
     TypeTakesNoDocument,
     UnknownIssuer,
     UnknownMatter,
@@ -20,6 +21,7 @@ from certs.approvals import (
     check_shape,
 )
 from certs.catalogue import CertificateType
+from certs.circumstances import Circumstances
 from certs.holders import holder_index
 from certs.issuing_rules import IssuingRule, read_number
 from certs.lifecycle import TRANSFER_IN, MoveNotAllowed, find_move
@@ -70,6 +72,12 @@ class Admitted:
     rule: IssuingRule
     indexes: frozenset[bytes]
     merged: tuple[MergedItem, ...] = ()
+    answers: tuple[RuleAnswer, ...] = ()
+
+    @property
+    def circumstances(self) -> Circumstances:
+        """What holds for the next approval of its kind too."""
+        return Circumstances(self.kind, self.issuer, self.seal, self.rule, self.answers)
 
     @property
     def replaced(self) -> frozenset[uuid.UUID]:
@@ -78,8 +86,8 @@ class Admitted:
         return frozenset([*ended, self.predecessor.id] if self.predecessor is not None else ended)
 
 
-async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
-    """Check everything that can be known before a number is taken.
+async def admit(issuing: Issuing, actor: Actor, approval: Approval, known: Circumstances | None = None) -> Admitted:
+    """Check everything that can be known before a number is taken. ``known``: the circumstances, where they were asked just now.
 
     Raises ``InvalidInput``, ``UnknownCertificateType``, ``CertificateTypeRetired``, ``UnknownIssuer``, ``IssuerNotAllowed``,
     ``UnknownMatter``, ``UnknownSeal``, ``TypeNotOfIssuer``, ``TypeNotOfMatter``, ``TypeNeedsOtherSeal``, ``NumberNotByRule``,
@@ -90,18 +98,11 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
     check_shape(approval)
     now = issuing.gate.now()
     async with issuing.database.session() as session:
-        kind = await kind_of(session, approval)
-        issuer = await issuer_of(session, actor, approval)
-        if await get_matter(session, approval.matter_code) is None:
-            raise UnknownMatter
-        seal = await seal_of(session, issuer, approval)
-        check_rights(kind, issuer=issuer.uscc, matter=approval.matter_code, seal_kind=seal.kind)
+        found = known or await circumstances(session, now, actor, approval)
+        kind, issuer, seal, rule = found.kind, found.issuer, found.seal, found.rule
         predecessor = await predecessor_of(session, issuer, approval)
-        rule = await rule_for(session, kind.code, issuer.uscc)
         merged = await find_merged(session, kind, approval.absorbs)
-        answers = await explain_use(session, now, intended_use(actor, seal, approval))
-    if approval.paper is not None and not kind.own_documents:
-        raise TypeTakesNoDocument
+    check_paper(kind, approval)
     check_numbered(rule, approval, issuer, predecessor)
     approval = listed(kind, approval, merged)
     refuse_numbers(approval)
@@ -109,9 +110,29 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval) -> Admitted:
     holders = normalised(approval.holders, now)
     indexes = indexes_of(issuing.personal, holders)
     check_same_holders(merged, indexes)
-    unattended = attendance(actor, answers)
+    unattended = attendance(actor, found.answers)
     await require_known(issuing, holders)
-    return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor, rule, indexes, merged)
+    return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor, rule, indexes, merged, found.answers)
+
+
+async def circumstances(session: AsyncSession, now: dt.datetime, actor: Actor, approval: Approval) -> Circumstances:
+    """What holds for every approval of this type, issuer, matter and seal. Raises what :func:`admit` raises for them."""
+    kind = await kind_of(session, approval)
+    issuer = await issuer_of(session, actor, approval)
+    if await get_matter(session, approval.matter_code) is None:
+        raise UnknownMatter
+    seal = await seal_of(session, issuer, approval)
+    check_rights(kind, issuer=issuer.uscc, matter=approval.matter_code, seal_kind=seal.kind)
+    rule = await rule_for(session, kind.code, issuer.uscc)
+    return Circumstances(kind, issuer, seal, rule, await explain_use(session, now, intended_use(actor, seal, approval)))
+
+
+def check_paper(kind: CertificateType, approval: Approval) -> None:
+    """An issuer's own document belongs to a type that says so, and to no other. Raises ``TypeTakesNoDocument``, ``TypeNeedsDocument``."""
+    if approval.paper is not None and not kind.own_documents:
+        raise TypeTakesNoDocument
+    if approval.paper is None and kind.own_documents:
+        raise TypeNeedsDocument
 
 
 def check_numbered(rule: IssuingRule, approval: Approval, issuer: Organisation, predecessor: Certificate | None) -> None:

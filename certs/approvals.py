@@ -125,6 +125,14 @@ class TypeTakesNoDocument(FujieError):
     public = ("该证照类型不登记颁发机构自有文件。", "An issuer's own document cannot be registered under this type.")
 
 
+class TypeNeedsDocument(FujieError):
+    """The type is of approval documents: it has no template, its paper comes with ``POST /api/v1/documents``."""
+
+    code = "TYPE_NEEDS_DOCUMENT"
+    status = 422
+    public = ("该类型为批文，请上传文件登记（POST /api/v1/documents）。", "This is a type of approval documents: register the file itself.")
+
+
 class UnknownIssuer(FujieError):
     """The issuer is not registered or not active."""
 

@@ -85,7 +85,7 @@ async def register(
     """See the module's steps; equal requests with one key get one answer.
 
     Raises what :func:`certs.issuance.approve` raises, ``TypeTakesNoDocument``, the rebuilder's refusals (``DOCUMENT_…``), and
-    ``KEYWORD_NOT_FOUND``, ``PLACE_OUTSIDE`` …, ``CodePlaceTaken``, ``NotPrintable``.
+    ``KEYWORD_NOT_FOUND``, ``PLACEMENT_OUTSIDE_PAGE`` …, ``CodePlaceTaken``, ``NotPrintable``.
     """
     try:
         rebuilt, approval = await _prepared(issuing, rebuilder, actor, order, source, require_key(key))

@@ -16,6 +16,7 @@ from typing import TypeVar
 from certs.admission import (
     attendance,
     check_numbered,
+    check_paper,
     indexes_of,
     intended_use,
     issuer_of,
@@ -175,6 +176,7 @@ async def _shape(draft: _Draft) -> None:
 async def _type(draft: _Draft) -> None:
     async with draft.issuing.database.session() as session:
         draft.kind = await kind_of(session, draft.approval)
+    check_paper(draft.kind, draft.approval)
 
 
 async def _issuer(draft: _Draft) -> None:
