@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import datetime as dt
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -133,6 +134,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the folder for a look afterwards")
     chosen = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # and everything it started is ended on the way out
     campaign = run(chosen.issues, chosen.seed, pause=tuple(chosen.pause), judged=chosen.judged, keep=chosen.keep)
     return 1 if campaign.breaches else 0
 

@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from api.embedded import EmbeddedPostgres, EmbeddedValkey, _stop
+from api.embedded import EmbeddedPostgres, EmbeddedValkey, ServerDidNotStart, _stop
 from tests.running import ROOT, City, environment, free_port
 
 READY_SECONDS = 120.0
@@ -38,7 +38,17 @@ class Server:
     url: str = ""
 
     def start(self) -> None:
-        self.url = self.one.__enter__()
+        """PostgreSQL refuses to start while a child of the one that was killed still holds its memory: then again."""
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                self.url = self.one.__enter__()
+            except ServerDidNotStart:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
 
     def kill(self) -> None:
         process = self.one._process
