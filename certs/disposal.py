@@ -22,6 +22,7 @@ from certs.library_models import DisposalItemRow, DisposalRow, SearchQueueRow, S
 from certs.models import CertificateRow, HolderRow, IssuingRow
 from certs.records import DISPOSED
 from certs.retention import due, is_over
+from certs.scan_sealing import drop_scan_of
 from certs.stored_files import referred_to
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.blobs import BlobStore
@@ -203,7 +204,7 @@ async def _erase(disposing: Disposing, disposal_id: uuid.UUID, certificate_id: u
 async def _make_tombstone(session: AsyncSession, row: CertificateRow) -> list[bytes]:
     work = await session.get(IssuingRow, row.id)
     named = [row.document_hash, work.unsealed_hash if work else None, *await stop_keeping(session, subject(row.id))]
-    named += await drop_files_of(session, row.id)
+    named += [*await drop_files_of(session, row.id), *await drop_scan_of(session, row.id)]
     row.fields, row.flags, row.document_hash = {}, [*row.flags, DISPOSED], None
     if work is not None:
         work.unsealed_hash, work.approval = None, {"unattended": False, "move": None, "reason": "", "window": None}

@@ -1,8 +1,8 @@
 """A scan becomes a sealed "copy of paper": what an import brought of trust grade B or C can be verified like any certificate.
 
 1. take     a scan that waits, by lease; several processes share them
-2. place    transaction 1: a verification code, a place in a status list and, where the type says so, an offline code. Once.
-3. draw     the scan's pages in the sandbox
+2. draw     the scan's pages in the sandbox
+3. place    transaction 1: a verification code, a place in a status list and, where the type says so, an offline code. Once.
 4. print    the copy of paper, in a worker (``certs.paper_copies``)
 5. permit   the seal's policy is asked for this one document: the service of the house holds the keeper's grant for it
 6. stamp    and store; then transaction 2: the permit is spent, the record has its file, history, audit
@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from certs.copy_pictures import PagePicture
 from certs.ingestion_files import file_digest
@@ -117,6 +117,20 @@ async def scan_states(database: Database, import_id: uuid.UUID) -> list[tuple[st
         return [(state, failure, count) for state, failure, count in rows]
 
 
+async def try_again(database: Database, import_id: uuid.UUID) -> int:
+    """Put scans back that were not sealed for want of a right or by a fault of ours; how many. What cannot be read stays failed."""
+    failed = (ScanRow.import_id == import_id) & (ScanRow.state == "failed") & (ScanRow.failure != ScanUnreadable.code)
+    async with database.begin() as session:
+        again = update(ScanRow).where(failed).values(state="waiting", failure=None, lease_until=None, attempts=0)
+        return len((await session.scalars(again.returning(ScanRow.certificate_id))).all())
+
+
+async def drop_scan_of(session: AsyncSession, certificate_id: uuid.UUID) -> list[bytes]:
+    """The certificate is disposed of: so is what was scanned."""
+    gone = delete(ScanRow).where(ScanRow.certificate_id == certificate_id).returning(ScanRow.scan_digest)
+    return list(await session.scalars(gone))
+
+
 async def unlisted(database: Database, import_id: uuid.UUID, folder: Path) -> list[str]:
     """Scans below the folder that no row of the import brought, known by their content."""
     async with database.session() as session:
@@ -138,8 +152,9 @@ async def _take(issuing: Issuing) -> ScanRow | None:
 
 async def _carry(issuing: Issuing, scan: ScanRow) -> int:
     try:
+        pages = await _drawn(issuing, scan)
         work = await _placed(issuing, scan)
-        rendered = await _printed(issuing, work)
+        rendered = await _printed(issuing, work, pages)
         await _sealed(issuing, work, rendered)
     except FujieError as error:
         await _settle(issuing, scan, error)
@@ -148,7 +163,7 @@ async def _carry(issuing: Issuing, scan: ScanRow) -> int:
 
 
 async def _placed(issuing: Issuing, scan: ScanRow) -> _Work:
-    """Step 2; what an earlier attempt gave stays."""
+    """Step 3; what an earlier attempt gave stays."""
     async with issuing.database.begin() as session:
         row = await session.get_one(CertificateRow, scan.certificate_id, with_for_update=True)
         seal = await get_seal(session, scan.seal_code)
@@ -165,10 +180,10 @@ async def _placed(issuing: Issuing, scan: ScanRow) -> _Work:
         return _Work(scan, certificate, seal, encode(describe(named, kind)))
 
 
-async def _printed(issuing: Issuing, work: _Work) -> Rendered:
+async def _printed(issuing: Issuing, work: _Work, pages: tuple[PagePicture, ...]) -> Rendered:
     certificate = work.certificate
     job = PaperCopyJob(
-        pages=await _drawn(issuing, work.scan), title_zh=certificate.type_name or "证照", number=certificate.number,
+        pages=pages, title_zh=certificate.type_name or "证照", number=certificate.number,
         identifier=certificate.identifier, holders=tuple(one.name for one in certificate.holders if one.name),
         issuer=certificate.issuer_name, valid_from=certificate.valid_from, valid_to=certificate.valid_to, grade=certificate.trust_grade,
         maker=work.seal.organisation_name, made_at=issuing.gate.now().replace(microsecond=0), scan_hash=work.scan.scan_digest,

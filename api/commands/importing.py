@@ -26,7 +26,7 @@ from certs.ingestion_report import CommaSeparated, Facts, Spreadsheet
 from certs.ingestion_rules import FLAGS
 from certs.ingestion_scans import Scans, table_of
 from certs.reads import add_missing_types
-from certs.scan_sealing import grant_scans, scan_states, unlisted, work_scans
+from certs.scan_sealing import grant_scans, scan_states, try_again, unlisted, work_scans
 from keys.base.actor import SYSTEM
 
 _SHOWN = 20
@@ -70,6 +70,7 @@ async def _run(house: House, request: Request, report: Path | None) -> None:
 
 async def _seal_scans(house: House, report: Report, folder: Path) -> None:
     """Seal what waits, as ``fujie worker`` would; tell what was not sealed, and scans that no row names."""
+    await try_again(house.database, report.import_id)
     while await work_scans(house.issuing):
         pass
     for state, failure, count in await scan_states(house.database, report.import_id):
