@@ -170,6 +170,13 @@ class Web:
     city: City
 
     def start(self) -> None:
+        """Again where a busy machine did not bring it up in time; what it had begun to make it goes on with."""
+        for _ in range(3):
+            try:
+                self.city.start()
+            except RuntimeError:
+                continue
+            return
         self.city.start()
 
     def kill(self) -> None:
