@@ -168,7 +168,7 @@ def groups(digest: bytes) -> str:
 
 def _listed(peer: Peer, locale: str) -> dict[str, object]:
     return {
-        "id": str(peer.id), "name": peer.name, "level": _in(locale, LEVEL_NAMES[peer.level]),
+        "id": str(peer.id), "name": peer.name, "code": peer.status.value, "level": _in(locale, LEVEL_NAMES[peer.level]),
         "status": _in(locale, STATUS_NAMES[peer.status]),
         "tone": "bad" if peer.problem and peer.status is PeerStatus.ACTIVE else TONES[peer.status], "address": peer.address,
         "problem": peer.problem if peer.status is PeerStatus.ACTIVE else None,
