@@ -126,4 +126,3 @@ async def _kind(session: AsyncSession, code: str) -> CertificateType:
 
 async def _audit(session: AsyncSession, now: dt.datetime, actor: Actor, what: str, code: str) -> None:
     await record(session, now, Event(f"certs.type.{what}", f"certificate-type:{code}", Outcome.DONE, actor))
-
