@@ -5,7 +5,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from api.commands import cert_types, certificate_life, glyphs, issuing, library
+from api.commands import cert_types, certificate_life, copies, glyphs, issuing, library
 from api.commands.certificate_life import Basis, Code, Reason, grounds_of
 from api.commands.house import with_house
 from api.wiring import House
@@ -117,3 +117,5 @@ app.add_typer(glyphs.app, name="glyph")
 app.add_typer(issuing.entrusting, name="entrust")
 app.add_typer(issuing.numbers, name="number")
 app.add_typer(issuing.merging, name="merge")
+app.add_typer(copies.copies, name="copy")
+app.add_typer(copies.access, name="access")

@@ -14,7 +14,6 @@ from api.pages.rendering import render
 from api.pages.spoken import title_of
 from api.session import Present, require_login
 from certs.access_applications import (
-    MOST_A_DAY,
     AccessForbidden,
     Application,
     Applied,
@@ -53,6 +52,8 @@ STAGES = {
     Stage.CLOSED: ("mute", mark("Closed")),
 }
 OVERDUE = mark("Overdue")
+INSTANT = dt.timedelta(microseconds=1)
+"""A period that is over at midnight has the day before for its last."""
 
 
 def require_staff(request: Request) -> Present:
@@ -141,7 +142,7 @@ async def _shown(
         asked={name: shown_again(typed(asked, name, 400)) for name in fields}, key=typed(asked, "key") or new_secret(16),
         wants=[(want.value, translate(locale, words), typed(asked, f"want_{want}") == "1") for want, words in WANTS.items()],
         without_holder=typed(asked, "without_holder") == "1", calendar_known=known, done=request.query_params.get("done") == "1",
-        until=(civil_date(now) + FIRST_UNTIL).isoformat(), most=MOST_A_DAY,
+        until=(civil_date(now) + FIRST_UNTIL).isoformat(),
     )  # fmt: skip
 
 
@@ -154,7 +155,7 @@ async def _row(session: AsyncSession, one: Applied, names: dict[str, str], now: 
         "id": str(one.id), "title": name, "type": asked.type_code, "organisation": names.get(one.organisation, one.organisation),
         "wants": wants.join(translate(locale, WANTS[want]) for want in WANTS if want in asked.wants), "purpose": asked.purpose,
         "basis": asked.basis, "matter": asked.matter_code, "per_day": asked.per_day, "until": day(asked.until, locale), "tone": tone,
-        "label": translate(locale, label), "due": moment(one.due_at, locale) if one.stage is Stage.SUBMITTED else "",
+        "label": translate(locale, label), "due": day(civil_date(one.due_at - INSTANT), locale) if one.stage is Stage.SUBMITTED else "",
         "submitted": moment(one.submitted_at, locale), "waits": one.stage is Stage.SUBMITTED, "open": one.stage is Stage.OPEN,
         "reason": one.reason, "without_holder": asked.without_holder,
     }  # fmt: skip

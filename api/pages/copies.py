@@ -18,7 +18,7 @@ from api.pages.i18n import CHINESE, locale_of
 from api.pages.rendering import protect, render
 from api.pages.spoken import title_of
 from api.session import Present, require_login
-from certs.copies import DAYS, MOST_DAYS, CopyWanted, make_copy
+from certs.copies import DAYS, CopyWanted, make_copy
 from certs.copy_reading import file_of_copy, list_copies, withdraw_copy
 from certs.library import read
 from certs.lifecycle import Standing
@@ -65,7 +65,7 @@ async def _shown(
     return render(
         request, "copies.html", status=status, room=_room(request), id=str(certificate.id), errors=errors or Beside(),
         title=title_of(certificate.type_name, kind.name_en if kind and locale != CHINESE else "", locale), number=certificate.number,
-        rows=[row_of(one, locale) for one in found], key=typed(asked, "key") or new_secret(16), most_days=MOST_DAYS,
+        rows=[row_of(one, locale) for one in found], key=typed(asked, "key") or new_secret(16),
         asked={name: shown_again(typed(asked, name, 400)) for name in ("purpose", "recipient")}, days=str(_days(asked)),
         possible=certificate.standing(civil_date(house_of(request).clock.now())) is Standing.IN_FORCE and bool(certificate.document_hash),
         done=request.query_params.get("done") == "1",
