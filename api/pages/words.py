@@ -131,6 +131,7 @@ SCOPES = {
     "seals:hash": (mark("Stamps by digest"), mark("Stamping documents that are never sent here.")),
     "seals:read": (mark("The register of seals"), mark("Seals of your organisation, their history and the feed.")),
     "certificates:read": (mark("Your certificates"), mark("The list of certificates in your name.")),
+    "events:receive": (mark("Events"), mark("Being told what happens to the organisation's certificates.")),
     "certificates:numbers": (mark("Numbers in exports"), mark("Exports with numbers of people, on a legal basis.")),
     "certificates:issue": (mark("Issuing certificates"), mark("Sending approvals in your name.")),
     "identity:check": (mark("Real-name checks"), mark("Asking whether a name and a number belong together.")),

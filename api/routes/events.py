@@ -91,7 +91,7 @@ def _house(request: Request) -> House:
 
 
 @router.get("/events/topics")
-async def list_topics() -> dict[str, Any]:
+async def list_topics(actor: Receiver) -> dict[str, Any]:
     """Every topic, in words, and the members of ``data`` that its events carry."""
     return {"items": [{"topic": one.code, "zh": one.zh, "en": one.en, "data": sorted(one.members)} for one in TOPICS.values()]}
 
