@@ -128,7 +128,8 @@ def years_before(day: dt.date, years: int) -> dt.date:
 
 def _ended(last_day: dt.date, instant: dt.datetime) -> ColumnElement[bool]:
     latest = select(func.max(EventRow.at)).where(EventRow.certificate_id == CertificateRow.id).scalar_subquery()
-    expired = and_(CertificateRow.status == Status.VALID.value, CertificateRow.valid_to < last_day)
+    ran_out = CertificateRow.status.in_((Status.VALID.value, Status.EXPIRED.value))  # by its dates, whenever that was written down
+    expired = and_(ran_out, CertificateRow.valid_to < last_day)
     decided = and_(CertificateRow.status.in_([one.value for one in _ENDED]), latest < instant)
     return or_(expired, decided)
 

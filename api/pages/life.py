@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from api.pages.forms import Trouble, posted, shown_again, trouble_of, typed
+from api.pages.forms import Beside, Trouble, posted, shown_again, trouble_of, typed
 from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.holdings import card_of
 from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
@@ -177,7 +177,7 @@ async def _life(
     done = DONE.get(request.query_params.get("done", ""))
     return render(
         request, "life.html", status=status, view=card_of(certificate, locale, english, standing), groups=_groups(names, reasons, locale),
-        transferable="transfer" in names, annual=annual, troubles=troubles or {}, asked=asked or Typed(), key=new_code(),
+        transferable="transfer" in names, annual=annual, troubles=Beside(troubles or {}), asked=asked or Typed(), key=new_code(),
         done=translate(locale, done) if done else "", results=[(one.value, translate(locale, RESULTS[one])) for one in Result],
         title=title_of(certificate.type_name, english, locale),
     )  # fmt: skip
