@@ -82,7 +82,8 @@ def _chosen(sample: bytes, encoding: str) -> tuple[bytes, str]:
 
 def _voted(sample: bytes) -> str:
     """A mark of UTF-8 decides nothing: programs write it before GBK too."""
-    lines = [line for line in sample.split(b"\n")[:-1] or [sample] if not line.isascii()]
+    whole = sample[: sample.rfind(b"\n") + 1] if len(sample) > SAMPLE // 2 else sample  # the last line may be cut in a character
+    lines = [line for line in whole.split(b"\n") if not line.isascii()]
     chinese = sum(not _decodes(line, "utf-8") and _decodes(line, "gb18030") for line in lines)
     return "gb18030" if chinese * 2 > len(lines) else "utf-8"
 

@@ -1,4 +1,5 @@
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,17 @@ def test_judging_identifiers_from_outside() -> None:
     for broken in ("", "1.2.3", good + ".", good.lower(), good.replace("20260000001", ""), "." * 20):
         assert inspect_identifier(broken).flags == ("identifier_format",)
         assert inspect_identifier(broken).identifier is None
+
+
+def test_ten_thousand_generated_identifiers_check_and_a_changed_character_does_not() -> None:
+    chance = random.Random(36904)
+    for _ in range(10_000):
+        kind, issuer = "".join(chance.choices(ALPHABET, k=21)), "".join(chance.choices(ALPHABET, k=18))
+        made = str(
+            make_identifier(kind, issuer, "".join(chance.choices(ALPHABET, k=chance.randint(1, 30))), f"{chance.randint(1, 999):03}")
+        )
+        assert not inspect_identifier(made).flags
+        place = chance.randrange(len("1.2.156.3005.2."), len(made))
+        if made[place] != ".":
+            other = chance.choice(ALPHABET.replace(made[place], ""))
+            assert inspect_identifier(made[:place] + other + made[place + 1 :]).flags == ("identifier_check",)
