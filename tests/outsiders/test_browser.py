@@ -287,9 +287,9 @@ async def test_every_page_is_accessible_in_both_languages_schemes_and_sizes(city
     codes = [issued.verification_code, natural.verification_code, "0000000000000000"]
     rounds: list[tuple[list[Any], list[str]]] = [
         ([], ["/", "/login", "/verify", "/verify?code=123", "/connect", "/logout", "/no/such/page", "/demo/water", "/demo/market"]),
-        ([], [f"/v/{code}" for code in codes]),
-        (await cookies_of(city, account), ["/account", "/account?done=real-name", "/logout", "/approve"]),
-        (await cookies_of(city, approver.account, approver), ["/approve", f"/approve/{waiting.id}"]),
+        ([], ["/check", *(f"/v/{code}" for code in codes)]),
+        (await cookies_of(city, account), ["/account", "/account?done=real-name", "/logout", "/approve", f"/wallet/{natural.id}/show"]),
+        (await cookies_of(city, approver.account, approver), ["/approve", f"/approve/{waiting.id}", "/share"]),
         (await cookies_of(city, refused.account, refused), [f"/approve/{waiting.id}"]),
     ]
     sealing = await sealing_rounds(city)
