@@ -92,7 +92,7 @@ async def test_an_opened_application_is_a_right_with_a_quota(city: Any, stocked:
     database, clock = city.issuing.database, city.issuing.clock
     wanted = CopyWanted("核对排水许可", certificate_id=stocked.issued[0].id)
     async with database.begin() as session:
-        certificate = await get_certificate(session, stocked.issued[0].id)
+        certificate: Any = await get_certificate(session, stocked.issued[0].id)
         keeper = person("keeper", ISSUER, Role.SEAL_KEEPER)
         await grant_copies(session, clock.now(), keeper, certificate.seal_code, certificate.matter_code)
     assert await refusal(make_copy(city.issuing, ASKER, wanted, "a")) == "SHARING_REFUSED"

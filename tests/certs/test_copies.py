@@ -46,7 +46,7 @@ async def issued(city: Any, stocked: Any) -> Any:
     """A certificate in force, of whose issuer's seal copies were granted."""
     first = stocked.issued[0]
     async with city.issuing.database.begin() as session:
-        certificate = await get_certificate(session, first.id)
+        certificate: Any = await get_certificate(session, first.id)
         keeper = Actor(
             ActorKind.PERSON, "keeper", "Keeper", certificate.issuer, "990100", frozenset({Role.SEAL_KEEPER}), assurance=2, authenticator=2
         )
@@ -276,7 +276,8 @@ async def test_what_broke_off_is_taken_up_by_the_same_key(city: Any, issued: Any
 
 async def test_a_holder_makes_copies_for_others(city: Any, issued: Any, library: Library) -> None:
     async with city.issuing.database.session() as session:
-        holder = (await get_certificate(session, issued.id)).holders[0]
+        certificate: Any = await get_certificate(session, issued.id)
+        holder = certificate.holders[0]
     boss = Actor(ActorKind.PERSON, "boss", "Boss", holder.code, "990100", frozenset({Role.LEGAL_REPRESENTATIVE}), assurance=2)
     copy = await make_copy(city.issuing, boss, wanting(issued, recipient="示范银行", purpose="贷款申请"), "k")
     assert copy.requester == "示范银行（持证主体本人提供）"
