@@ -6,13 +6,15 @@ from certs.legibility import GlyphMissing
 from certs.recording import await_glyphs, park, record_issued, void
 from certs.sealing import permit, print_document, stamp_and_store, unattended_use
 from certs.stages import Issuing, Reserved
+from certs.together import Seat
 from keys.base.errors import FujieError
 
 SERVER_ERROR = 500
 
 
-async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
-    """Render, permit, stamp, store, record; or park it for an approver, or for a character that no font has.
+async def carry_through(issuing: Issuing, reserved: Reserved, seat: Seat | None = None) -> Outcome:
+    """Render, permit, stamp, store, record; or park it for an approver, or for a character that no font has. ``seat``: among others that
+    are issued beside it (:mod:`certs.together`).
 
     A refusal voids the certificate and is raised. A failure of ours gives the lease back, so that the sweeper tries again
     after a pause, and is raised too. ``IssuingInProgress``: another run took the work over.
@@ -20,7 +22,7 @@ async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
     certificate = reserved.certificate
     try:
         async with kept(issuing, certificate.id, reserved.lease):
-            return await _steps(issuing, reserved)
+            return await _steps(issuing, reserved, seat)
     except IssuingInProgress:
         raise
     except FujieError as error:
@@ -34,14 +36,14 @@ async def carry_through(issuing: Issuing, reserved: Reserved) -> Outcome:
         raise
 
 
-async def _steps(issuing: Issuing, reserved: Reserved) -> Outcome:
+async def _steps(issuing: Issuing, reserved: Reserved, seat: Seat | None) -> Outcome:
     try:
         rendered = await print_document(issuing, reserved)
     except GlyphMissing as missing:
         return await await_glyphs(issuing, reserved, missing)
     if not reserved.unattended:
         return await park(issuing, rendered)
-    permitted = await permit(issuing, rendered, unattended_use(rendered))
+    permitted = await (seat.permitted(issuing, rendered) if seat else permit(issuing, rendered, unattended_use(rendered)))
     stamped = await stamp_and_store(issuing, permitted)
     return await record_issued(issuing, stamped)
 

@@ -24,6 +24,7 @@ from certs.idempotency import find_answer, find_key, request_digest, require_key
 from certs.reservation import reserve
 from certs.stages import Issuing
 from certs.sweeping import sweep, take_over
+from certs.together import Seat
 from keys.base.actor import Actor
 from keys.base.errors import FujieError
 from keys.evidence import audit
@@ -34,30 +35,41 @@ _POLL_SECONDS = (0.02, 0.25)
 
 
 async def approve(
-    issuing: Issuing, actor: Actor, approval: Approval, idempotency_key: str | None, *, address: str | None = None
+    issuing: Issuing,
+    actor: Actor,
+    approval: Approval,
+    idempotency_key: str | None,
+    *,
+    address: str | None = None,
+    seat: Seat | None = None,
 ) -> Outcome:
-    """Issue a certificate, or park it for an approver; equal requests with one key get one answer. ``address``: where it comes from.
+    """Issue a certificate, or park it for an approver; equal requests with one key get one answer. ``address``: where it comes from;
+    ``seat``: among others that are issued beside it.
 
     Raises what :func:`certs.admission.admit` raises, ``IdempotencyKeyRequired``, ``IdempotencyKeyReused``, the renderer's
     and the seal policy's refusals, and ``IssuingInProgress`` when the first request takes too long to be waited for.
     """
     try:
-        return await _approve(issuing, actor, approval, require_key(idempotency_key), address)
+        return await _approve(issuing, actor, approval, require_key(idempotency_key), address, seat)
     except FujieError as error:
         await _audit_refusal(issuing, actor, approval, error)
         raise
 
 
-async def _approve(issuing: Issuing, actor: Actor, approval: Approval, key: str, address: str | None) -> Outcome:
+async def _approve(issuing: Issuing, actor: Actor, approval: Approval, key: str, address: str | None, seat: Seat | None) -> Outcome:
     request = request_digest(issuing.personal, approval)
     earlier = await _recall(issuing, actor, key, request)
     if earlier is not None:
         return await _settle(issuing, earlier)
-    admitted = await admit(issuing, actor, approval)
-    return await _issue(issuing, actor, admitted, key, request, address)
+    admitted = await admit(issuing, actor, approval, seat.table.known(approval) if seat else None)
+    if seat:
+        seat.table.remember(approval, admitted.circumstances)
+    return await _issue(issuing, actor, admitted, key, request, address, seat)
 
 
-async def _issue(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes, address: str | None) -> Outcome:
+async def _issue(
+    issuing: Issuing, actor: Actor, admitted: Admitted, key: str, request: bytes, address: str | None, seat: Seat | None
+) -> Outcome:
     reserved = await reserve(issuing, actor, admitted, key, request, address)
     if reserved is None:
         earlier = await _recall(issuing, actor, key, request)
@@ -65,7 +77,7 @@ async def _issue(issuing: Issuing, actor: Actor, admitted: Admitted, key: str, r
             raise IssuingVoided
         return await _settle(issuing, earlier)
     try:
-        return await carry_through(issuing, reserved)
+        return await carry_through(issuing, reserved, seat)
     except IssuingInProgress:
         return await _settle(issuing, reserved.certificate.id)
 

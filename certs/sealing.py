@@ -2,6 +2,7 @@
 
 import dataclasses
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -21,7 +22,7 @@ from keys.base.actor import Actor
 from keys.base.clock import civil_date
 from keys.base.db import Database
 from seal.material import load_material
-from seal.permits import Place, UseRequest, request_permit
+from seal.permits import Place, UseRequest, request_permit, request_permits
 from seal.stamping import stamp
 
 
@@ -102,6 +103,14 @@ async def permit(issuing: Issuing, rendered: Rendered, use: UseRequest) -> Permi
     async with issuing.database.begin() as session:
         material = await load_material(session, issuing.keystore, issuing.gate.now(), given.seal_code, standing=given.standing)
     return Permitted(rendered, given, material, use.actor)
+
+
+async def permits(issuing: Issuing, rendered: Sequence[Rendered], use: UseRequest) -> list[Permitted]:
+    """The same for several documents of one kind at once; ``use`` is of the first. Raises ``NotPermitted`` where any is refused."""
+    given = await request_permits(issuing.database, issuing.gate, use, [one.document_hash for one in rendered])
+    async with issuing.database.begin() as session:
+        material = await load_material(session, issuing.keystore, issuing.gate.now(), use.seal_code, standing=given[0].standing)
+    return [Permitted(one, permit, material, use.actor) for one, permit in zip(rendered, given, strict=True)]
 
 
 def unattended_use(rendered: Rendered) -> UseRequest:
