@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks import (
     catalogue,
     floors,
+    importing,
     instance,
     issue,
     joint,
@@ -53,6 +54,7 @@ FIGURES: dict[str, Callable[[Bench], list[Row]]] = {
     "floors": floors.figure,
     "sm2": sm2.figure,
     "catalogue": catalogue.figure,
+    "import": importing.figure,
 }
 
 
