@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.instance import Instance
+from certs.preview_sample import OFFLINE
 from certs.reads import get_certificate, type_of
 from certs.rendering import RenderJob, render
 from certs.sealing import render_job
@@ -45,6 +46,14 @@ class Sample:
             code = new_code()
             yield dataclasses.replace(self.job, verification_code=code, verify_url=f"{base}/{code}")
 
+    def different_jobs(self) -> Iterator[RenderJob]:
+        """As :meth:`jobs`, with an offline code each and other words in every field: nothing of the last one is found ready."""
+        for number, job in enumerate(self.jobs()):
+            fields = tuple((label, _other(value, number)) for label, value in job.fields)
+            offline = OFFLINE[: -len(job.verification_code)] + job.verification_code
+            holders = tuple(_other(one, number) for one in job.holders)
+            yield dataclasses.replace(job, fields=fields, holders=holders, offline_text=offline)
+
     def permit(self, document: bytes, now: dt.datetime) -> Permit:
         return Permit(
             id=uuid.uuid4(),
@@ -54,6 +63,22 @@ class Sample:
             expires=now + dt.timedelta(minutes=5),
             matter_code=self.matter_code,
         )
+
+
+def encodable(character: str) -> bool:
+    """Whether GB 2312 has it: what names and addresses are made of."""
+    return len(character.encode("gb2312", errors="ignore")) == len(b"..")
+
+
+POOL = tuple(chr(code) for code in range(0x4E00, 0x9FA5) if encodable(chr(code)))
+HAN = frozenset(POOL)
+
+
+def _other(words: str, number: int) -> str:
+    """Every second Han character another one, the same for the same words and number."""
+    return "".join(
+        POOL[(ord(one) * 31 + at * 7 + number * 101) % len(POOL)] if at % 2 and one in HAN else one for at, one in enumerate(words)
+    )
 
 
 def take_sample(instance: Instance) -> Sample:
