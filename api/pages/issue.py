@@ -13,7 +13,7 @@ from api.addresses import address_of, place_at
 from api.pages.forms import Beside, Trouble, sent, trouble_of, typed
 from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, public_sentence, translate
-from api.pages.issue_form import Choices, Typed, approval_of, choices_for, empty_form, read_form, typed_fields, with_another_holder
+from api.pages.issue_form import Choices, Typed, approval_of, choices_for, empty_form, read_form, shown, typed_fields, with_another_holder
 from api.pages.previews import unissued
 from api.pages.rendering import policy, protect, render
 from api.pages.spoken import holders_of, validity_of
@@ -191,7 +191,7 @@ async def _form(
         "picture": f"data:image/png;base64,{picture}" if picture else "",
     }
     response = render(
-        request, "issue_form.html", status=status, view=view, asked=asked, errors=Beside(errors or {}),
+        request, "issue_form.html", status=status, view=view, asked=shown(asked), errors=Beside(errors or {}),
         choices=await _choices(request, present, kind),
     )  # fmt: skip
     if picture:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
-from api.pages.forms import shown_again, typed
+from api.pages.forms import typed
 from api.pages.guard import house_of
 from certs.approvals import Approval, HolderInput
 from certs.catalogue import CODE_TYPE_NAMES, CertificateType, suits
 from certs.issuing_rules import IssuingRule
 from certs.merging import MERGED_FIELD
 from certs.numbers import rule_for
+from certs.privacy import holds_number
 from certs.windows import issuers_at
 from identity.numbers import CodeType
 from keys.base.actor import Actor
@@ -88,19 +89,28 @@ def empty_form(today: dt.date) -> Typed:
 
 
 def read_form(form: FormData, kind: CertificateType) -> Typed:
-    """What looks like an ID number is shown again in the field of holders' numbers only."""
+    """As it was typed: a number of a certificate may be long, and only what is issued says whether it is one of a person."""
     count = min(max(int(text) if (text := typed(form, "holders", 2)).isdecimal() else 1, 1), MOST_HOLDERS)
     holders = tuple(
-        HolderTyped(
-            shown_again(typed(form, f"holder_name_{n}")), typed(form, f"holder_code_{n}", 64).strip(), typed(form, f"holder_type_{n}", 3)
-        )
+        HolderTyped(typed(form, f"holder_name_{n}"), typed(form, f"holder_code_{n}", 64).strip(), typed(form, f"holder_type_{n}", 3))
         for n in range(count)
     )
-    fields = {one.short: shown_again(typed(form, one.short, 2000)) for one in kind.fields}
+    fields = {one.short: typed(form, one.short, 2000) for one in kind.fields}
     return Typed(
-        shown_again(typed(form, "number", 64)), typed(form, "matter", 64), typed(form, "seal", 64), typed(form, "valid_from", 10),
+        typed(form, "number", 64), typed(form, "matter", 64), typed(form, "seal", 64), typed(form, "valid_from", 10),
         typed(form, "valid_to", 10), holders, fields, typed(form, "key", 64) or new_code(),
     )  # fmt: skip
+
+
+def shown(asked: Typed) -> Typed:
+    """As it is shown again: an ID number stands in the field of a holder's number only."""
+    holders = tuple(replace(one, name=_unless_number(one.name)) for one in asked.holders)
+    fields = {short: _unless_number(text) for short, text in asked.fields.items()}
+    return replace(asked, number=_unless_number(asked.number), holders=holders, fields=fields)
+
+
+def _unless_number(text: str) -> str:
+    return "" if holds_number(text) else text
 
 
 def with_another_holder(asked: Typed) -> Typed:

@@ -74,7 +74,7 @@ async def log_in(house: House, client: httpx2.AsyncClient, name: str, role: Role
 def typed(seals: dict[str, str], **changes: str) -> dict[str, str]:
     return {
         "holders": "1", "holder_name_0": "示范市江畔餐饮管理有限公司", "holder_code_0": "91990100MA1TEXT06T", "holder_type_0": "001",
-        "number": "JY29901020000777", "valid_from": "2026-11-21", "valid_to": "2031-11-20", "matter": "000131015000",
+        "number": "JY299010200000000777", "valid_from": "2026-11-21", "valid_to": "2031-11-20", "matter": "000131015000",
         "seal": seals[MARKET], "key": "KEY1", "decision": "preview", **FIELDS, **changes,
     }  # fmt: skip
 
@@ -105,9 +105,9 @@ async def test_a_window_issues_for_those_that_entrusted_it(house: House, furnish
     done = await client.post(address, data=typed(furnished.seals, decision="issue"))
     assert done.status_code == 303, done.text
     page = (await client.get(done.headers["location"])).text
-    assert ('data-status="awaiting_stamp"' in page, "JY29901020000777" in page) == (True, True)
+    assert ('data-status="awaiting_stamp"' in page, "JY299010200000000777" in page) == (True, True)
     assert (await client.get(f"{done.headers['location']}/file")).status_code == 404, "nothing to print yet"
-    assert "JY29901020000777" in (await client.get("/issue?q=food")).text
+    assert "JY299010200000000777" in (await client.get("/issue?q=food")).text
     assert "没有符合条件的证照类型" in (await client.get("/issue?q=xyz&lang=zh")).text
     await end_entrusting(house.database, house.clock, SYSTEM, CITY, MARKET)
     with pytest.raises(NotFound):
