@@ -41,6 +41,10 @@ def subscribing_of(house: House) -> Subscribing:
     return Subscribing(house.database, house.clock, house.personal, sender_of(house))
 
 
+def telling_of(house: House) -> Telling:
+    return Telling(house.database, house.clock, house.personal, house.base_url, sender_of(house))
+
+
 def entering_of(house: House) -> Entering:
     return Entering(house.database, house.clock, house.personal)
 
@@ -48,9 +52,8 @@ def entering_of(house: House) -> Entering:
 @asynccontextmanager
 async def event_steps(house: House) -> AsyncIterator[dict[str, tuple[float, Step]]]:
     """Name → seconds between turns, and the step; what they begin ends on leaving."""
-    telling = Telling(house.database, house.clock, house.personal, house.base_url, sender_of(house))
     async with AsyncExitStack() as stack:
-        courier = await stack.enter_async_context(Courier(telling))
+        courier = await stack.enter_async_context(Courier(telling_of(house)))
         steps: dict[str, tuple[float, Step]] = {
             "events": (TELL_SECONDS, courier.step),
             "dead events": (COUNT_SECONDS, lambda: _count(house)),

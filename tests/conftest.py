@@ -203,9 +203,10 @@ def loaded_fujie(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def city(tmp_path_factory: pytest.TempPathFactory, loaded_fujie: str) -> Iterator[City]:
     """The demonstration city, made once in an empty home and serving on a port of its own.
 
-    ``FUJIE_TEST_CITY`` (JSON) is what else it is started with: ``make test-on-token`` puts its keys on a token.
+    ``FUJIE_TEST_CITY`` (JSON) is what else it is started with: ``make test-on-token`` puts its keys on a token. Subscribers on loopback may
+    be told of events.
     """
-    more = json.loads(os.environ.get("FUJIE_TEST_CITY", "{}"))
+    more = {"FUJIE_WEBHOOK_NETWORKS": "127.0.0.0/8"} | json.loads(os.environ.get("FUJIE_TEST_CITY", "{}"))
     running = City(tmp_path_factory.mktemp("city") / "home", free_port(), more=more, command=(loaded_fujie,)).start()
     yield running
     running.stop()

@@ -1,6 +1,5 @@
 """Subscriptions, the feed, entrances and the file drop over a whole house."""
 
-import asyncio
 import base64
 import csv
 import dataclasses
@@ -20,9 +19,10 @@ from sqlalchemy import text
 
 from api.app import create_app
 from api.approval_rows import approval_of
-from api.event_services import event_steps, subscribing_of
+from api.event_services import subscribing_of, telling_of
 from api.wiring import House
 from certs import drop_files
+from certs.delivery import Courier
 from certs.drop_files import Watch
 from certs.drops import Dropping, drops_of
 from certs.subscriptions import Wanted, subscribe
@@ -82,9 +82,10 @@ async def door(
 
 
 async def tell(house: House) -> None:
-    async with event_steps(house) as steps:
-        await steps["events"][1]()
-        await asyncio.sleep(0)
+    """One round, to its end."""
+    async with Courier(telling_of(house)) as courier:
+        await courier.step()
+        await courier.settle()
 
 
 async def test_a_department_subscribes_is_told_and_asks_again(door: Door) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from api.event_services import event_steps
+from api.event_services import telling_of
 from api.wiring import House
+from certs.delivery import Courier
 from certs.event_reads import deliveries_of
 from certs.outbox import write_event
 from certs.subscriptions import subscriptions_of
@@ -44,8 +45,10 @@ def secret_in(html: str) -> str:
 
 
 async def tell(house: House) -> None:
-    async with event_steps(house) as steps:
-        await steps["events"][1]()
+    """One round, to its end."""
+    async with Courier(telling_of(house)) as courier:
+        await courier.step()
+        await courier.settle()
 
 
 async def test_a_system_is_subscribed_looked_after_and_ended(house: House) -> None:
