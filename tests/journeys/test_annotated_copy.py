@@ -8,6 +8,8 @@
 6. a request without purpose, by a stranger or with a token that does not reach so far is refused by name
 """
 
+import base64
+import datetime as dt
 import hashlib
 import secrets
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ import httpx2
 import pytest
 
 from api.demo import city as demonstration
+from keys.base.clock import SystemClock, civil_date
 from tests.running import City
 
 PURPOSE = "办理贷款，核对经营许可"
@@ -124,3 +127,44 @@ def test_who_may_not_have_a_copy_is_refused_by_name(city: City, http: httpx2.Cli
     shaped = http.post("/api/v1/gbt36906/metadata", headers=reader, json={"SYSY": "", "ZZLXDM": "x", "CZZTDM": "x", "CZZTDMLXDM": "001"})
     assert shaped.status_code == 400
     assert shaped.json()["head"]["status"] == "PURPOSE_REQUIRED"
+
+
+def test_the_shape_of_the_standard_answers_as_the_rest_does(city: City, http: httpx2.Client, certificate: dict[str, Any]) -> None:
+    approval: Any = demonstration.approvals()[0]
+    holder = approval["holders"][0]
+    who = {"SYSY": "核对持证情况", "SXBM": approval["matter_code"], "CZZTDM": holder["code"], "CZZTDMLXDM": holder["code_type"]}
+    reader, bank = city.token("approvals", "certificates:read"), city.token("verifier", "verify")
+
+    def asked(what: str, **more: Any) -> Any:
+        answer = http.post(f"/api/v1/gbt36906/{what}", headers=reader, json=who | more).json()
+        assert answer["head"]["status"] == "0", answer
+        return answer["data"]
+
+    assert {one["ZZLXDM"] for one in asked("find")}
+    chosen = {"ZZLXDM": approval["certificate_type"], "ZZBS": certificate["identifier"]}
+    assert asked("metadata", **chosen)["ZZBS"] == certificate["identifier"]
+    original = base64.b64decode(asked("original", **chosen)["WJ"])
+    told = http.post("/api/v1/gbt36906/verify", headers=bank, content=original).json()["data"]
+    assert (told["HYJG"], told["WJJL"]["kind"], told["WJJL"]["status"]) == ("TOTAL_PASSED", "certificate", "in_force")
+    refused = http.post("/api/v1/gbt36906/metadata", headers=reader, json=who | {"ZZBS": "1.2.156.3005.2.none", "ZZLXDM": "x"})
+    assert (refused.status_code, refused.json()["head"]["status"]) == (404, "NOT_FOUND")
+
+
+def test_an_application_is_handed_in_and_due_in_one_working_day(city: City, http: httpx2.Client) -> None:
+    reader = city.token("approvals", "certificates:read")
+    asked = {
+        "type": demonstration.approvals()[0]["certificate_type"], "wants": ["copy"], "purpose": "核对", "basis": "示范条例", "per_day": 5,
+        "until": (civil_date(SystemClock().now()) + dt.timedelta(days=90)).isoformat(),
+    }  # fmt: skip
+    headers = reader | {"Idempotency-Key": secrets.token_hex(8)}
+    first, again = (http.post("/api/v1/access-applications", headers=headers, json=asked) for _ in range(2))
+    assert (first.status_code, first.json()) == (201, again.json())
+    found = http.get(f"/api/v1/access-applications/{first.json()['id']}", headers=reader).json()
+    assert (found["stage"], found["overdue"]) == ("submitted", False)
+    assert dt.datetime.fromisoformat(found["due_at"]) > SystemClock().now()
+    own_move = http.post(f"/api/v1/access-applications/{found['id']}/open", headers=headers, json={})
+    assert own_move.json()["code"] == "INSUFFICIENT_SCOPE"
+    taken = http.post(f"/api/v1/access-applications/{found['id']}/withdraw", headers=headers, json={"reason": "不再需要"}).json()
+    assert taken["stage"] == "withdrawn"
+    assert {one["use"] for one in http.get("/api/v1/access-rates", headers=reader).json()["items"]} >= {"copy", "verify"}
+    assert http.get("/api/v1/working-days", headers=reader).json()["due_at"]
