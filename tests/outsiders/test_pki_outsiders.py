@@ -15,8 +15,9 @@ from cryptography import x509
 from keys.base.clock import SystemClock
 from keys.base.db import Database
 from keys.custody.store import Algorithm, Purpose
-from keys.pki.authority import establish, establish_one, issue
+from keys.pki.authority import establish, establish_one
 from keys.pki.certificate import Subject
+from keys.pki.issuing import CertificateOrder, issue_order
 from keys.pki.profiles import DEMONSTRATION_AUTHORITIES, PROFILES, AuthorityPlan
 from tests.conftest import require_command
 
@@ -71,7 +72,8 @@ async def _chains(database: Database, keystore, algorithm: Algorithm) -> list[tu
 async def _one(session, keystore, now: dt.datetime, issuer: str, profile: str, algorithm: Algorithm) -> tuple[bytes, ...]:
     public = keystore.generate(algorithm, Purpose.SEALS).public
     subject = PERSON if profile == "person-sign-in" else SUBJECT
-    issued = await issue(session, keystore, now, authority=issuer, profile=profile, subject=subject, public_key=public)
+    hosts = ("exchange.example", "10.1.2.3") if PROFILES[profile].named else ()
+    issued = await issue_order(session, keystore, now, CertificateOrder(issuer, profile, subject, public, hosts=hosts))
     return (issued.certificate, *issued.chain)
 
 
