@@ -6,7 +6,7 @@ import orjson
 import typer
 
 from api.commands.house import with_house
-from api.routes.issuing import merge_json, rule_json, series_json
+from api.issuing_views import merge_json, rule_json, series_json
 from api.wiring import House
 from certs.issuing_keeping import drop_issuing_rule, drop_merge_rule, issuing_rules, merge_rules, put_issuing_rule, put_merge_rule
 from certs.issuing_rules import InForce, IssuingRule

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from api.addresses import address_of
 from api.bearer import require_scope
+from api.issuing_views import merge_json, rule_json, series_json
 from api.pages.previews import unissued
 from api.problems import preferred_language
 from api.routes.certificate_types import Keeper, Reader
@@ -25,7 +26,7 @@ from certs.idempotency import require_key
 from certs.issuing_keeping import drop_issuing_rule, drop_merge_rule, issuing_rules, merge_rules, put_issuing_rule, put_merge_rule
 from certs.issuing_rules import InForce, IssuingRule
 from certs.merging import MergeRule
-from certs.numbers import Series, list_series, series_of
+from certs.numbers import list_series, series_of
 from certs.prechecks import CHECKS, Finding, PreCheck, check_approval, preview
 from certs.records import Stage
 from keys.base.clock import civil_date
@@ -299,38 +300,6 @@ async def delete_merge(request: Request, actor: Keeper, code: str, absorbed: str
     house = _house(request)
     await drop_merge_rule(house.database, house.clock, actor, code, absorbed)
     return Response(status_code=204, headers=NO_STORE)
-
-
-def rule_json(rule: IssuingRule) -> dict[str, object]:
-    """An issuing rule as it is told."""
-    return {
-        "type": rule.type_code, "issuer": rule.issuer, "pattern": rule.pattern, "yearly": rule.yearly, "common": rule.common,
-        "unique_number": rule.unique_number, "in_force": rule.in_force.value,
-    }  # fmt: skip
-
-
-def merge_json(rule: MergeRule) -> dict[str, object]:
-    """A merge rule as it is told."""
-    return {
-        "type": rule.type_code, "absorbed": rule.absorbed, "department": rule.department, "claim_days": rule.claim_days,
-        "basis": rule.basis,
-    }  # fmt: skip
-
-
-def series_json(series: Series) -> dict[str, object]:
-    """A series and its gaps as they are told."""
-    gaps = [
-        {
-            "first": one.first,
-            "last": one.last,
-            "certificate": str(one.certificate_id) if one.certificate_id else None,
-            "code": one.why or None,
-        }
-        for one in series.gaps
-    ]
-    return {
-        "type": series.type_code, "issuer": series.issuer, "year": series.year, "last": series.last, "used": series.used, "gaps": gaps,
-    }  # fmt: skip
 
 
 __all__ = ["application_json", "check_json", "item_json", "router"]
