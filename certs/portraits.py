@@ -54,5 +54,5 @@ def _images(resources: pikepdf.Object | None, left: int) -> Iterator[bytes]:
     for _, found in resources.XObject.items():
         if found.get("/Subtype") == "/Form":
             yield from _images(found.get("/Resources"), left - 1)
-        elif (found.get("/Filter"), found.get("/Width"), found.get("/Height")) == ("/DCTDecode", WIDTH, HEIGHT):
+        elif found.get("/Filter") == "/DCTDecode" and found.get("/Width") == WIDTH and found.get("/Height") == HEIGHT:
             yield found.read_raw_bytes()
