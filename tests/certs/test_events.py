@@ -5,101 +5,38 @@ import base64
 import dataclasses
 import datetime as dt
 import hmac
-import uuid
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import text
 
 from certs import delivery, dispatch
-from certs.delivery import Courier, Telling
+from certs.delivery import Courier
 from certs.delivery_rules import PATIENCE
-from certs.event_models import DeliveryRow, SubscriptionRow
-from certs.event_reads import EventNotFound, deliveries_of, read_event, read_feed
-from certs.models import OutboxRow
+from certs.event_reads import deliveries_of, read_feed
 from certs.outbox import write_event
-from certs.replaying import Range, replay, set_aside
-from certs.shared_secrets import OVERLAP
+from certs.replaying import Range, replay
 from certs.subscriptions import (
-    Subscribing,
-    Subscription,
     SubscriptionNotFound,
     SubscriptionState,
-    Wanted,
     move_subscription,
-    rotate_subscription,
-    subscribe,
-    subscriptions_of,
-    try_subscription,
 )
-from certs.topics import TOPICS, UnknownTopic
-from certs.webhook_http import Sender
+from certs.topics import UnknownTopic
 from certs.webhook_signing import check, key_of
 from identity.organisations import Organisation, put_organisation
 from identity.personal_data import PersonalData
-from keys.base.actor import SYSTEM, Actor, ActorKind
+from keys.base.actor import SYSTEM
 from keys.base.db import Database
-from keys.base.errors import InvalidInput
-from seal.reachable import Reachable
 from tests.certs.conftest import BASE_URL, CITY
+from tests.certs.posting import LOOPBACK, OTHER, Post, open_post
 from tests.conftest import TestClock
-from tests.receiving import Receiver, Told
-
-OTHER = "11990100MB0000035B"
-LOOPBACK = Sender(Reachable.read("127.0.0.0/8"))
-
-
-@dataclasses.dataclass
-class Post:
-    """The house's side of events."""
-
-    database: Database
-    clock: TestClock
-    personal: PersonalData
-    sender: Sender = LOOPBACK
-
-    @property
-    def subscribing(self) -> Subscribing:
-        return Subscribing(self.database, self.clock, self.personal, self.sender)
-
-    @property
-    def telling(self) -> Telling:
-        return Telling(self.database, self.clock, self.personal, BASE_URL, self.sender, lambda: 0.0)
-
-    async def subscriber(self, url: str, organisation: str = CITY, **wanted: Any) -> tuple[Subscription, str]:
-        return await subscribe(self.subscribing, SYSTEM, Wanted("系统", url, **wanted), organisation)
-
-    async def happen(self, count: int = 1, topic: str = "certificate.issued", to: tuple[str, ...] = (CITY,)) -> list[str]:
-        written = []
-        for number in range(count):
-            async with self.database.begin() as session:
-                payload = {"id": str(number), "identifier": f"1.2.156.{number}", "secret": "不外传"}
-                written.append(str(write_event(session, self.clock.now(), topic, f"test:{number}", payload, to=to)))
-        return written
-
-    async def deliver(self) -> None:
-        """One round, to its end."""
-        async with Courier(self.telling) as courier:
-            await courier.step()
-            await courier.settle()
-
-    async def states(self, subscription: Subscription) -> Counter[str]:
-        async with self.database.session() as session:
-            return Counter(await session.scalars(select(DeliveryRow.state).where(DeliveryRow.subscription_id == subscription.id)))
-
-    async def known(self, subscription: Subscription) -> Subscription:
-        async with self.database.session() as session:
-            return next(one for one in await subscriptions_of(session, None) if one.id == subscription.id)
+from tests.receiving import Receiver
 
 
 @pytest.fixture
 async def post(database: Database, clock: TestClock, personal: PersonalData) -> Post:
-    async with database.begin() as session:
-        for code in (CITY, OTHER):
-            await put_organisation(session, clock.now(), Organisation(code, "示范机构", "990100"))
-    return Post(database, clock, personal)
+    return await open_post(database, clock, personal)
 
 
 async def test_events_are_told_in_order_signed_and_thin(post: Post) -> None:
@@ -282,40 +219,6 @@ async def test_pausing_keeps_the_queue_and_ending_closes_it(post: Post) -> None:
             await replay(post.subscribing, SYSTEM, subscription.id, Range(first=1))
 
 
-async def test_replays_by_number_by_time_and_by_name_keep_ids_and_order(post: Post) -> None:
-    early = await post.happen(3)
-    post.clock.advance(hours=1)
-    since = post.clock.now()
-    late = await post.happen(2)
-    async with Receiver() as receiver:
-        await dispatch.dispatch(post.database, post.clock)
-        subscription, _ = await post.subscriber(receiver.url)  # after they happened
-        asked: list[tuple[Range, list[str]]] = [
-            (Range(first=2, last=4), [*early[1:], late[0]]),
-            (Range(since=since), late),
-            (Range(events=(uuid.UUID(early[0]), uuid.UUID(late[1]))), [early[0], late[1]]),
-            (Range(first=1, until=since), early),
-        ]
-        for range_, expected in asked:
-            receiver.told.clear()
-            assert await replay(post.subscribing, SYSTEM, subscription.id, range_) == len(expected)
-            await post.deliver()
-            assert receiver.ids == expected
-        with pytest.raises(InvalidInput):
-            await replay(post.subscribing, SYSTEM, subscription.id, Range(last=9))
-
-
-async def test_an_event_can_be_set_aside(post: Post) -> None:
-    async with Receiver(lambda told: 500 if told.event["sequence"] == 1 else 204) as receiver:
-        subscription, _ = await post.subscriber(receiver.url)
-        await post.happen(2)
-        await post.deliver()
-        assert await set_aside(post.subscribing, SYSTEM, subscription.id, 1)
-        await post.deliver()
-        assert await post.states(subscription) == {"dead": 1, "delivered": 1}
-        assert not await set_aside(post.subscribing, SYSTEM, subscription.id, 2)
-
-
 async def test_what_is_rolled_back_was_never_told_and_what_commits_late_is_not_missed(post: Post) -> None:
     """The first transaction takes its id before the second and commits after it was numbered."""
     async with Receiver() as receiver:
@@ -374,84 +277,3 @@ async def test_a_process_that_dies_leaves_its_subscribers_to_others(post: Post, 
         await post.deliver()
         assert receiver.ids == written * 2
         assert await post.states(subscription) == {"delivered": 3}
-
-
-async def test_a_new_secret_signs_beside_the_old_one_for_a_day(post: Post) -> None:
-    async with Receiver() as receiver:
-        subscription, old = await post.subscriber(receiver.url)
-        _, new = await rotate_subscription(post.subscribing, SYSTEM, subscription.id)
-        await post.happen()
-        await post.deliver()
-        post.clock.instant += OVERLAP
-        await post.happen()
-        await post.deliver()
-        both, one = receiver.told
-        good: Callable[[Told, str], bool] = lambda told, secret: _checks(told, secret, told.headers["webhook-timestamp"])  # noqa: E731
-        assert (good(both, old), good(both, new), good(one, old), good(one, new)) == (True, True, False, True)
-        assert old != new
-
-
-def _checks(told: Told, secret: str, timestamp: str) -> bool:
-    try:
-        check(told.headers, told.body, [secret], dt.datetime.fromtimestamp(int(timestamp), dt.UTC))
-    except Exception:
-        return False
-    return True
-
-
-async def test_a_secret_is_sealed_where_it_is_kept(post: Post) -> None:
-    async with Receiver() as receiver:
-        _, secret = await post.subscriber(receiver.url)
-        async with post.database.session() as session:
-            (kept,) = await session.scalars(select(SubscriptionRow.secret))
-        assert key_of(secret) not in kept
-        assert secret.encode() not in kept
-
-
-async def test_a_test_message_tells_what_the_subscriber_answers(post: Post) -> None:
-    async with Receiver(lambda told: 401) as receiver:
-        subscription, secret = await post.subscriber(receiver.url)
-        assert (await try_subscription(post.subscribing, SYSTEM, subscription.id)).status == 401
-        (told,) = receiver.told
-        assert told.event["type"] == "fujie.test"
-        assert check(told.headers, told.body, [secret], post.clock.now()).id == told.id
-
-
-async def test_the_feed_goes_on_where_it_stopped_and_shows_an_organisation_its_own(post: Post) -> None:
-    written = await post.happen(5)
-    await post.happen(2, to=(OTHER,))
-    await dispatch.dispatch(post.database, post.clock)
-    seen: list[str] = []
-    after, more = 0, True
-    while more:
-        async with post.database.session() as session:
-            feed = await read_feed(session, BASE_URL, CITY, after, 2)
-        seen += [one["id"] for one in feed.events]
-        after, more = feed.cursor, feed.more
-    assert (seen, after) == (written, 7)
-    async with post.database.session() as session:
-        whole = await read_event(session, BASE_URL, CITY, uuid.UUID(written[0]))
-        assert whole["data"]["secret"] == "不外传"  # for those it concerns, over their own token
-        with pytest.raises(EventNotFound):
-            await read_event(session, BASE_URL, OTHER, uuid.UUID(written[0]))
-
-
-async def test_another_organisations_subscription_does_not_exist(post: Post) -> None:
-    async with Receiver() as receiver:
-        subscription, _ = await post.subscriber(receiver.url)
-    stranger = Actor(ActorKind.CLIENT, "stranger", "stranger", OTHER, "990100")
-    with pytest.raises(SubscriptionNotFound):
-        await move_subscription(post.subscribing, stranger, subscription.id, SubscriptionState.ENDED)
-
-
-async def test_every_event_written_so_far_has_its_topic(post: Post, database: Database) -> None:
-    """The migration finds events of before: they get their numbers, and nobody is told of them unasked."""
-    async with database.begin() as session:
-        await session.execute(
-            text("INSERT INTO certs.outbox (id, topic, subject, payload, created_at) VALUES (gen_random_uuid(), 'x', 'y', '{}', now())")
-        )
-    await dispatch.dispatch(database, post.clock)
-    async with database.begin() as session:
-        assert (await session.scalars(select(OutboxRow.sequence))).all() == [1]
-        await session.execute(update(OutboxRow).values(topic="certificate.issued"))
-    assert all(topic.zh and topic.en and topic.members for topic in TOPICS.values())
