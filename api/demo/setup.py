@@ -7,7 +7,7 @@ are made afresh until ``demo.json`` is written, because only their hashes are ke
 import datetime as dt
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from api.files import write_private
 from api.wiring import House
 from certs.copy_seals import grant_copies
 from certs.matter_papers import import_papers
+from certs.own_documents import TYPE as DOCUMENT_TYPE
 from certs.reads import grant_issuing
 from certs.windows import entrust
 from identity.clients import NewClient, create_client, get_client, rotate_secret
@@ -203,7 +204,8 @@ async def _seals_and_grants(house: House, accounts: dict[str, Account]) -> None:
         async with house.database.begin() as session:
             await grant_copies(session, house.clock.now(), SYSTEM, seal.code, one.matter)
         if one.organisation == city.MARKET_BUREAU:
-            await _grant(house, seal, one, GranteeKind.PERSON, str(accounts["approver"].id), unattended=False)
+            for kind in (one, replace(one, certificate_type=DOCUMENT_TYPE)):
+                await _grant(house, seal, kind, GranteeKind.PERSON, str(accounts["approver"].id), unattended=False)
 
 
 def _order(now: dt.datetime, one: city.DemoSeal, names: dict[str, str]) -> SealOrder:
@@ -224,7 +226,8 @@ async def _grant(house: House, seal: Seal, one: city.DemoSeal, kind: GranteeKind
     now = house.clock.now()
     async with house.database.begin() as session:
         held = await grants_of(session, grantee_kind=kind, grantee_id=grantee)
-        if any(grant.seal_code == seal.code and grant.matter_code == one.matter for _, grant in held):
+        same = (seal.code, one.matter, one.certificate_type)
+        if any((grant.seal_code, grant.matter_code, grant.certificate_type) == same for _, grant in held):
             return
         grant = Grant(seal.code, kind, grantee, one.matter, one.certificate_type, now, seal.valid_to, unattended)
         await grant_use(session, now, SYSTEM, grant)

@@ -18,6 +18,8 @@ import typst
 from api.demo import city as demonstration
 from certs.fonts import REQUIRED_FONTS
 from certs.rendering import loaded
+from tests.journeys.test_issuing_journeys import browser, log_in
+from tests.pages_house import field_value
 from tests.running import City
 
 SCOPES = "certificates:issue certificates:read"
@@ -91,10 +93,20 @@ async def test_a_revoked_certificate_tells_its_truth_when_its_old_file_is_verifi
     assert (again.status_code, again.json()["code"]) == (409, "MOVE_NOT_ALLOWED")
 
 
+async def stamped_by_approver(city: City, certificate: str) -> None:
+    """The approver opens every page of what will be sealed, and seals it."""
+    async with browser(city) as approver:
+        await log_in(city, approver, "approver")
+        waiting = (await approver.get(f"/approve/{certificate}")).text
+        assert (await approver.get(f"/approve/{certificate}/document.pdf")).content[:5] == b"%PDF-"
+        stamped = await approver.post(f"/approve/{certificate}", data={"document": field_value(waiting, "document") or ""})
+        assert stamped.status_code == 303, stamped.text
+
+
 async def test_a_departments_own_document_is_registered_verified_and_cancelled(
     city: City, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
-    headers, approval = city.token("approvals", SCOPES), demonstration.approvals()[0]
+    headers, approval = city.token("approvals", SCOPES), demonstration.approvals()[1]
     source = tmp_path / "document.typ"
     source.write_text(DOCUMENT, encoding="utf-8")
     pdf = bytes(typst.compile(str(source), format="pdf", font_paths=loaded(REQUIRED_FONTS)))
@@ -104,8 +116,9 @@ async def test_a_departments_own_document_is_registered_verified_and_cancelled(
     form: dict[str, Any] = {"data": {"document": json.dumps(order)}, "files": {"file": ("document.pdf", pdf)}}
     key = fresh()
     made = await http.post("/api/v1/documents", headers=headers | key, **form)
-    assert (made.status_code, made.json().get("status")) == (201, "issued"), made.text
+    assert (made.status_code, made.json().get("status")) == (202, "awaiting_stamp"), made.text
     assert (await http.post("/api/v1/documents", headers=headers | key, **form)).json() == made.json()
+    await stamped_by_approver(city, made.json()["id"])
     code, own = made.json()["verification_code"], f"/api/v1/certificates/{made.json()['id']}"
     record = (await http.get(f"/api/v1/verify/{code}")).json()
     assert (record["status"], record["certificate"]["fields"]["标题"]) == ("in_force", order["title"])
@@ -119,7 +132,7 @@ async def test_a_departments_own_document_is_registered_verified_and_cancelled(
     )
     assert (refused.status_code, refused.json()["code"]) == (422, "KEYWORD_NOT_FOUND"), refused.text
     missing = await http.post("/api/v1/documents", headers=headers | fresh(), data={"document": json.dumps(order)})
-    assert missing.json()["code"] == "UPLOAD_MISSING"
+    assert (missing.status_code, missing.json()["code"]) == (422, "UPLOAD_BROKEN"), "no multipart form"
     ended = await http.post(f"{own}/cancel", json={"reason_code": "HOLDER_ASKED_TO_CANCEL"}, headers=headers | fresh())
     assert ended.status_code == 200
     assert "it was cancelled on" in (await http.get(f"/api/v1/verify/{code}")).json()["story"]["en"]
