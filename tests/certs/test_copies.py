@@ -18,10 +18,12 @@ from PIL import Image
 from sqlalchemy import text
 from zxingcpp import BarcodeFormat, BarcodeFormats, read_barcodes
 
+from api.paper_check import beside, best_of
 from certs.access_rates import Rate, Rule, Use, set_rate, standing_of
 from certs.copies import CopyWanted, expiry, make_copy
 from certs.copy_pictures import page_pictures
 from certs.copy_reading import file_of_copy, list_copies, redeem, temporary_address, tidy_copies, withdraw_copy
+from certs.copy_records import drop_files_of
 from certs.copy_rendering import layout
 from certs.copy_seals import grant_copies
 from certs.known_files import known_file
@@ -301,3 +303,16 @@ async def test_the_purpose_is_written_into_the_pictures_themselves(city: Any, is
     small = dataclasses.replace(marked, width_mm=85.6, height_mm=54.0)
     assert [len(sheet) for sheet in layout([small] * 4)] == [3, 1]
     assert all(place.width_mm <= 85.6 for sheet in layout([small] * 4) for place in sheet)
+
+
+async def test_a_paper_that_shows_a_copy_and_its_original_is_held_against_the_copy(city: Any, issued: Any, stocked: Any) -> None:
+    copy = await make_copy(city.issuing, city.client, wanting(issued), "k")
+    codes = (issued.verification_code, copy.verification_code, stocked.issued[1].verification_code)
+    original, shown, other = [await record_by_code(city.issuing.database, city.issuing.clock.now(), one) for one in codes]
+    assert best_of([original, shown]) == (shown, False)
+    assert best_of([shown, other]) == (shown, True)
+    assert best_of([original, other]) == (original, True)
+    assert beside([original, shown]) == issued.verification_code
+    async with city.issuing.database.begin() as session:  # the certificate is disposed of
+        assert await drop_files_of(session, issued.id) == [copy.sha256]
+    assert await copies_kept(city) == [("made", False)]
