@@ -1,5 +1,6 @@
 """Checks and previews, applications for several certificates, merged items and the rules, over HTTP in a whole house."""
 
+import asyncio
 import io
 import json
 import uuid
@@ -12,11 +13,14 @@ import httpx2
 import pytest
 from PIL import Image
 from sqlalchemy import text
+from typer.testing import CliRunner, Result
 
 from api.app import create_app
+from api.commands import certs, issuing
 from api.wiring import House
 from certs import applications
 from certs.carrying import carry_through
+from certs.issuance import approve
 from certs.reads import grant_issuing
 from certs.sweeping import sweep
 from identity.clients import NewClient, create_client
@@ -24,7 +28,7 @@ from keys.base.actor import Role
 from seal.grants import Grant, grant_use
 from tests.api.test_catalogue_routes import Caller, person
 from tests.certs.catalogue_people import HOUSING, MARKET
-from tests.certs.conftest import CITY, YEAR, approvals
+from tests.certs.conftest import APPROVALS_CLIENT, CITY, YEAR, approval, approvals
 from tests.certs.test_issuing import Plug, audit_trail
 from tests.furnished import Furnished, open_furnished
 from tests.pages_house import NUMBER, keeper_of
@@ -239,3 +243,28 @@ async def test_rules_numbers_and_merged_items_over_http(house: House, furnished:
         assert (await admin.browser.delete(dropped, headers=admin.headers)).status_code == 204
     document = (await city.browser.get("/api/openapi.json")).json()
     assert {"/api/v1/applications", "/api/v1/approvals/check", "/api/v1/merged-items"} <= set(document["paths"])
+
+
+async def test_the_rules_on_the_command_line(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(issuing, "with_house", lambda journey: asyncio.run_coroutine_threadsafe(journey(house), loop).result(60))
+
+    async def run(*words: str, code: int = 0) -> list[Any]:
+        done: Result = await asyncio.to_thread(CliRunner().invoke, certs.app, list(words))
+        assert done.exit_code == code, done.output
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert (await run("number", "rule", SEWAGE, "--pattern", "排{year}-{serial:3}", "--in-force", "one"))[0]["in_force"] == "one"
+    assert [one["pattern"] for one in await run("number", "rules", SEWAGE)] == ["排{year}-{serial:3}"]
+    await approve(house.issuing, APPROVALS_CLIENT, approval(0, approval_number="排2026-003"), "three")
+    assert [one["last"] for one in await run("number", "series", SEWAGE)] == [3]
+    assert (await run("number", "gaps", SEWAGE, "2026", "--issuer", HOUSING))[0]["gaps"][0]["last"] == 2
+    assert (await run("number", "drop", SEWAGE))[0]["dropped"]
+    assert (await run("merge", "rule", LICENCE, SEWAGE, "--days", "9", "--basis", "整合目录"))[0]["claim_days"] == 9
+    assert len(await run("merge", "rules", LICENCE)) == 1
+    assert (await run("merge", "drop", LICENCE, SEWAGE))[0]["dropped"]
+    before = len(await run("entrust", "list"))
+    assert (await run("entrust", "give", CITY, MARKET))[0]["issuer"] == MARKET
+    assert len(await run("entrust", "list")) == before + 1
+    assert (await run("entrust", "end", CITY, MARKET))[0]["ended"]
+    assert len(await audit_trail(house.database, "certs.entrust")) == 1
