@@ -92,8 +92,8 @@ async def test_access_is_applied_for_by_one_and_opened_by_another(house: House, 
     asker = await person(house, app, "asker", Role.APPROVER, MARKET)
     page = await asker.get("/access")
     form = {
-        "key": field_value(page.text, "key"), "type": SEWAGE, "want_copy": "1", "matter": "", "purpose": "核对排水许可", "basis": "示范条例",
-        "per_day": "5", "until": field_value(page.text, "until"),
+        "key": field_value(page.text, "key"), "type": SEWAGE, "want_copy": "1", "matter": "", "purpose": "核对排水许可",
+        "basis": "示范条例", "per_day": "5", "until": field_value(page.text, "until"),
     }  # fmt: skip
     refused = await asker.post("/access", data=form | {"basis": " "})
     assert (refused.status_code, data_codes(refused.text)) == (422, ["INVALID_INPUT"])
