@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from api import federation_channel
 from api.embedded import Addresses
+from certs import federation_asking
 from certs.catalogue import SharingClass, definition_digest
 from certs.federation import Level, PeerMove, PeerSamePerson, PeerUnreachable
 from certs.federation_asking import PeerAnswer, Wanted, ask_peers
@@ -39,6 +41,13 @@ from tests.conftest import TestClock
 PROVINCIAL = "template_province"
 NUMBER = "990100197003131003"
 PURPOSE = "审查食品经营许可申请"
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is slow, not away; who does not listen refuses at once."""
+    monkeypatch.setattr(federation_asking, "SECONDS", 100.0)
+    monkeypatch.setattr(federation_channel, "SECONDS", 100.0)
 
 
 @pytest.fixture(scope="session")

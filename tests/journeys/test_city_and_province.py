@@ -19,10 +19,12 @@ import httpx2
 import orjson
 import pytest
 
+from api import federation_channel
 from api.app import create_app
 from api.embedded import Addresses
 from api.federation_channel import exchange_of
 from api.wiring import House
+from certs import federation_asking
 from certs.federation_sync import Turn, keep_level
 from certs.matter_papers import Enough, Paper, put_papers
 from certs.standing import change_standing
@@ -102,6 +104,13 @@ async def side(stack: AsyncExitStack, instance: Instance, place: Place, redis_ur
     house = await stack.enter_async_context(opening)
     anne, bert = await administrator(house, "anne"), await administrator(house, "bert")
     return Side(house, instance, anne, bert, await system(house, anne.browser))
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is slow, not away; who does not listen refuses at once."""
+    monkeypatch.setattr(federation_asking, "SECONDS", 100.0)
+    monkeypatch.setattr(federation_channel, "SECONDS", 100.0)
 
 
 @pytest.fixture(scope="session")
