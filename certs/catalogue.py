@@ -237,7 +237,9 @@ def _parse_sharing(value: Any) -> Sharing:
 
 def definition(kind: CertificateType) -> dict[str, object]:
     """The JSON object of a type; the inverse of :func:`parse_type`."""
-    return {
+    # Absent where it is not: older definitions keep their digest.
+    own: dict[str, object] = {"own_documents": True} if kind.own_documents else {}
+    return own | {
         "code": kind.code,
         "name_zh": kind.name_zh,
         "name_en": kind.name_en,
@@ -256,7 +258,7 @@ def definition(kind: CertificateType) -> dict[str, object]:
         "sharing": {"class": kind.sharing.sharing_class.value, "basis": kind.sharing.basis, "condition": kind.sharing.condition},
         "exact_term": kind.exact_term,
         "aliases": list(kind.aliases),
-    } | ({"own_documents": True} if kind.own_documents else {})  # absent where it is not: older definitions keep their digest
+    }
 
 
 def _field_definition(one: Field) -> dict[str, object]:

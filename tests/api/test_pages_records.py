@@ -56,8 +56,18 @@ async def told(client: httpx2.AsyncClient, code: str, language: str) -> tuple[st
     ("move", "status", "english", "chinese"),
     [
         ("suspend", "suspended", "It has been suspended since 21 November 2026", "该证照自2026年11月21日起因“{}”暂停使用。"),
-        ("revoke", "revoked", "It was valid until 21 November 2026; it was revoked on 21 November 2026", "该证照曾有效至2026年11月21日，2026年11月21日因“{}”被撤销。"),
-        ("cancel", "cancelled", "It was valid until 21 November 2026; it was cancelled on 21 November 2026", "该证照曾有效至2026年11月21日，2026年11月21日因“{}”被注销。"),
+        (
+            "revoke",
+            "revoked",
+            "It was valid until 21 November 2026; it was revoked on 21 November 2026",
+            "该证照曾有效至2026年11月21日，2026年11月21日因“{}”被撤销。",
+        ),
+        (
+            "cancel",
+            "cancelled",
+            "It was valid until 21 November 2026; it was cancelled on 21 November 2026",
+            "该证照曾有效至2026年11月21日，2026年11月21日因“{}”被注销。",
+        ),
     ],
 )
 async def test_a_change_of_status_is_told_with_its_day_and_reason(
