@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from certs.forms import TEMPLATES, Form
 from certs.legibility import complaint_about
 from keys.base.errors import InvalidInput
 
 MOST_TEXT, MOST_WORDS = 64 << 10, 48
 PATIENCE = 30.0
+FORM_NAME = "draft.toml"
+"""What a draft's document reads its form by."""
 _CHILD = "-P", "-m", "certs.preview_room"
 
 
@@ -48,6 +51,13 @@ class Preview:
     pages: tuple[str, ...] = ()
     pdf: str = ""
     faults: tuple[Fault, ...] = ()
+
+
+def shipped_draft(form: Form) -> Draft:
+    """An installed template to begin from; it reads its form under the name that a draft's has."""
+    document = TEMPLATES / form.document
+    source = document.read_text(encoding="utf-8").replace(document.with_suffix(".toml").name, FORM_NAME)
+    return Draft(document.with_suffix(".toml").read_text(encoding="utf-8"), source, {})
 
 
 def preview_draft(draft: Draft) -> Preview:

@@ -3,7 +3,6 @@
 Scope ``catalogue:manage``, in a token that speaks for a person. Nothing of a draft is kept.
 """
 
-import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -12,17 +11,16 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.bearer import require_scope
-from certs.forms import TEMPLATES, forms
-from certs.previewing import MOST_TEXT, Draft, preview_draft
+from api.drafting import previewed
+from certs.forms import forms, templates
+from certs.previewing import MOST_TEXT, Draft, shipped_draft
 from keys.base.actor import Actor
-from keys.base.errors import NotFound, Throttled
+from keys.base.errors import NotFound
 
 MANAGE = "catalogue:manage"
-AT_ONCE = 2
 router = APIRouter(prefix="/api/v1/templates", tags=["catalogue"])
 _NO_STORE = {"Cache-Control": "no-store"}
 _Text = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
-_free = asyncio.Semaphore(AT_ONCE)
 
 
 async def designer(request: Request) -> Actor:
@@ -44,26 +42,28 @@ class DraftBody(BaseModel):
 
 @router.get("")
 async def list_templates(actor: Designer) -> dict[str, Any]:
-    """The installed templates: the type's code, the document, and which copies there are."""
-    items = [{"type": one.type_code, "document": one.document, "copies": list(one.copies), "photo": one.photo} for one in forms().values()]
+    """The installed templates: what a type names them by, whose own form they are, the document, and which copies there are."""
+    items = [
+        {
+            "name": name, "type": one.type_code or None, "name_zh": one.name_zh, "name_en": one.name_en, "document": one.document,
+            "copies": list(one.copies), "photo": one.photo,
+        }
+        for name, one in templates().items()
+    ]  # fmt: skip
     return {"items": items}
 
 
-@router.get("/{type_code}")
-async def read_template(type_code: str, actor: Designer) -> dict[str, str]:
-    """A template's own text, to begin a draft from."""
-    form = forms().get(type_code)
+@router.get("/{name}")
+async def read_template(name: str, actor: Designer) -> dict[str, str]:
+    """A template's own text, to begin a draft from; by its name, or the code of the type whose form it is."""
+    form = templates().get(name) or forms().get(name)
     if form is None:
         raise NotFound("template")
-    document = TEMPLATES / form.document
-    return {"form": document.with_suffix(".toml").read_text(encoding="utf-8"), "source": document.read_text(encoding="utf-8")}
+    draft = shipped_draft(form)
+    return {"form": draft.form, "source": draft.source}
 
 
 @router.post("/preview")
 async def preview_template(body: DraftBody, actor: Designer) -> JSONResponse:
     """The draft's pages as PNG and PDF (base64), or ``faults`` with their file and line in Chinese and English."""
-    if _free.locked():
-        raise Throttled
-    async with _free:
-        seen = await asyncio.to_thread(preview_draft, Draft(body.form, body.source, body.words))
-    return JSONResponse(asdict(seen), headers=_NO_STORE)
+    return JSONResponse(asdict(await previewed(Draft(body.form, body.source, body.words))), headers=_NO_STORE)
