@@ -66,6 +66,13 @@ STREAMED = frozenset(
 """Uploads: their routes count the octets themselves."""
 PICTURES = {"/api/v1/seals": 8 * MEGABYTE, "/api/v1/seals/preview": 8 * MEGABYTE}
 """Orders and previews may carry an uploaded impression of 5 MB, base64."""
+APPROVALS = {
+    "/api/v1/approvals": 8 * MEGABYTE, "/api/v1/approvals/check": 8 * MEGABYTE, "/api/v1/approvals/preview": 8 * MEGABYTE,
+    "/api/v1/applications": 16 * MEGABYTE,
+}  # fmt: skip
+"""They may carry photographs of 4 MB, base64."""
+SUCCESSORS = {"/api/v1/certificates/": 8 * MEGABYTE, "/api/v1/entrances/": 2 * MEGABYTE, "/issue/": 8 * MEGABYTE}
+"""Approvals under addresses of their own, and the form of a window. An entrance reads a message before it knows who signed it: less."""
 FILES = {certificate_types.IMPORT_PATH: certificate_types.LARGEST_FILE, matters.IMPORT_PATH: matters.LARGEST_FILE}
 """A whole catalogue in one file."""
 
@@ -140,7 +147,8 @@ def uploads_on_pages(house: House) -> dict[str, int]:
 def create_app(house: House) -> FastAPI:
     """The whole application around ``house``."""
     lean = [route for group in LEAN for route in group]
-    larger = PICTURES | FILES | uploads_on_pages(house)
+    larger = PICTURES | APPROVALS | FILES | uploads_on_pages(house)
+    bodies = Middleware(BodyLimit, own=STREAMED, larger=larger, under=SUCCESSORS)
     app = FastAPI(
         title="Fujie 符节",
         version="1",
@@ -150,7 +158,7 @@ def create_app(house: House) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         exception_handlers=problems.HANDLERS,
-        middleware=[Middleware(Measured), Middleware(BodyLimit, own=STREAMED, larger=larger), Middleware(ExactPaths, routes=lean)],
+        middleware=[Middleware(Measured), bodies, Middleware(ExactPaths, routes=lean)],
     )
     app.state.house = house
     app.router.routes.append(Route("/api/openapi.json", lambda request: JSONResponse(document(app, house.base_url))))

@@ -15,7 +15,7 @@ from certs.approvals import Approval
 from keys.base.errors import InvalidInput
 
 _HOLDER = {"holder_name": "name", "holder_code": "code", "holder_code_type": "code_type"}
-_PLAIN = frozenset(ApprovalBody.model_fields) - {"holders", "fields"}
+_PLAIN = frozenset(one.alias or name for name, one in ApprovalBody.model_fields.items()) - {"holders", "fields"}
 _BETWEEN = "^"
 
 

@@ -23,19 +23,26 @@ class TooLarge(FujieError):
 class BodyLimit:
     """Refuses a body past ``limit`` octets as it arrives, whatever its Content-Length says.
 
-    Paths in ``own`` count for themselves (uploads that are streamed and judged by their route); ``larger`` says which take more.
+    Paths in ``own`` count for themselves (uploads that are streamed and judged by their route); ``larger`` says which take more, ``under``
+    what every path that begins so takes.
     """
 
     def __init__(
-        self, app: ASGIApp, limit: int = MEGABYTE, own: frozenset[str] = frozenset(), larger: Mapping[str, int] = MappingProxyType({})
-    ) -> None:
-        self._app, self._limit, self._own, self._larger = app, limit, own, larger
+        self, app: ASGIApp, limit: int = MEGABYTE, own: frozenset[str] = frozenset(), larger: Mapping[str, int] = MappingProxyType({}),
+        under: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        self._app, self._limit, self._own, self._larger, self._under = app, limit, own, larger, under
+
+    def _most(self, path: str) -> int:
+        if (exact := self._larger.get(path)) is not None:
+            return exact
+        return next((most for head, most in self._under.items() if path.startswith(head)), self._limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._own:
             await self._app(scope, receive, send)
             return
-        received, limit = 0, self._larger.get(scope["path"], self._limit)
+        received, limit = 0, self._most(scope["path"])
 
         async def counted() -> Message:
             nonlocal received

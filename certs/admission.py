@@ -3,11 +3,12 @@
 import asyncio
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from certs.access import may_submit
 from certs.approvals import (
     Approval,
+    CopyUnknown,
     HolderInput,
     HolderNotFound,
     HolderNumberInvalid,
@@ -15,6 +16,7 @@ from certs.approvals import (
     RegistryUnavailable,
     TypeNeedsDocument,
     TypeTakesNoDocument,
+    TypeTakesNoPhotograph,
     UnknownIssuer,
     UnknownMatter,
     UnknownSeal,
@@ -22,11 +24,13 @@ from certs.approvals import (
 )
 from certs.catalogue import CertificateType
 from certs.circumstances import Circumstances
+from certs.forms import form_of
 from certs.holders import holder_index
 from certs.issuing_rules import IssuingRule, read_number
 from certs.lifecycle import TRANSFER_IN, MoveNotAllowed, find_move
 from certs.merging import MergedItem, check_same_holders, find_merged, listed
 from certs.numbers import rule_for
+from certs.photographs import kept
 from certs.privacy import holds_number
 from certs.reads import get_certificate, issuable_type, may_issue_for
 from certs.records import Certificate, Stage
@@ -58,7 +62,8 @@ _AGAINST_THE_SEAL = frozenset(
 class Admitted:
     """An approval that may be issued. ``unattended``: the client holds its own grant, no person need stamp.
 
-    ``indexes``: the holders' blind indexes. ``merged``: what the certificate takes up.
+    ``indexes``: the holders' blind indexes. ``merged``: what the certificate takes up. ``photo``: the holder's, ready to be
+    kept.
     """
 
     approval: Approval
@@ -73,6 +78,7 @@ class Admitted:
     indexes: frozenset[bytes]
     merged: tuple[MergedItem, ...] = ()
     answers: tuple[RuleAnswer, ...] = ()
+    photo: bytes | None = field(default=None, repr=False)
 
     @property
     def circumstances(self) -> Circumstances:
@@ -91,6 +97,7 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval, known: Circu
 
     Raises ``InvalidInput``, ``UnknownCertificateType``, ``CertificateTypeRetired``, ``UnknownIssuer``, ``IssuerNotAllowed``,
     ``UnknownMatter``, ``UnknownSeal``, ``TypeNotOfIssuer``, ``TypeNotOfMatter``, ``TypeNeedsOtherSeal``, ``NumberNotByRule``,
+    ``TypeTakesNoPhotograph``, ``CopyUnknown``, ``PhotographUnusable``,
     ``TypeNotAbsorbable``, ``AbsorbedUnfit``, ``TypeListsNoItems``, ``HolderNotFound``, ``RegistryUnavailable``,
     the seal policy's ``NotPermitted``, and while nothing may be issued
     ``ClockUntrusted`` or ``TimestampsOverdue``.
@@ -103,6 +110,7 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval, known: Circu
         predecessor = await predecessor_of(session, issuer, approval)
         merged = await find_merged(session, kind, approval.absorbs)
     check_paper(kind, approval)
+    check_form(kind, approval)
     check_numbered(rule, approval, issuer, predecessor)
     approval = listed(kind, approval, merged)
     refuse_numbers(approval)
@@ -112,7 +120,8 @@ async def admit(issuing: Issuing, actor: Actor, approval: Approval, known: Circu
     check_same_holders(merged, indexes)
     unattended = attendance(actor, found.answers)
     await require_known(issuing, holders)
-    return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor, rule, indexes, merged, found.answers)
+    photo = await photograph(issuing, approval)
+    return Admitted(approval, kind, fields, holders, issuer, seal, unattended, predecessor, rule, indexes, merged, found.answers, photo)
 
 
 async def circumstances(session: AsyncSession, now: dt.datetime, actor: Actor, approval: Approval) -> Circumstances:
@@ -133,6 +142,25 @@ def check_paper(kind: CertificateType, approval: Approval) -> None:
         raise TypeTakesNoDocument
     if approval.paper is None and kind.own_documents:
         raise TypeNeedsDocument
+
+
+def check_form(kind: CertificateType, approval: Approval) -> None:
+    """A photograph and a copy are asked for only where the type's form has them: nothing is taken that is not printed.
+
+    Raises ``TypeTakesNoPhotograph``, ``CopyUnknown``, ``TemplateMissing``.
+    """
+    if approval.photo is None and not approval.copy:
+        return
+    form = form_of(kind.code, kind.template)
+    if approval.photo is not None and not form.photo:
+        raise TypeTakesNoPhotograph(errors=[{"field": "photo", "message": "no place for it"}])
+    if approval.copy and approval.copy not in form.copies:
+        raise CopyUnknown(errors=[{"field": "copy", "message": "、".join(form.copies) or "the form has one only"}])
+
+
+async def photograph(issuing: Issuing, approval: Approval) -> bytes | None:
+    """The approval's photograph as it is kept and printed. Raises ``PhotographUnusable``."""
+    return None if approval.photo is None else await issuing.workers.run(kept, approval.photo)
 
 
 def check_numbered(rule: IssuingRule, approval: Approval, issuer: Organisation, predecessor: Certificate | None) -> None:

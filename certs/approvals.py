@@ -4,7 +4,7 @@ import datetime as dt
 import unicodedata
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from certs.own_paper_values import OwnPaper
@@ -49,6 +49,8 @@ class Approval:
     ``approval_number`` becomes the certificate's number; empty: the type's rule makes it (``certs.numbers``).
     ``seal`` is a seal's code, or its kind within the issuer; ``issuer`` a USCC, by default the client's organisation;
     ``approved_by``, ``approved_at`` and ``window`` say who decided, when and where, as the approving system knows it.
+    ``photo``: the holder's, a JPEG or PNG, where the type's form has a place for it; ``copy``: which of the form's copies is printed (正本,
+    副本), by default the first.
     """
 
     approval_number: str
@@ -66,6 +68,8 @@ class Approval:
     succeeds: Succession | None = None
     absorbs: tuple[Absorption, ...] = ()
     paper: OwnPaper | None = None
+    photo: bytes | None = field(default=None, repr=False)
+    copy: str = ""
 
 
 class OutcomeStatus(StrEnum):
@@ -131,6 +135,21 @@ class TypeNeedsDocument(FujieError):
     code = "TYPE_NEEDS_DOCUMENT"
     status = 422
     public = ("该类型为批文，请上传文件登记（POST /api/v1/documents）。", "This is a type of approval documents: register the file itself.")
+
+
+class TypeTakesNoPhotograph(FujieError):
+    """The form of the type has no place for a photograph: it would be taken and never be printed."""
+
+    code = "TYPE_TAKES_NO_PHOTOGRAPH"
+    status = 422
+    public = ("该类证照的版式没有照片位置。", "The form of this type of certificate has no place for a photograph.")
+
+
+class CopyUnknown(InvalidInput):
+    """The form of the type has no such copy; ``extra['errors']`` names those it has."""
+
+    code = "COPY_UNKNOWN"
+    public = ("该类证照没有这种文本（正本、副本）。", "This type of certificate has no such copy (original, duplicate).")
 
 
 class UnknownIssuer(FujieError):

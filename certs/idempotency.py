@@ -1,6 +1,7 @@
 """One answer for one key of one client, however often it asks."""
 
 import datetime as dt
+import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from keys.base.actor import Actor
 from keys.base.db import AsyncSession
 
 _LONGEST = 128
-_LATER = frozenset({"absorbs", "paper"})
+_LATER = frozenset({"absorbs", "paper", "photo", "copy"})
 """Members that approvals have not always had: where one is empty the digest is what it was before, and old keys still match."""
 
 
@@ -29,8 +30,11 @@ def require_key(key: str | None) -> str:
 
 
 def request_digest(personal: PersonalData, approval: Approval) -> bytes:
-    """What a body is recognised by. Keyed, because it covers ID numbers, whose few digits can be searched through."""
+    """What a body is recognised by. Keyed, because it covers ID numbers, whose few digits can be searched through; of a photograph it
+    covers the SHA-256."""
     members = {name: value for name, value in asdict(approval).items() if value or name not in _LATER}
+    if approval.photo is not None:
+        members["photo"] = hashlib.sha256(approval.photo).hexdigest()
     return personal.subject("certs.approval", orjson.dumps(members, option=orjson.OPT_SORT_KEYS).decode())
 
 

@@ -9,12 +9,13 @@ Whoever may send the approval may ask. Each answer is audited, because it tells 
 import datetime as dt
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
 from certs.admission import (
     attendance,
+    check_form,
     check_numbered,
     check_paper,
     indexes_of,
@@ -22,6 +23,7 @@ from certs.admission import (
     issuer_of,
     kind_of,
     normalised,
+    photograph,
     predecessor_of,
     refuse_numbers,
     require_known,
@@ -121,6 +123,7 @@ class _Draft:
     holders: tuple[HolderInput, ...] = ()
     indexes: frozenset[bytes] = field(default_factory=frozenset)
     unattended: bool = False
+    photo: bytes | None = None
     job: RenderJob | None = None
 
 
@@ -217,7 +220,11 @@ async def _merged(draft: _Draft) -> None:
 
 
 async def _content(draft: _Draft) -> None:
-    draft.fields = check_content(_known(draft.kind), draft.approval)
+    kind = _known(draft.kind)
+    fields = check_content(kind, draft.approval)
+    check_form(kind, draft.approval)
+    draft.photo = await photograph(draft.issuing, draft.approval)
+    draft.fields = fields
 
 
 async def _holders(draft: _Draft) -> None:
@@ -248,7 +255,8 @@ async def _print(draft: _Draft) -> None:
     kind, issuer = _known(draft.kind), _known(draft.issuer)
     if not draft.fields or not draft.holders:
         raise _NotAsked
-    job = preview_job(draft.issuing.base_url, kind, issuer, draft.approval, draft.fields, draft.holders, draft.now)
+    made = preview_job(draft.issuing.base_url, kind, issuer, draft.approval, draft.fields, draft.holders, draft.now)
+    job = replace(made, photo=draft.photo)
     try:
         await draft.issuing.workers.run(render, job, draft.issuing.fonts)
     except GlyphMissing as missing:
@@ -266,7 +274,7 @@ def preview_job(
         type_code=kind.code, title_zh=kind.name_zh, title_en=kind.name_en, number=approval.approval_number.strip() or NO_NUMBER,
         identifier=NO_IDENTIFIER, holders=tuple(one.name for one in holders), fields=fields, issuer=issuer.name, issued_on=civil_date(now),
         valid_from=approval.valid_from, valid_to=approval.valid_to, verify_url=f"{base_url}/v/{NO_CODE}", verification_code=NO_CODE,
-        metadata=encode({}), timestamp=now,
+        metadata=encode({}), timestamp=now, template=kind.template, copy=approval.copy,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from certs.lifecycle import TRANSFER_IN, Operation, Status
 from certs.merging import settle_merged
 from certs.models import CertificateRow, EventRow, IssuingRow
 from certs.outbox import write_event
+from certs.photograph_keeping import drop_photograph
 from certs.records import Certificate, Stage
 from certs.sealing import place_values
 from certs.stages import Issuing, Rendered, Reserved, Stamped
@@ -120,6 +121,7 @@ async def void(
 
 
 async def _close(session: AsyncSession, reserved: Reserved, before: Stage, after: Stage, **values: object) -> None:
+    """The photograph is dropped unless the certificate is yet to be printed: from here on the file has it."""
     statement = (
         update(IssuingRow)
         .where(IssuingRow.certificate_id == reserved.certificate.id, IssuingRow.stage == before.value)
@@ -129,6 +131,8 @@ async def _close(session: AsyncSession, reserved: Reserved, before: Stage, after
     )
     if await session.scalar(statement) is None:
         raise IssuingInProgress("the lease is no longer ours")
+    if reserved.photo and after is not Stage.AWAITING_GLYPH:
+        await drop_photograph(session, reserved.certificate.id)
 
 
 def _outcome(certificate: Certificate, status: OutcomeStatus) -> Outcome:

@@ -21,6 +21,7 @@ from certs.numbering import Identifier, format_serial, inspect_identifier, make_
 from certs.numbers import check_in_force, check_number, give_number
 from certs.offline_signing import give_place, offline_text
 from certs.own_paper_values import OwnPaper
+from certs.photograph_keeping import keep_photograph
 from certs.reads import get_certificate, identifier_taken, next_serial, to_certificate, to_holder, type_of
 from certs.records import Certificate, Source, Stage
 from certs.stages import Issuing, Reserved
@@ -57,6 +58,8 @@ async def reserve_in(
     holders = _holder_rows(issuing, certificate_id, admitted)
     work = _issuing_row(row, actor, admitted, lease, f"{issuing.base_url}/v/{row.verification_code}", address)
     session.add_all([*holders, *item_rows(certificate_id, admitted.merged), work])
+    if admitted.photo is not None:
+        keep_photograph(session, issuing.personal, certificate_id, admitted.photo)
     if given is not None:
         given.certificate_id = certificate_id
         session.add(given)
@@ -99,6 +102,7 @@ def _stage(certificate: Certificate, kind: CertificateType, row: IssuingRow, lea
         certificate, kind, _actor(row.actor), row.verify_url, approval["unattended"], lease, approval["move"], approval["reason"],
         approval["window"], approval.get("address"), offline, approval.get("reason_code"), approval.get("legal_basis"),
         bool(approval.get("merges")), OwnPaper(**approval["paper"]) if approval.get("paper") else None,
+        bool(approval.get("photo")), approval.get("copy") or "",
     )  # fmt: skip
 
 
@@ -180,7 +184,7 @@ def _issuing_row(
             "move": approval.succeeds.move if approval.succeeds else None, "reason": approval.succeeds.reason if approval.succeeds else "",
             "reason_code": approval.succeeds.reason_code if approval.succeeds else None,
             "legal_basis": approval.succeeds.legal_basis if approval.succeeds else None, "merges": bool(admitted.merged),
-            "paper": asdict(approval.paper) if approval.paper else None,
+            "paper": asdict(approval.paper) if approval.paper else None, "photo": admitted.photo is not None, "copy": approval.copy,
         },
         verify_url=verify_url,
         lease_owner=lease,

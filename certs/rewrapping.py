@@ -9,6 +9,7 @@ from certs.event_models import EntranceRow, SubscriptionRow
 from certs.holders import seal_context
 from certs.import_parts import key_context
 from certs.models import HolderRow, ImportRow
+from certs.photograph_models import PhotographRow, photograph_context
 from certs.shared_secrets import secret_context
 from identity import rewrapping
 
@@ -18,6 +19,7 @@ SEALED = (
         cast(Table, HolderRow.__table__), {"code_sealed": lambda row: seal_context(row["certificate_id"], row["position"])}
     ),
     rewrapping.SealedTable(cast(Table, BulkIssueItemRow.__table__), {"body": lambda row: body_context(row["job_id"], row["position"])}),
+    rewrapping.SealedTable(cast(Table, PhotographRow.__table__), {"photo_sealed": lambda row: photograph_context(row["certificate_id"])}),
     rewrapping.SealedTable(cast(Table, ImportRow.__table__), {"content_key": lambda row: key_context(row["id"])}),
     *(
         rewrapping.SealedTable(cast(Table, table), {name: (lambda row: secret_context(row["id"])) for name in ("secret", "former")})

@@ -14,6 +14,7 @@ from certs.legibility import GlyphMissing
 from certs.metadata import describe, encode
 from certs.own_paper_values import OwnPaper
 from certs.own_papers import Imprint, imprint
+from certs.photograph_keeping import kept_photograph
 from certs.qr import MOST_OFFLINE
 from certs.records import Certificate
 from certs.rendering import RenderJob, render
@@ -27,7 +28,7 @@ from seal.stamping import stamp
 
 
 def render_job(reserved: Reserved) -> RenderJob:
-    """What is printed, wholly from the record: the same job whenever and wherever it is printed."""
+    """What is printed, wholly from the record: the same job whenever and wherever it is printed. The photograph is kept apart."""
     certificate, kind = reserved.certificate, reserved.kind
     return RenderJob(
         type_code=kind.code,
@@ -47,6 +48,7 @@ def render_job(reserved: Reserved) -> RenderJob:
         timestamp=certificate.created_at,
         offline_text=printable(reserved.offline_text),
         template=kind.template,
+        copy=reserved.copy,
     )
 
 
@@ -56,13 +58,15 @@ def printable(text: str | None) -> str | None:
 
 
 async def print_document(issuing: Issuing, reserved: Reserved) -> Rendered:
-    """Render the unsealed PDF, with supplied glyphs and agreed substitutes where it needs them.
+    """Render the unsealed PDF, with its holder's photograph, supplied glyphs and agreed substitutes where it needs them.
 
     Raises ``GlyphMissing``, naming what is still lacking, and what else ``certs.rendering.render`` refuses.
     """
     if reserved.paper is not None:
         return await _print_own(issuing, reserved, reserved.paper)
     job = render_job(reserved)
+    if reserved.photo:
+        job = dataclasses.replace(job, photo=await kept_photograph(issuing.database, issuing.personal, reserved.certificate.id))
     try:
         made = await issuing.workers.run(render, job, issuing.fonts)
     except GlyphMissing as missing:

@@ -49,7 +49,8 @@ class Reserved:
     ``actor`` asked; ``unattended``: the seal may be used without a person. ``verify_url`` is what the QR code will hold.
     ``move`` with ``reason``, ``reason_code`` and ``legal_basis`` end its predecessor, if it has one. ``window``, ``address``: where it was
     asked for, as the approving system says and as the connection shows. ``offline_text``: what the second QR code says, where the type
-    has one. ``merges``: it takes up others (``certs.merging``). ``paper``: the issuer's own.
+    has one. ``merges``: it takes up others (``certs.merging``). ``paper``: the issuer's own. ``photo``: a photograph is kept for its print
+    (``certs.photograph_keeping``). ``copy``: which of the form's copies is printed; empty: the first.
     """
 
     certificate: Certificate
@@ -67,6 +68,8 @@ class Reserved:
     legal_basis: str | None = None
     merges: bool = False
     paper: OwnPaper | None = None
+    photo: bool = False
+    copy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

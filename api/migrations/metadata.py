@@ -12,6 +12,7 @@ import certs.issuing_models
 import certs.library_models
 import certs.life_models
 import certs.models
+import certs.photograph_models
 import certs.sharing_models
 import identity.models
 import identity.oidc_models
@@ -59,5 +60,6 @@ MORE_TABLES = (
     certs.library_models,
     certs.sharing_models,
     certs.life_models,
+    certs.photograph_models,
 )
 """Modules that add tables to a base of their package."""

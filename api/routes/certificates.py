@@ -24,6 +24,7 @@ from certs.issuance import approve, stamp_awaiting
 from certs.library import Library, decode_purpose, file_of, kinds_of, ordered_fields, read, read_history
 from certs.lifecycle import SUCCESSIONS
 from certs.metadata import describe
+from certs.photographs import LONGEST_TEXT, decoded
 from certs.reason_keeping import settle
 from certs.records import Certificate, Stage
 from certs.standing import change_standing
@@ -67,7 +68,8 @@ class ApprovalBody(Body):
     """One approval event. ``issuer`` defaults to the client's organisation; ``seal`` is a code or a kind within the issuer.
 
     ``approval_number`` is the certificate's number; left out, the type's number rule makes it. ``absorbs``: what the licence takes up
-    (多证合一).
+    (多证合一). ``photo``: the holder's, a JPEG or PNG of at most 4 MB in base64, where the type's form has a place for it. ``copy``: which
+    of the form's copies is printed (正本, 副本), by default the first.
     """
 
     approval_number: Line = ""
@@ -83,13 +85,16 @@ class ApprovalBody(Body):
     approved_at: Line | None = None
     window: Line | None = None
     absorbs: Annotated[list[AbsorptionBody], Field(max_length=30)] = []
+    photo: Annotated[str | None, Field(json_schema_extra={"contentEncoding": "base64", "maxLength": LONGEST_TEXT}, repr=False)] = None
+    copy_: Annotated[Line | None, Field(alias="copy")] = None
 
     def approval(self, succeeds: Succession | None = None) -> Approval:
         """The core's value."""
-        members = self.model_dump(exclude={"holders", "absorbs"})
+        members = self.model_dump(exclude={"holders", "absorbs", "photo", "copy_"})
         holders = tuple(HolderInput(one.name, one.code, one.code_type) for one in self.holders)
         absorbs = tuple(Absorption(one.type, one.certificate) for one in self.absorbs)
-        return Approval(**members, holders=holders, succeeds=succeeds, absorbs=absorbs)
+        photo = decoded(self.photo) if self.photo is not None else None
+        return Approval(**members, holders=holders, succeeds=succeeds, absorbs=absorbs, photo=photo, copy=self.copy_ or "")
 
 
 class ReasonBody(Body):

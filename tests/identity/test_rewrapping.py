@@ -111,7 +111,7 @@ def work(database: Database, personal: PersonalData, clock: Any) -> Rewrapping:
 
 
 def test_every_column_that_holds_envelopes_is_registered() -> None:
-    """By our own convention: octets in a column named ``…_sealed``, of any package."""
+    """By our own convention: octets in a column named ``…_sealed``, of any package. Others are named by their guard, below."""
     metadata: list[MetaData] = list(ALL)  # type: ignore[arg-type]
     columns = {
         f"{table.fullname}.{column.name}"
@@ -120,7 +120,7 @@ def test_every_column_that_holds_envelopes_is_registered() -> None:
         for column in table.columns
         if column.name.endswith("_sealed") and isinstance(column.type, LargeBinary)
     }
-    assert columns == {f"{one.table.fullname}.{name}" for one in SEALED for name in one.contexts}
+    assert columns <= {f"{one.table.fullname}.{name}" for one in SEALED for name in one.contexts}
 
 
 async def test_the_database_guards_and_indexes_the_same_columns(database: Database) -> None:
@@ -131,7 +131,7 @@ async def test_the_database_guards_and_indexes_the_same_columns(database: Databa
                 " WHERE tgname LIKE '%_data_key'"
             )
         )
-        indexed = await session.scalar(text("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%substr(%_sealed, 2, 16)%'"))
+        indexed = await session.scalar(text("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%substr(%, 2, 16)%'"))
     columns = {(one.table.fullname, name) for one in SEALED for name in one.contexts}
     assert {(table, column) for table, column in guarded} == columns
     assert indexed == len(columns)
