@@ -83,7 +83,9 @@ async def _authenticator(city: City, token: str) -> int:
     return actor.authenticator
 
 
-async def test_a_row_takes_in_documents_of_its_folder_only(database: Database, keystore: Any, clock: Any, tmp_path: Path) -> None:
+async def test_a_row_takes_in_documents_of_its_folder_only(
+    database: Database, keystore: Any, clock: Any, workers: Any, tmp_path: Path
+) -> None:
     """Whatever a row names: no other file of the machine becomes a certificate's document, and the import goes on."""
     folder = tmp_path / "set"
     folder.mkdir()
@@ -95,7 +97,7 @@ async def test_a_row_takes_in_documents_of_its_folder_only(database: Database, k
     rows = [{"ZZBS": f"[/x]\x1b[31m{number}", "file": name} for number, name in enumerate([*hostile, "good.pdf"])]
     (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     personal, blobs = await open_personal_data(database, keystore, clock), FolderBlobStore(tmp_path / "blobs")
-    report = await import_file(Ingestion(database, personal, clock, blobs), SYSTEM, Request(folder / "rows.jsonl"))
+    report = await import_file(Ingestion(database, personal, clock, blobs, workers), SYSTEM, Request(folder / "rows.jsonl"))
     assert report.rows == len(rows)
     assert report.flag_counts["file_missing"] == len(hostile)
     kept = [path.read_bytes() for path in (tmp_path / "blobs").rglob("*") if path.is_file()]
