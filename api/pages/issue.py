@@ -13,7 +13,20 @@ from api.addresses import address_of, place_at
 from api.pages.forms import Beside, Trouble, sent, trouble_of, typed
 from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.i18n import CHINESE, locale_of, mark, moment, public_sentence, translate
-from api.pages.issue_form import Choices, Typed, approval_of, choices_for, empty_form, read_form, shown, typed_fields, with_another_holder
+from api.pages.issue_form import (
+    Choices,
+    Typed,
+    approval_of,
+    choices_for,
+    copies_of,
+    empty_form,
+    printed_form,
+    read_form,
+    shown,
+    typed_fields,
+    with_another_holder,
+    with_photograph,
+)
 from api.pages.previews import unissued
 from api.pages.rendering import policy, protect, render
 from api.pages.spoken import holders_of, validity_of
@@ -22,6 +35,7 @@ from certs.approvals import Approval
 from certs.catalogue import CertificateType
 from certs.issuance import approve
 from certs.library import Library, file_of
+from certs.photographs import PhotographUnusable
 from certs.prechecks import CHECKS, Finding, PreCheck, Result, preview
 from certs.reads import issuable_type, types_of
 from certs.records import Certificate, Stage
@@ -57,7 +71,10 @@ SAID = {
     "not a holder of this type": mark("Such a holder cannot hold this certificate."),
 }
 """What is wrong with one field, in words for its reader; what stands not here is said by the refusal's own sentence."""
-_PLACES = {"valid_from": "valid_from", "valid_to": "valid_to", "approval_number": "number", "matter_code": "matter", "seal": "seal"}
+_PLACES = {
+    "valid_from": "valid_from", "valid_to": "valid_to", "approval_number": "number", "matter_code": "matter", "seal": "seal",
+    "photo": "photo", "copy": "copy",
+}  # fmt: skip
 
 
 class WindowStaffOnly(Forbidden):
@@ -113,8 +130,12 @@ async def submit_form(request: Request) -> Response:
     """Check and preview, or issue; a refusal shows the form again, each fault beside its field."""
     present, house = require_window(request), house_of(request)
     kind = await _kind(request)
-    form = await sent(request, 0, fields=96)
+    form = await sent(request, 1, fields=96)
     asked, decision = read_form(form, kind), typed(form, "decision")
+    try:
+        asked = await with_photograph(request, form, asked)
+    except PhotographUnusable as error:
+        return await _form(request, present, kind, asked, error.status, _troubles(request, error, kind))
     if decision == "holder":
         return await _form(request, present, kind, with_another_holder(asked))
     choices = await _choices(request, present, kind)
@@ -127,9 +148,7 @@ async def submit_form(request: Request) -> Response:
     except FujieError as error:
         if error.status >= 500:
             raise
-        return await _form(
-            request, present, kind, asked, error.status, {"form": trouble_of(request, error)} | _beside(request, error, kind)
-        )
+        return await _form(request, present, kind, asked, error.status, _troubles(request, error, kind))
     return redirect(f"/issue/done/{outcome.id}")
 
 
@@ -142,6 +161,10 @@ async def _previewed(request: Request, present: Present, kind: CertificateType, 
             errors |= _beside(request, one.error, kind)
     picture = base64.b64encode(await house.workers.run(unissued, made.pdf)).decode() if made is not None else ""
     return await _form(request, present, kind, asked, 200 if found.passes else 422, errors, found, picture)
+
+
+def _troubles(request: Request, error: FujieError, kind: CertificateType) -> dict[str, Trouble]:
+    return {"form": trouble_of(request, error)} | _beside(request, error, kind)
 
 
 def _beside(request: Request, error: FujieError, kind: CertificateType) -> dict[str, Trouble]:
@@ -177,9 +200,11 @@ async def _form(
     found: PreCheck | None = None,
     picture: str = "",
 ) -> Response:
-    locale = locale_of(request)
+    locale, printed = locale_of(request), printed_form(kind)
     view = {
         "code": kind.code,
+        "photo": printed is not None and printed.photo,
+        "copies": copies_of(kind, chinese=locale == CHINESE),
         "title": kind.name_zh if locale == CHINESE else kind.name_en or kind.name_zh,
         "printed_title": kind.name_zh if locale != CHINESE and kind.name_en else "",
         "fields": typed_fields(kind),
@@ -194,7 +219,7 @@ async def _form(
         request, "issue_form.html", status=status, view=view, asked=shown(asked), errors=Beside(errors or {}),
         choices=await _choices(request, present, kind),
     )  # fmt: skip
-    if picture:
+    if picture or asked.photo:
         response.headers["Content-Security-Policy"] = policy(pictures_within=True)
     return response
 

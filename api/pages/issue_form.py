@@ -1,24 +1,29 @@
-"""The form of a window: what a clerk types for one certificate, and the approval it stands for. Pure but for :func:`choices_for`."""
+"""The form of a window: what a clerk types for one certificate, and the approval it stands for. Pure but for :func:`choices_for` and
+:func:`with_photograph`.
+"""
 
+import base64
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from api.pages.forms import typed
 from api.pages.guard import house_of
 from certs.approvals import Approval, HolderInput
 from certs.catalogue import CODE_TYPE_NAMES, CertificateType, suits
+from certs.forms import Form, form_of
 from certs.issuing_rules import IssuingRule
 from certs.merging import MERGED_FIELD
 from certs.numbers import rule_for
+from certs.photographs import MOST_OCTETS, decoded, kept
 from certs.privacy import holds_number
 from certs.windows import issuers_at
 from identity.numbers import CodeType
 from keys.base.actor import Actor
-from keys.base.errors import InvalidInput
+from keys.base.errors import InvalidInput, NotFound
 from keys.base.ids import new_code
 from seal.lifecycle import Status
 from seal.matters import list_matters
@@ -26,6 +31,9 @@ from seal.reads import Seal, Wanted, find_seals
 
 MOST_HOLDERS = 10
 MOST_SEALS = 100
+LONGEST_PHOTO = 1 << 19
+"""Of one that was made ready, in base64."""
+COPIES_EN: Mapping[str, str] = {"正本": "Original 正本", "副本": "Duplicate 副本"}
 CODE_TYPES_EN: Mapping[str, str] = {
     CodeType.USCC: "Unified social credit code", CodeType.OTHER_LEGAL_PERSON: "Other organisation's number",
     CodeType.RESIDENT_ID: "Resident ID number", CodeType.PASSPORT: "Passport", CodeType.TAIWAN_PERMIT: "Taiwan residents' permit",
@@ -53,7 +61,10 @@ class HolderTyped:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What was typed, as it is shown again. ``fields`` by short name; ``key``: the form's own, so that sent twice it issues once."""
+    """What was typed, as it is shown again. ``fields`` by short name; ``key``: the form's own, so that sent twice it issues once.
+
+    ``photo``: base64 of what was uploaded, made ready; the page keeps it, and nobody else, until it is issued.
+    """
 
     number: str = ""
     matter: str = ""
@@ -63,6 +74,8 @@ class Typed:
     holders: tuple[HolderTyped, ...] = (HolderTyped(),)
     fields: Mapping[str, str] = field(default_factory=dict)
     key: str = ""
+    photo: str = field(default="", repr=False)
+    copy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,31 @@ def read_form(form: FormData, kind: CertificateType) -> Typed:
     return Typed(
         typed(form, "number", 64), typed(form, "matter", 64), typed(form, "seal", 64), typed(form, "valid_from", 10),
         typed(form, "valid_to", 10), holders, fields, typed(form, "key", 64) or new_code(),
+        "" if typed(form, "photo_out", 1) else typed(form, "photo_kept", LONGEST_PHOTO), typed(form, "copy", 16),
     )  # fmt: skip
+
+
+async def with_photograph(request: Request, form: FormData, asked: Typed) -> Typed:
+    """With the photograph that was chosen, in place of one that was there. Raises ``PhotographUnusable``."""
+    chosen = form.get("photo")
+    if not isinstance(chosen, UploadFile) or not chosen.filename:
+        return asked
+    ready = await house_of(request).workers.run(kept, await chosen.read(MOST_OCTETS + 1))
+    return replace(asked, photo=base64.b64encode(ready).decode())
+
+
+def printed_form(kind: CertificateType) -> Form | None:
+    """The form that the type is printed with; None for a type that is not printed from one, or whose form is away."""
+    try:
+        return None if kind.own_documents else form_of(kind.code, kind.template)
+    except NotFound:
+        return None
+
+
+def copies_of(kind: CertificateType, *, chinese: bool) -> list[tuple[str, str]]:
+    """The copies there are to choose from; none where there is one."""
+    form = printed_form(kind)
+    return [(one, one if chinese else COPIES_EN.get(one, one)) for one in form.copies] if form and len(form.copies) > 1 else []
 
 
 def shown(asked: Typed) -> Typed:
@@ -118,7 +155,9 @@ def with_another_holder(asked: Typed) -> Typed:
 
 
 def approval_of(kind: CertificateType, asked: Typed, choices: Choices, *, window: str | None, by: str) -> Approval:
-    """The approval that the form stands for; its issuer is the seal's organisation. Raises :class:`DateUnreadable`."""
+    """The approval that the form stands for; its issuer is the seal's organisation. Raises :class:`DateUnreadable`,
+    ``PhotographUnusable``.
+    """
     return Approval(
         approval_number=asked.number.strip(),
         matter_code=asked.matter,
@@ -131,6 +170,8 @@ def approval_of(kind: CertificateType, asked: Typed, choices: Choices, *, window
         issuer=choices.issuers.get(asked.seal),
         approved_by=by,
         window=window,
+        photo=decoded(asked.photo) if asked.photo else None,
+        copy=asked.copy,
     )
 
 
