@@ -95,7 +95,7 @@ async def test_any_version_of_a_file_finds_its_record(city: Any) -> None:
     told = [await known_file(issuing.database, now, one) for one in (first, second)]
     assert [one and one.to_json() for one in told] == [
         {
-            "kind": "certificate", "identifier": issued.identifier, "status": "in_force", "level": level,
+            "kind": "certificate", "identifier": issued.identifier, "status": "in_force", "story": None, "level": level,
             "sha256": digest.hex(), "newest_sha256": second.hex(), "superseded": digest == first,
         }
         for level, digest in (("PAdES-B-B", first), ("PAdES-B-LTA", second))

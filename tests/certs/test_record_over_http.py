@@ -63,7 +63,7 @@ async def test_every_version_of_an_issued_file_names_its_record_and_the_newest(c
         answer = await told(http, file)
         assert answer["indication"] == "TOTAL_PASSED"
         assert answer["record"] == {
-            "kind": "certificate", "identifier": issued.identifier, "status": "in_force", "level": level,
+            "kind": "certificate", "identifier": issued.identifier, "status": "in_force", "story": None, "level": level,
             "sha256": hashlib.sha256(file).hexdigest(), "newest_sha256": newest, "superseded": file is first,
         }  # fmt: skip
 
