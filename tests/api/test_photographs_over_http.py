@@ -118,6 +118,7 @@ async def test_a_window_takes_a_photograph_and_keeps_it_on_the_page_only(
     (row,) = await rows(house.database, CertificateRow)
     async with house.database.session() as session:
         unsealed = (await session.get_one(IssuingRow, row.id)).unsealed_hash
+    assert unsealed is not None
     assert is_face(portrait_of(await house.blobs.get(unsealed)))
     licence = (await client.get(f"/issue/{BUSINESS}")).text
     assert ('type="file"' in licence, ">Duplicate 副本<" in licence) == (False, True)
