@@ -18,7 +18,7 @@ import typst
 from api.demo import city as demonstration
 from certs.fonts import REQUIRED_FONTS
 from certs.rendering import loaded
-from tests.journeys.test_issuing_journeys import browser, log_in
+from tests.demo_people import browser, log_in
 from tests.pages_house import field_value
 from tests.running import City
 

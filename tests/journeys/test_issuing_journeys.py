@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from api.demo import city as demonstration
-from tests.one_time_codes import OneTimeCodes
+from tests.demo_people import browser, log_in
 from tests.pages_house import field_value
 from tests.running import City
 
@@ -22,21 +22,6 @@ SEAL = "示范市市场监督管理局行政审批专用章"
 async def http(city: City) -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(base_url=city.base_url, trust_env=False, timeout=60) as client:
         yield client
-
-
-def browser(city: City) -> httpx2.AsyncClient:
-    headers = {"Accept": "text/html", "Accept-Language": "en"}
-    return httpx2.AsyncClient(base_url=city.base_url, trust_env=False, timeout=60, headers=headers)
-
-
-async def log_in(city: City, client: httpx2.AsyncClient, role: str) -> None:
-    account = city.account(role)
-    form = {"username": account["username"], "password": account["password"], "next": "/account"}
-    answer = await client.post("/login", data=form)
-    if answer.status_code == 200:
-        code = OneTimeCodes(account["totp_secret"]).next()
-        answer = await client.post("/login", data={"otp": code, "next": field_value(answer.text, "next") or ""})
-    assert answer.status_code == 303, answer.text
 
 
 def typed(number: str, **changes: str) -> dict[str, str]:
