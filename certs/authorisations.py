@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from sqlalchemy import select, update
 
 from certs.models import CertificateRow, HolderRow
-from certs.sharing import Authorisation, Means, SharingRefused, Want
+from certs.sharing import Authorisation, Means, Want
 from certs.sharing_models import ShareRequestRow, ShowCodeRow, ShowingRow
+from certs.sharing_reasons import SharingRefused
 from keys.base.actor import Actor
 from keys.base.db import AsyncSession
 from keys.base.errors import NotFound

@@ -17,9 +17,10 @@ from certs.finding import own_indexes
 from certs.holders import holder_index
 from certs.library import Library, check_purpose
 from certs.records import Certificate
-from certs.sharing import Answer, Ask, SharingRefused, Want, decide
+from certs.sharing import Answer, Ask, Want, decide
 from certs.sharing_facts import held_of_type, matter_facts, organisation_asked_for, type_facts
 from certs.sharing_models import ShareRequestRow
+from certs.sharing_reasons import SharingRefused
 from identity.numbers import check
 from keys.base.actor import Actor
 from keys.base.db import AsyncSession

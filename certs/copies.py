@@ -39,8 +39,9 @@ from certs.metadata import describe, encode
 from certs.outbox import write_event
 from certs.reads import get_certificate, is_held_by, type_of
 from certs.records import Certificate, Stage
-from certs.sharing import Ask, Decision, SharingRefused, Want, decide
+from certs.sharing import Ask, Decision, Want, decide
 from certs.sharing_facts import answers_yes, facts_of, held_of_type, matter_facts, organisation_asked_for, type_facts
+from certs.sharing_reasons import SharingRefused
 from certs.stages import Issuing
 from identity.organisations import get_organisation
 from keys.base.actor import Actor, ActorKind

@@ -28,7 +28,6 @@ from certs.sharing import (
     Answer,
     Ask,
     MatterFacts,
-    SharingRefused,
     TypeFacts,
     Want,
     answering_papers,
@@ -40,6 +39,7 @@ from certs.sharing import (
     requester_is_known,
 )
 from certs.sharing_facts import matter_facts, organisation_asked_for
+from certs.sharing_reasons import SharingRefused
 from keys.base.actor import Actor
 from keys.base.db import AsyncSession
 from keys.base.errors import FujieError, InvalidInput

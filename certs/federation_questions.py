@@ -26,8 +26,9 @@ from certs.federation_peers import Peer
 from certs.library import DocumentNotHeld, access_row, check_purpose
 from certs.library_models import HolderSearchRow
 from certs.records import Certificate
-from certs.sharing import Ask, Decision, MatterFacts, PaperFacts, SharingRefused, Want, decide
+from certs.sharing import Ask, Decision, MatterFacts, PaperFacts, Want, decide
 from certs.sharing_facts import answers_yes, facts_of, held_of_type, type_facts
+from certs.sharing_reasons import SharingRefused
 from keys.base.actor import Actor, ActorKind
 from keys.base.clock import civil_date
 from keys.base.db import AsyncSession

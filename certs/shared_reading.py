@@ -25,8 +25,9 @@ from certs.library import DocumentNotHeld, Library, access_row, check_purpose
 from certs.library_models import HolderSearchRow
 from certs.reads import type_of
 from certs.records import Certificate
-from certs.sharing import Ask, Decision, MatterFacts, SharingRefused, TypeFacts, Want, decide
+from certs.sharing import Ask, Decision, MatterFacts, TypeFacts, Want, decide
 from certs.sharing_facts import answers_yes, facts_of, held_of_type, matter_facts, organisation_asked_for, type_facts, types_facts
+from certs.sharing_reasons import SharingRefused
 from identity.organisations import get_organisation
 from keys.base.actor import Actor
 from keys.base.clock import civil_date

@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from certs.catalogue import Sharing, SharingClass
-from certs.sharing_reasons import sentences
+from certs.sharing_reasons import SharingRefused, sentences
 from keys.base.actor import Actor, ActorKind, Role
-from keys.base.errors import Forbidden
 
 ASKS = frozenset({Role.WINDOW_CLERK, Role.APPROVER})
 """The staff who ask for their organisation."""
@@ -170,18 +169,6 @@ class Decision:
     def public(self) -> tuple[str, str]:
         """(zh, en) of the reason."""
         return sentences(self.code)
-
-
-class SharingRefused(Forbidden):
-    """The rules said no; ``extra['reason']`` is the decision's code, and the sentences are the reason's."""
-
-    code = "SHARING_REFUSED"
-    public = ("该证照不能提供给您。", "This certificate may not be given to you.")
-
-    def __init__(self, reason: str) -> None:
-        vars(self).update(public=sentences(reason))
-        super().__init__(reason, reason=reason)
-        self.reason = reason
 
 
 Said = tuple[Answer, str]

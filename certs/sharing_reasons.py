@@ -1,5 +1,7 @@
 """Why a certificate may or may not be shared: reason code → (Chinese, English), one full sentence each."""
 
+from keys.base.errors import Forbidden
+
 REASONS: dict[str, tuple[str, str]] = {
     # in favour, or no objection
     "GRANTED_FOR_MATTER": ("该事项需要此证照，可以提供。", "The matter asks for it, and it may be given."),
@@ -64,3 +66,15 @@ REASONS: dict[str, tuple[str, str]] = {
 def sentences(code: str) -> tuple[str, str]:
     """(zh, en) of a reason; ``KeyError`` for one that does not exist."""
     return REASONS[code]
+
+
+class SharingRefused(Forbidden):
+    """The rules said no; ``extra['reason']`` is the decision's code, and the sentences are the reason's."""
+
+    code = "SHARING_REFUSED"
+    public = ("该证照不能提供给您。", "This certificate may not be given to you.")
+
+    def __init__(self, reason: str) -> None:
+        vars(self).update(public=sentences(reason))
+        super().__init__(reason, reason=reason)
+        self.reason = reason

@@ -26,9 +26,10 @@ from certs.lifecycle import Standing
 from certs.models import HolderRow
 from certs.reads import get_certificate, type_of
 from certs.records import DISPOSED, Certificate, Stage
-from certs.sharing import SharingRefused, Want
+from certs.sharing import Want
 from certs.sharing_facts import holder_among, matter_facts, type_facts
 from certs.sharing_models import ShowCodeRow, ShowingRow
+from certs.sharing_reasons import SharingRefused
 from certs.show_purposes import PURPOSES
 from identity.organisations import get_organisation
 from identity.personal_data import PersonalData

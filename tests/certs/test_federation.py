@@ -27,7 +27,8 @@ from certs.federation_sync import HANDLERS, forget
 from certs.lifecycle import Standing
 from certs.matter_papers import Enough, Paper, put_papers
 from certs.reads import put_types
-from certs.sharing import SharingRefused, Want
+from certs.sharing import Want
+from certs.sharing_reasons import SharingRefused
 from certs.standing import change_standing
 from keys.base.actor import SYSTEM
 from keys.base.clock import civil_date

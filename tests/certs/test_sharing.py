@@ -31,7 +31,8 @@ from certs.library_reads import searches_for
 from certs.lifecycle import Standing
 from certs.reads import grant_issuing
 from certs.shared_reading import NothingToShare, Query, find_for_matter, share
-from certs.sharing import SharingRefused, Want
+from certs.sharing import Want
+from certs.sharing_reasons import SharingRefused
 from certs.showing import (
     GRACE,
     LONGEST,
