@@ -73,6 +73,8 @@ APPROVALS = {
 """They may carry photographs of 4 MB, base64."""
 SUCCESSORS = {"/api/v1/certificates/": 8 * MEGABYTE, "/api/v1/entrances/": 2 * MEGABYTE, "/issue/": 8 * MEGABYTE}
 """Approvals under addresses of their own, and the form of a window. An entrance reads a message before it knows who signed it: less."""
+SEARCHES = {"/api/v1/certificates/search": MEGABYTE}
+"""Beneath the address of certificates, and no place for a photograph."""
 FILES = {certificate_types.IMPORT_PATH: certificate_types.LARGEST_FILE, matters.IMPORT_PATH: matters.LARGEST_FILE}
 """A whole catalogue in one file."""
 
@@ -147,7 +149,7 @@ def uploads_on_pages(house: House) -> dict[str, int]:
 def create_app(house: House) -> FastAPI:
     """The whole application around ``house``."""
     lean = [route for group in LEAN for route in group]
-    larger = PICTURES | APPROVALS | FILES | uploads_on_pages(house)
+    larger = PICTURES | APPROVALS | SEARCHES | FILES | uploads_on_pages(house)
     bodies = Middleware(BodyLimit, own=STREAMED, larger=larger, under=SUCCESSORS)
     app = FastAPI(
         title="Fujie 符节",
