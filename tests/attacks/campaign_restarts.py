@@ -64,7 +64,7 @@ class Campaign:
 
     async def _restart_at_random(self, load: asyncio.Task[None], subscriber: Subscriber, asking: Asking) -> None:
         planned = list(self.faults)
-        while not load.done() and (planned or not self.faults):
+        while planned or not (self.faults or load.done()):  # what is named is restarted, though a fast machine has issued all by then
             await asyncio.wait({load}, timeout=self.chance.uniform(*self.pause))
             if load.done() and not planned:
                 return
