@@ -7,7 +7,7 @@ DEVLOCK:= requirements/dev.lock
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 export UV_LINK_MODE ?= copy
 
-.PHONY: help run test check bench lock docs seal-pictures migration format campaign kill-campaign restart-campaign test-on-token tamper-campaign race-campaign library-benchmark batch-campaign document-campaign reader-campaign forgery-campaign print-campaign clean
+.PHONY: help run test test-long check bench lock docs seal-pictures migration format campaign kill-campaign restart-campaign test-on-token tamper-campaign race-campaign library-benchmark batch-campaign document-campaign reader-campaign forgery-campaign print-campaign clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ run: .venv/.run  ## start everything on http://127.0.0.1:8000, in the foreground
 
 test: .venv/.dev  ## all set-up and all tests
 	@tests/run
+
+test-long: .venv/.dev  ## what needs cities of its own: rotation under load, a token, the SM profile, restarts, given servers, the software drill (some minutes)
+	@FUJIE_LONG=1 tests/run -m long
 
 check: .venv/.dev  ## ruff, mypy --strict, import contracts, lock files
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .

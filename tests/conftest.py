@@ -43,8 +43,15 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The folders of long files first: what is handed out last is short, so both test processes end together."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The folders of long files first: what is handed out last is short, so both test processes end together.
+
+    What is marked ``long`` is ``make test-long``'s (docs/decisions/0128), and is not even counted without it.
+    """
+    if os.environ.get("FUJIE_LONG") != "1":
+        left = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.relative_to(TESTS).parts[0], len(place)))
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.attacks.campaign_restarts import run
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(600)
 def test_servers_restarted_while_issuing_lose_no_certificate_and_no_event() -> None:

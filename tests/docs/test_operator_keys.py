@@ -140,6 +140,7 @@ def test_everything_on_the_page_works_on_a_token(operator: Operator) -> None:
     _require_drill_passed(operator)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_keys_kept_by_software_survive_the_drill(operator: Operator) -> None:
     operator.follow("sh", "", "fujie serve\n")  # a house that was never started has nothing to lose

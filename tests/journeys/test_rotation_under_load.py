@@ -28,7 +28,7 @@ from api.demo.browser import Browser
 from keys.base.clock import SystemClock
 from tests.running import City, free_port
 
-pytestmark = pytest.mark.timeout(300)  # a city of two web processes is started and kept busy
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]  # a city of two web processes is started and kept busy
 
 PERIOD = 5.0
 LOAD_SECONDS = 18.0

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.running import City, free_port
 
@@ -11,6 +12,7 @@ def _get(city: City, path: str) -> httpx2.Response:
     return httpx2.get(city.base_url + path, trust_env=False, timeout=60, headers={"Accept": "text/html"})
 
 
+@pytest.mark.long
 def test_given_servers_are_used_and_two_web_processes_serve(tmp_path: Path, database_url: str, redis_url: str) -> None:
     given = {"FUJIE_DATABASE_URL": database_url.replace("+asyncpg", ""), "FUJIE_REDIS_URL": redis_url, "FUJIE_WORKERS": "2"}
     city = City(tmp_path / "home", free_port(), more=given).start()

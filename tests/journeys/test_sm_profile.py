@@ -17,6 +17,8 @@ from keys.installation import SuiteMismatch, keep_suite
 from keys.suites import SUITES, Crypto
 from tests.running import City, free_port
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def sm_city(tmp_path_factory: pytest.TempPathFactory, loaded_fujie: str) -> Iterator[City]:

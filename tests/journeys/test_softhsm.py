@@ -20,6 +20,8 @@ from tests.journeys import test_story as story
 from tests.running import PROGRAM, City, free_port
 from tests.softhsm import Hsm, Token
 
+pytestmark = pytest.mark.long
+
 AWAY_SECONDS = 2.0
 
 
