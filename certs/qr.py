@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
-from certs.qr_symbol import symbol
+import zxingcpp
+
 from keys.base.errors import InvalidInput
 
 MOST_OCTETS = 106
@@ -18,6 +20,7 @@ MOST_OFFLINE = 600
 ALPHANUMERIC = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
 QUIET = 4
 _DARK = re.compile(b"\x01+")
+_DARK_OCTETS = bytes(octet < 128 for octet in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,11 @@ def encode_offline(text: str) -> QrCode:
 
 
 def _symbol(text: str) -> QrCode:
-    return QrCode(symbol(text))
+    symbol = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
+    image: Any = zxingcpp.write_barcode_to_image(symbol, scale=1, add_quiet_zones=False)  # a buffer, though its stub does not say so
+    pixels = memoryview(image)
+    width, modules = (pixels.shape or (0,))[0], pixels.tobytes().translate(_DARK_OCTETS)
+    return QrCode(tuple(modules[start : start + width] for start in range(0, len(modules), width)))
 
 
 def squares(code: QrCode) -> bytes:
