@@ -21,6 +21,7 @@ from certs.federation_messages import LARGEST_ANSWER, Exchange, Reply
 from certs.federation_peers import Peer
 from certs.library import Library
 from keys.base.errors import FujieError
+from keys.base.streams import gathered
 
 SECONDS = 30.0
 MATERIAL_SECONDS = 60.0
@@ -49,7 +50,8 @@ class MutualTls:
             httpx2.AsyncClient(verify=await self._context(peer), timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
             client.stream("POST", peer.address + path, content=body, headers={**headers, "accept-encoding": "identity"}) as answer,
         ):
-            return Reply(answer.status_code, _once(answer.headers.multi_items()), await _bounded(answer))
+            body = await gathered(answer.aiter_raw(), LARGEST_ANSWER, ValueError("an answer larger than any"))
+            return Reply(answer.status_code, _once(answer.headers.multi_items()), body)
 
     async def _context(self, peer: Peer) -> ssl.SSLContext:
         """TLS to this peer as its card stands, with our certificate of now."""
@@ -71,16 +73,6 @@ def _once(headers: list[tuple[str, str]]) -> dict[str, str]:
     if len(found) != len(headers):
         raise ValueError("a header stands twice")
     return found
-
-
-async def _bounded(answer: httpx2.Response) -> bytes:
-    parts, size = [], 0
-    async for part in answer.aiter_raw():
-        size += len(part)
-        if size > LARGEST_ANSWER:
-            raise ValueError("an answer larger than any")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def exchange_of(house: House) -> Exchange:

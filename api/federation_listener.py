@@ -30,6 +30,7 @@ from certs.federation_messages import LARGEST_MESSAGE, PREFIX, Exchange, Incomin
 from certs.federation_peers import Peer, list_peers
 from certs.federation_sync import HANDLERS
 from keys.base.errors import FujieError
+from keys.base.streams import gathered
 
 log = structlog.get_logger("fujie.federation")
 
@@ -68,22 +69,12 @@ def application(exchange: Exchange) -> Starlette:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
         if len(headers) != len(request.scope["headers"]) or request.url.query:
             raise MessageRefused("a header stands twice, or a question in the address")
-        body = await _bounded(request)
+        body = await gathered(request.stream(), LARGEST_MESSAGE, MessageRefused("larger than any message"))
         incoming = Incoming(request.scope["path"], headers, body, request.scope["state"].get(_CERTIFICATE, b""))
         reply = await receive(exchange, HANDLERS, incoming)
         return Response(reply.body, reply.status, {**reply.headers, "cache-control": "no-store"})
 
     return Starlette(routes=[Route(f"{PREFIX}/{{name}}", message, methods=["POST"])], exception_handlers=problems.HANDLERS)
-
-
-async def _bounded(request: Request) -> bytes:
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > LARGEST_MESSAGE:
-            raise MessageRefused("larger than any message")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def bind(settings: Settings) -> socket.socket:

@@ -13,18 +13,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from certs.copy_models import CopySealRow
 from certs.records import Certificate
+from certs.service_grants import Service, grant_service
 from keys.base.actor import Actor, ActorKind
 from keys.base.db import AsyncSession
 from keys.base.errors import Conflict
 from keys.evidence.audit import Event, Outcome, record
-from seal.grants import Grant, GranteeKind, grant_use, grants_of
 from seal.reads import Seal, get_seal
 
-SERVICE = "fujie:copies"
-"""The grantee: a name no client can have."""
 DOCUMENT_KIND = "annotated_copy"
-QUOTA_DAY = 50_000
-GRANTED_FOR = dt.timedelta(days=365 * 3)
+COPYING = Service("fujie:copies", DOCUMENT_KIND, 50_000, dt.timedelta(days=365 * 3))
 
 
 class CopySealMissing(Conflict):
@@ -50,7 +47,7 @@ class CopySeal:
 
 def service(sealing: CopySeal) -> Actor:
     """The copying service, as the seal's policy meets it."""
-    return Actor(ActorKind.CLIENT, SERVICE, "加注件 Annotated copies", sealing.organisation, sealing.division)
+    return Actor(ActorKind.CLIENT, COPYING.name, "加注件 Annotated copies", sealing.organisation, sealing.division)
 
 
 async def copy_seal_of(session: AsyncSession, certificate: Certificate) -> CopySeal:
@@ -71,24 +68,7 @@ async def grant_copies(session: AsyncSession, now: dt.datetime, actor: Actor, se
 
     Raises ``GrantForbidden``, ``SealNotFound``, ``GrantInvalid``.
     """
-    seal = await get_seal(session, seal_code)
-    for _, given in await grants_of(session, grantee_kind=GranteeKind.CLIENT, grantee_id=SERVICE):
-        if (given.seal_code, given.matter_code) == (seal_code, matter_code) and given.valid_to > now:
-            return
-    until = min(seal.valid_to, now + GRANTED_FOR)
-    grant = Grant(
-        seal_code,
-        GranteeKind.CLIENT,
-        SERVICE,
-        matter_code,
-        None,
-        now,
-        until,
-        unattended=True,
-        document_kind=DOCUMENT_KIND,
-        quota_day=QUOTA_DAY,
-    )
-    await grant_use(session, now, actor, grant)
+    await grant_service(session, now, actor, COPYING, seal_code, matter_code)
 
 
 async def arrange_copies(

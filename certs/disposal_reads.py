@@ -65,6 +65,16 @@ async def holds_of(session: AsyncSession, organisation: str) -> tuple[Held, ...]
     return tuple(Held(row.id, row.number, row.type_name, hold.reason, hold.placed_at) for hold, row in rows)
 
 
+async def held_by(session: AsyncSession, organisation: str, certificate_id: uuid.UUID) -> bool:
+    """Whether a hold stands on that certificate and it is the organisation's."""
+    query = (
+        select(LegalHoldRow.id)
+        .join(CertificateRow, CertificateRow.id == LegalHoldRow.certificate_id)
+        .where(LegalHoldRow.lifted_at.is_(None), CertificateRow.issuer == organisation, CertificateRow.id == certificate_id)
+    )
+    return await session.scalar(query) is not None
+
+
 async def to_be_held(session: AsyncSession, organisation: str, identifier: str) -> uuid.UUID:
     """The organisation's certificate of that identifier. Raises NotFound."""
     query = select(CertificateRow.id).where(

@@ -33,6 +33,7 @@ from certs.paper_copies import PaperCopyJob, render_paper_copy
 from certs.reads import get_certificate, type_of
 from certs.records import Certificate
 from certs.rendering import Rendered
+from certs.service_grants import Service, grant_service
 from certs.stages import Issuing
 from certs.timestamps import enqueue_timestamp
 from keys.base.actor import Actor, ActorKind
@@ -41,7 +42,6 @@ from keys.base.errors import FujieError
 from keys.base.ids import new_code, new_id
 from keys.evidence import audit
 from keys.evidence.audit import Event
-from seal.grants import Grant, GranteeKind, grant_use, grants_of
 from seal.material import load_material
 from seal.permits import Permit, UseRequest, consume_permit, request_permit
 from seal.reads import Seal, get_seal
@@ -51,15 +51,12 @@ from seal.trust import Trust
 
 log = structlog.get_logger("fujie.certs.scans")
 
-SERVICE = "fujie:scans"
-"""The grantee: a name no client can have."""
 DOCUMENT_KIND = "paper_copy"
+SCANNING = Service("fujie:scans", DOCUMENT_KIND, 200_000, dt.timedelta(days=365))
 ROOM = Room("certs.scan_room")
 SECONDS = 9.0
 LEASE = dt.timedelta(minutes=3)
 MOST_ATTEMPTS = 5
-GRANTED_FOR = dt.timedelta(days=365)
-QUOTA_DAY = 200_000
 _SERVER_ERROR = 500
 
 
@@ -86,16 +83,7 @@ async def grant_scans(session: AsyncSession, now: dt.datetime, actor: Actor, sea
 
     Raises ``GrantForbidden``, ``SealNotFound``, ``GrantInvalid``.
     """
-    seal = await get_seal(session, seal_code)
-    for _, given in await grants_of(session, grantee_kind=GranteeKind.CLIENT, grantee_id=SERVICE):
-        if (given.seal_code, given.matter_code) == (seal_code, matter_code) and given.valid_to > now:
-            return
-    until = min(seal.valid_to, now + GRANTED_FOR)
-    grant = Grant(
-        seal_code, GranteeKind.CLIENT, SERVICE, matter_code, None, now, until,
-        unattended=True, document_kind=DOCUMENT_KIND, quota_day=QUOTA_DAY,
-    )  # fmt: skip
-    await grant_use(session, now, actor, grant)
+    await grant_service(session, now, actor, SCANNING, seal_code, matter_code)
 
 
 async def work_scans(issuing: Issuing, most: int = 100) -> int:
@@ -217,7 +205,7 @@ def _ask_room(data: bytes, now: dt.datetime) -> object:
 
 async def _sealed(issuing: Issuing, work: _Work, rendered: Rendered) -> None:
     scan, digest = work.scan, bytes.fromhex(rendered.sha256)
-    service = Actor(ActorKind.CLIENT, SERVICE, "存量扫描件 Scans of stock", work.seal.organisation, work.seal.division)
+    service = Actor(ActorKind.CLIENT, SCANNING.name, "存量扫描件 Scans of stock", work.seal.organisation, work.seal.division)
     use = UseRequest(scan.seal_code, service, scan.matter_code, None, digest, unattended=True, document_kind=DOCUMENT_KIND)
     permit: Permit = await request_permit(issuing.database, issuing.gate, use)
     async with issuing.database.begin() as session:
@@ -260,6 +248,6 @@ async def _settle(issuing: Issuing, scan: ScanRow, error: FujieError) -> None:
         values = {"state": "failed" if final else "waiting", "failure": error.code}
         await session.execute(update(ScanRow).where(ScanRow.certificate_id == scan.certificate_id).values(**values))
         if final:
-            service = Actor(ActorKind.CLIENT, SERVICE, "存量扫描件 Scans of stock")
+            service = Actor(ActorKind.CLIENT, SCANNING.name, "存量扫描件 Scans of stock")
             outcome = audit.Outcome.REFUSED if error.status < _SERVER_ERROR else audit.Outcome.FAILED
             await audit.record(session, now, _event(scan, outcome, service, {"scan": scan.scan_digest.hex()}, error.code))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx2
 
+from keys.base.streams import gathered
 from keys.base.tls import web_trust
 from seal.foreign_status import MAX_ANSWER, ForeignStatusUnreachable
 from seal.reachable import PUBLIC, Reachable
@@ -44,7 +45,7 @@ class HttpStatus:
         ):
             if answer.status_code != httpx2.codes.OK:
                 raise ForeignStatusUnreachable(f"answers {answer.status_code}")
-            return await _bounded(answer)
+            return await gathered(answer.aiter_raw(), MAX_ANSWER, ForeignStatusUnreachable("larger than 1 MB"))
 
     async def _address(self, url: httpx2.URL) -> str:
         """Where the name leads, if it may be asked. Raises ``ForeignStatusUnreachable``, OSError."""
@@ -54,13 +55,3 @@ class HttpStatus:
         if not addresses or not all(map(self.reachable.permits, addresses)):
             raise ForeignStatusUnreachable("an address that may not be asked")
         return addresses[0]
-
-
-async def _bounded(answer: httpx2.Response) -> bytes:
-    parts, size = [], 0
-    async for part in answer.aiter_raw():
-        size += len(part)
-        if size > MAX_ANSWER:
-            raise ForeignStatusUnreachable("larger than 1 MB")
-        parts.append(part)
-    return b"".join(parts)

@@ -15,7 +15,7 @@ from api.pages.i18n import CHINESE, locale_of, mark, moment, translate
 from api.pages.rendering import render
 from api.session import require_login
 from certs.disposal import Disposal, Disposing, State, decide, propose, read_disposal, require_disposer
-from certs.disposal_reads import disposals_of, due_by_rule, holds_of, to_be_held
+from certs.disposal_reads import disposals_of, due_by_rule, held_by, holds_of, to_be_held
 from certs.reads import type_names
 from certs.retention import lift_hold, place_hold
 from keys.base.actor import Actor
@@ -76,7 +76,7 @@ async def submit_lift(request: Request) -> Response:
     """The hold is over, if it stands on a certificate of the organisation."""
     (actor, organisation), house, wanted = require_keeper(request), house_of(request), identifier_of(request)
     async with house.database.session() as session:
-        if wanted not in {one.id for one in await holds_of(session, organisation)}:
+        if not await held_by(session, organisation, wanted):
             raise NotFound("hold")
     await lift_hold(house.database, house.clock.now(), actor, wanted)
     return redirect("/library/keeping?done=1")

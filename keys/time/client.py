@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import httpx2
 
 from keys.base.clock import Clock
+from keys.base.streams import gathered
 from keys.base.tls import web_trust
 from keys.time.errors import TimestampInvalid, TimestampUnavailable
 from keys.time.guard import LIMIT
@@ -57,7 +58,7 @@ class HttpTimestampSource:
                 async with client.stream("POST", self.url, content=body, headers=headers) as response:
                     if response.status_code != 200:
                         raise TimestampUnavailable(f"HTTP status {response.status_code}")
-                    return await _bounded(response)
+                    return await gathered(response.aiter_bytes(), MOST_OCTETS, TimestampInvalid("longer than any time stamp"))
         except (httpx2.HTTPError, TimeoutError) as error:
             raise TimestampUnavailable(type(error).__name__) from error
 
@@ -69,15 +70,6 @@ class HttpTimestampSource:
         slack = LIMIT + (found.accuracy or dt.timedelta())
         if not sent - slack <= found.instant <= came + slack:
             raise TimestampInvalid(f"its instant is {found.instant.isoformat()}, and it is {came.isoformat()}")
-
-
-async def _bounded(response: httpx2.Response) -> bytes:
-    octets = bytearray()
-    async for part in response.aiter_bytes():
-        octets += part
-        if len(octets) > MOST_OCTETS:
-            raise TimestampInvalid("longer than any time stamp")
-    return bytes(octets)
 
 
 def _granted(octets: bytes) -> bytes:

@@ -24,6 +24,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from keys.base.clock import Clock
 from keys.base.db import AsyncSession, Database
+from keys.base.streams import gathered
 from keys.base.tls import web_trust
 from keys.trust.certificates import Certificate, read_certificate
 from keys.trust.lifecycle import Status
@@ -75,19 +76,9 @@ async def fetch(url: str, body: bytes | None = None, content_type: str = "") -> 
         ):
             if answer.status_code != httpx2.codes.OK:
                 raise RevocationSourceUnreachable(f"answers {answer.status_code}")
-            return await _bounded(answer)
+            return await gathered(answer.aiter_raw(), MAX_ANSWER, RevocationSourceUnreachable("larger than 16 MB"))
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError, ValueError) as error:
         raise RevocationSourceUnreachable(type(error).__name__) from error
-
-
-async def _bounded(answer: httpx2.Response) -> bytes:
-    parts, size = [], 0
-    async for part in answer.aiter_raw():
-        size += len(part)
-        if size > MAX_ANSWER:
-            raise RevocationSourceUnreachable("larger than 16 MB")
-        parts.append(part)
-    return b"".join(parts)
 
 
 async def ask_ocsp(clock: Clock, url: str, certificate: bytes, issuer: bytes) -> OcspAnswer:

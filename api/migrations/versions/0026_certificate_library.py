@@ -31,6 +31,7 @@ def upgrade() -> None:
     _search()
     _scrubbing()
     _retention()
+    _disposals()
     op.create_table(
         "holder_searches",
         sa.Column("access_id", sa.Uuid(), nullable=False),
@@ -129,6 +130,9 @@ def _retention() -> None:
         schema="certs",
         postgresql_where=sa.text("lifted_at IS NULL"),
     )
+
+
+def _disposals() -> None:
     op.create_table(
         "disposals",
         sa.Column("id", sa.Uuid(), nullable=False),

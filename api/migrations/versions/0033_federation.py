@@ -36,6 +36,11 @@ END $$"""
 
 def upgrade() -> None:
     op.execute(CreateSequence(_CHANGES))
+    for part in (_ourselves, _peers, _moves_and_nonces, _changes, _types, _statuses, _holders, _queue_for_peers):
+        part()
+
+
+def _ourselves() -> None:
     op.create_table(
         "federation_self",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -61,6 +66,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("key_id", name=op.f("uq_federation_keys_key_id")),
         schema="certs",
     )
+
+
+def _peers() -> None:
     op.create_table(
         "federation_peers",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -97,6 +105,9 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("status IN ('proposed', 'active', 'suspended')"),
     )
+
+
+def _moves_and_nonces() -> None:
     op.create_table(
         "federation_moves",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -122,6 +133,9 @@ def upgrade() -> None:
         schema="certs",
     )
     op.create_index("ix_federation_nonces_expires", "federation_nonces", ["expires_at"], schema="certs")
+
+
+def _changes() -> None:
     op.create_table(
         "federation_queue",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -137,6 +151,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("seq", name=op.f("uq_federation_entries_seq")),
         schema="certs",
     )
+
+
+def _types() -> None:
     op.create_table(
         "federation_types",
         sa.Column("peer_id", sa.Uuid(), nullable=False),
@@ -150,6 +167,9 @@ def upgrade() -> None:
         schema="certs",
     )
     op.create_index("ix_federation_types_code", "federation_types", ["code"], schema="certs")
+
+
+def _statuses() -> None:
     op.create_table(
         "federation_statuses",
         sa.Column("peer_id", sa.Uuid(), nullable=False),
@@ -178,6 +198,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("document_hash IS NOT NULL"),
     )
     op.create_index("ix_federation_statuses_identifier", "federation_statuses", ["identifier"], schema="certs")
+
+
+def _holders() -> None:
     op.create_table(
         "federation_holders",
         sa.Column("peer_id", sa.Uuid(), nullable=False),
@@ -187,6 +210,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("peer_id", "pair_index", name=op.f("pk_federation_holders")),
         schema="certs",
     )
+
+
+def _queue_for_peers() -> None:
     op.execute(_QUEUE)
     for event, name in (("INSERT", "queue_inserted_for_peers"), ("UPDATE", "queue_updated_for_peers")):
         op.execute(
