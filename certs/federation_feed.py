@@ -26,12 +26,14 @@ from certs.federation_peers import EXCHANGING, Peer
 from certs.library import Library
 from certs.lifecycle import Standing, Status, standing
 from certs.models import CertificateRow
+from certs.numbering import inspect_identifier
 from certs.privacy import holds_number
 from certs.records import Stage
 from keys.base.db import AsyncSession
 from keys.custody.store import KeyStore
 from keys.evidence.audit import Event, Outcome, record
 from keys.trust.documents import instant_text
+from seal.divisions import covers
 
 PAGE = 1000
 BATCH = 2000
@@ -39,6 +41,7 @@ _LOCK = "certs.federation.order"
 _TEXTS = ("identifier", "type_code", "type_name", "issuer", "issuer_name", "status")
 _DAYS = ("issued_on", "valid_from", "valid_to")
 _LONGEST = 300
+_REGION = len("990100")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ async def take_in(session: AsyncSession, now: dt.datetime, peer: Peer, answer: J
     if locked != peer.cursor or cursor < peer.cursor:
         raise ValueError("another place than we stopped at")
     read = [_readable(one) for one in given]
-    kept = {one.identifier: one for one in read if one is not None and peer.speaks_for(one.issuer) and peer.cursor < one.seq <= cursor}
+    kept = {one.identifier: one for one in read if one is not None and may_tell(peer, one) and peer.cursor < one.seq <= cursor}
     if kept:
         await _keep(session, now, peer, kept.values())
     refused = len(given) - sum(one is not None and one.identifier in kept for one in read)
@@ -196,6 +199,14 @@ async def take_in(session: AsyncSession, now: dt.datetime, peer: Peer, answer: J
         await record(session, now, event)
     await session.execute(update(PeerRow).where(PeerRow.id == peer.id).values(cursor=cursor))
     return TakenIn(len(kept), refused, cursor, more and cursor > peer.cursor)
+
+
+def may_tell(peer: Peer, entry: Entry) -> bool:
+    """Whether the peer may speak for the issuer of the entry, and for the one that the identifier names, where it names one."""
+    parts = inspect_identifier(entry.identifier).identifier
+    named = parts.issuer if parts else entry.issuer
+    region = len(named) == _REGION
+    return peer.speaks_for(entry.issuer) and (any(covers(one, named) for one in peer.divisions) if region else peer.speaks_for(named))
 
 
 def _readable(value: object) -> Entry | None:

@@ -55,7 +55,7 @@ class PeerRow(Base):
     ``told_part``     the name of our half that it was told last
     ``indexed_to``    the certificate up to which holders are indexed for it; ``cursor``: the change of its that we have taken in last
     ``catalogue``     the digest of its catalogue as we have it
-    ``heard_at``      when it last answered; ``problem``: what is wrong since
+    ``heard_at``      when we were last level with all that it tells; ``problem``: what is wrong since
     """
 
     __tablename__ = "federation_peers"

@@ -256,9 +256,10 @@ async def history_of_peer(session: AsyncSession, peer_id: uuid.UUID) -> tuple[Pe
     return tuple(PeerChange(PeerMove(row.move), PeerStatus(row.new), row.at, row.actor_id, row.actor_name, row.reason) for row in rows)
 
 
-async def note_contact(session: AsyncSession, now: dt.datetime, peer_id: uuid.UUID, problem: str | None) -> None:
-    """What came of the last turn with a peer: heard, or what is wrong."""
-    values: dict[str, object] = {"problem": problem} if problem is not None else {"problem": None, "heard_at": now}
+async def note_contact(session: AsyncSession, level_at: dt.datetime | None, peer_id: uuid.UUID, problem: str | None) -> None:
+    """What came of the last turn with a peer: what is wrong, or when the turn began that brought us level with all that it told."""
+    heard: dict[str, object] = {"heard_at": level_at} if level_at is not None and problem is None else {}
+    values: dict[str, object] = {"problem": problem, **heard}
     await session.execute(update(PeerRow).where(PeerRow.id == peer_id).values(values))
 
 

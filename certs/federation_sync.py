@@ -101,13 +101,14 @@ HANDLERS: Mapping[str, Handler] = {
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What came of one turn with a peer. ``problem``: the code of what broke it off, if anything did."""
+    """What came of one turn with a peer. ``behind``: there is more to take in; ``problem``: the code of what broke it off."""
 
     peer: Peer
     keys: bool = False
     types: int = 0
     statuses: int = 0
     refused: int = 0
+    behind: bool = False
     problem: str | None = None
 
 
@@ -150,7 +151,7 @@ async def forget(exchange: Exchange) -> None:
 
 async def take_turn(exchange: Exchange, peer: Peer) -> Turn:
     """See the module. What goes wrong with a peer is told, not raised."""
-    database = exchange.library.database
+    database, begun = exchange.library.database, exchange.library.clock.now()
     done = Turn(peer)
     try:
         async with asyncio.timeout(TURN_SECONDS):
@@ -170,7 +171,7 @@ async def take_turn(exchange: Exchange, peer: Peer) -> Turn:
         event = Event("certs.federation.turn", f"peer:{peer.id}", Outcome.FAILED, peer.actor, {}, problem)
         await record_alone(database, exchange.library.clock.now(), event)
     async with database.begin() as session:
-        await note_contact(session, exchange.library.clock.now(), peer.id, problem)
+        await note_contact(session, None if done.behind else begun, peer.id, problem)
         return replace(done, peer=await get_peer(session, peer.id), problem=problem)
 
 
@@ -222,14 +223,14 @@ async def _take_catalogue(exchange: Exchange, turn: Turn) -> Turn:
 
 
 async def _take_statuses(exchange: Exchange, turn: Turn) -> Turn:
-    database, kept, refused = exchange.library.database, 0, 0
+    database, kept, refused, more = exchange.library.database, 0, 0, True
     peer = turn.peer
     for _ in range(MOST_PAGES):
         answered = await ask(exchange, peer, "statuses", {"after": peer.cursor})
         async with database.begin() as session:
             taken = await take_in(session, exchange.library.clock.now(), peer, answered)
             peer = await get_peer(session, peer.id)
-        kept, refused = kept + taken.kept, refused + taken.refused
-        if not taken.more:
+        kept, refused, more = kept + taken.kept, refused + taken.refused, taken.more
+        if not more:
             break
-    return replace(turn, peer=peer, statuses=kept, refused=refused)
+    return replace(turn, peer=peer, statuses=kept, refused=refused, behind=more)

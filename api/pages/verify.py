@@ -19,7 +19,7 @@ from api.pages.paper_views import paper_view
 from api.pages.previews import DPI, public_job, redrawn
 from api.pages.rendering import policy, protect, render
 from api.pages.views import file_view, record_view
-from api.routes.verify_file import judge_upload, report
+from api.routes.verify_file import judge_upload, report, told_of
 from api.wiring import House
 from certs.known_files import known_file
 from certs.legibility import GlyphMissing
@@ -97,7 +97,7 @@ async def submit_file(request: Request) -> Response:
     known = await known_file(house.database, now, bytes.fromhex(judged.sha256))
     record = known.report if known and known.report and known.report.copy else await _record_in(request, verdict)
     asked = normalise_code(request.query_params.get("code", "")[:64])
-    view = file_view(judged.name, verdict, moment(now, locale), locale, record, asked=asked)
+    view = file_view(judged.name, verdict, moment(now, locale), locale, record, asked=asked, told=await told_of(house, judged))
     response = render(request, "report.html", view=view, paper=paper_view(judged.paper, locale))
     if verdict.comparison is not None:
         response.headers["Content-Security-Policy"] = policy(pictures_within=True)

@@ -19,6 +19,7 @@ from api.pages.words import (
     Answer,
 )
 from api.verdict_words import check_words, meaning, reason
+from certs.federation_verifying import ToldElsewhere
 from certs.lifecycle import Standing
 from certs.verification import RecordReport, ShownHolder
 from seal.comparison import PagePair
@@ -145,9 +146,17 @@ def _what_is_wrong(verdict: Verdict, locale: str) -> str:
 
 
 def file_view(
-    name: str, verdict: Verdict, checked_at: str, locale: str, record: RecordReport | None = None, *, asked: str = ""
+    name: str,
+    verdict: Verdict,
+    checked_at: str,
+    locale: str,
+    record: RecordReport | None = None,
+    *,
+    asked: str = "",
+    told: ToldElsewhere | None = None,
 ) -> FileView:
-    """``record``: the issuer's record of the certificate in the file; ``asked``: the code whose page the file was given to."""
+    """``record``: the issuer's record of the certificate in the file; ``asked``: the code whose page the file was given to; ``told``:
+    what another instance told of it, which our own record of it, where it does not stand, leaves unsaid."""
     answer, wrong = FILES[verdict.indication].within(locale), _what_is_wrong(verdict, locale)
     altered = wrong and verdict.indication is Indication.TOTAL_FAILED
     view = FileView(
@@ -163,7 +172,10 @@ def file_view(
         checks=_checks(verdict.checks, locale),
         pairs=verdict.comparison.pairs if verdict.comparison else (),
     )
-    return view if verdict.indication is not Indication.TOTAL_PASSED else _with_record(view, record, locale, asked)
+    if verdict.indication is not Indication.TOTAL_PASSED:
+        return view
+    known = _with_record(view, record, locale, asked)
+    return _with_told(known, told, locale) if told and known.tone == "good" else known
 
 
 def _with_record(view: FileView, record: RecordReport | None, locale: str, asked: str) -> FileView:
@@ -180,6 +192,19 @@ def _with_record(view: FileView, record: RecordReport | None, locale: str, asked
     answer = record_answer(record).within(locale)
     headline = translate(locale, NOT_IN_FORCE)
     return replace(known, tone=answer.tone, headline=headline, sentence=answer.sentence, story=story_of(record, locale))
+
+
+def _with_told(view: FileView, told: ToldElsewhere, locale: str) -> FileView:
+    """The word of another instance beside a genuine file: what it says, how old that is, and no more than is known."""
+    said = told.words[0 if locale == CHINESE else 1]
+    if told.status is Standing.UNKNOWN:
+        return replace(view, record_notice=said)
+    record = f"{told.told.entry.type_name} · {translate(locale, STATUS_TAGS[told.status][1])}"
+    known = replace(view, status=told.status.value, record=record, record_notice="", story=said)
+    if told.status is Standing.IN_FORCE:
+        return known
+    answer = RECORDS[told.status].within(locale)
+    return replace(known, tone=answer.tone, headline=translate(locale, NOT_IN_FORCE), sentence=answer.sentence)
 
 
 def _signature(verdict: SignatureVerdict, locale: str) -> SignatureView:

@@ -26,6 +26,7 @@ from api.requester_pace import metered
 from api.verdict_report import ReportJob, report_pdf
 from api.wiring import House
 from certs.access_rates import Use
+from certs.federation_verifying import ToldElsewhere, told_elsewhere
 from certs.known_files import known_file
 from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
@@ -71,7 +72,8 @@ class Judged:
 async def verify_file(request: Request) -> Response:
     """The JSON of CONTRACT.md for one file, or a report where a PDF is accepted; the people in its certificate are masked.
 
-    ``record`` is what is known here of a file with these very octets, or null. Open to anyone; a token of scope ``verify`` is counted
+    ``record`` is what is known here of a file with these very octets, or null; ``told`` what another instance told of a certificate that
+    was not issued here. Open to anyone; a token of scope ``verify`` is counted
     against its client's rate, and the answer says what is left of the day.
     """
     limits = await _metered(request)
@@ -80,10 +82,21 @@ async def verify_file(request: Request) -> Response:
     house: House = request.app.state.house
     judged = await _judge(request)
     known = await known_file(house.database, house.clock.now(), bytes.fromhex(judged.sha256))
-    more: dict[str, object] = {"certificate": masked_metadata(judged.verdict.certificate), "record": known.to_json() if known else None}
+    told = await told_of(house, judged)
+    more: dict[str, object] = {
+        "certificate": masked_metadata(judged.verdict.certificate),
+        "record": known.to_json() if known else None,
+        "told": told.to_json() if told else None,
+    }
     if judged.paper is not None:
         more["paper"] = judged.paper.to_json()
     return JSONResponse(judged.verdict.to_json(judged.name) | more, headers=limits)
+
+
+async def told_of(house: House, judged: Judged) -> ToldElsewhere | None:
+    """What another instance told of the certificate in the file; its verdict stays what it is."""
+    verdict = judged.verdict
+    return await told_elsewhere(house.database, house.clock.now(), verdict.indication, verdict.certificate, bytes.fromhex(judged.sha256))
 
 
 async def _metered(request: Request) -> dict[str, str]:
