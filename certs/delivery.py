@@ -205,6 +205,8 @@ def told(event: OutboxRow, base_url: str) -> dict[str, Any]:
     links = {"event": f"{base_url}/api/v1/events/{event.id}"}
     if event.type_code is not None:
         links["certificate"] = f"{base_url}/api/v1/certificates/{event.subject}"
+    if event.topic.startswith("import."):
+        links["import"] = f"{base_url}/api/v1/imports/{event.subject}"
     return {
         "type": event.topic, "timestamp": event.created_at.isoformat(), "id": str(event.id), "sequence": event.sequence,
         "data": members, "links": links,

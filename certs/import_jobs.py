@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, delete, or_, select, update
 
 from certs.import_parts import Box, PartStream, Received, open_key, receive, seal_key
 from certs.ingestion import ImportRunning, Ingestion, Job, Request, new_job, record_opening, run_job
+from certs.ingestion_events import tell_end
 from certs.ingestion_models import ImportPartRow
 from certs.models import ImportFlagRow, ImportRow, IssuingRightRow
 from keys.base.actor import Actor, ActorKind, Role
@@ -205,6 +206,7 @@ async def _settle(ingestion: Ingestion, import_id: uuid.UUID, owner: uuid.UUID, 
     async with ingestion.database.begin() as session:
         row = await session.get_one(ImportRow, import_id, with_for_update=True)
         row.state, row.failure, row.finished_at, row.lease_owner, row.lease_until = "failed", error.code, now, None, None
+        tell_end(session, now, row)
         await record(session, now, Event("certs.import.close", f"import:{import_id}", Outcome.FAILED, _actor(row.actor), code=error.code))
 
 

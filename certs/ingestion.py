@@ -24,6 +24,7 @@ from typing import BinaryIO
 from sqlalchemy import func, select
 
 from certs.catalogue import CertificateType
+from certs.ingestion_events import tell_end
 from certs.ingestion_files import SourceRow, file_digest, rows_of
 from certs.ingestion_matching import Matcher, Recorded, rehearsed
 from certs.ingestion_rows import Prepared, Terms, prepare
@@ -255,6 +256,7 @@ async def _close_job(ingestion: Ingestion, job: Job) -> None:
         job.fence(session, row)
         row.finished, row.finished_at, row.state, row.octets_done = True, now, "done", row.octets
         row.lease_owner = row.lease_until = None
+        tell_end(session, now, row)
         details: dict[str, JSON] = {"rows": row.rows_done, "flags": sum(row.flag_counts.values()), "dry_run": row.dry_run}
         await record(session, now, Event("certs.import.close", f"import:{job.id}", Outcome.DONE, job.actor, details))
 

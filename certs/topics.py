@@ -57,6 +57,8 @@ _ALL = (
     _topic("merged_item.open", "id identifier item type department due_on", "合并事项待认领", "A merged item is to be claimed"),
     _topic("merged_item.claimed", "id identifier item type department due_on", "合并事项已认领", "A merged item was claimed"),
     _topic("merged_item.overdue", "id identifier item type department due_on", "合并事项逾期未认领", "A merged item is overdue"),
+    _topic("import.done", "id type rows flagged dry_run", "存量导入已完成", "An import of stock is done"),
+    _topic("import.failed", "id type rows dry_run code", "存量导入失败", "An import of stock has failed"),
 )  # fmt: skip
 TOPICS: MappingProxyType[str, Topic] = MappingProxyType({one.code: one for one in _ALL})
 """Every topic, by its code."""
