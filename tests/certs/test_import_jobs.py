@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from api.workers import ProcessWorkers
 from certs import import_parts, ingestion
+from certs.delivery import told
 from certs.import_jobs import ImportForbidden, Order, accept, get_import, list_imports, work_imports
 from certs.import_parts import ImportEmpty
 from certs.import_rechecks import rechecks_of, request_recheck, work_rechecks
@@ -19,7 +20,7 @@ from certs.ingestion import Ingestion, flagged_rows
 from certs.ingestion_files import ImportUnreadable
 from certs.ingestion_models import ImportPartRow
 from certs.ingestion_report import Facts, Spreadsheet
-from certs.models import CertificateRow, ImportRow
+from certs.models import CertificateRow, ImportRow, OutboxRow
 from certs.reads import count_certificates
 from identity.personal_data import PersonalData
 from identity.realname_sources import load_legal_persons, load_population
@@ -116,6 +117,27 @@ async def test_a_dry_run_stores_no_certificate_and_begins_anew(needed: Ingestion
     assert (done.state, done.rows, done.flag_counts["duplicate_identifier"]) == ("done", 300, 11)
     async with database.session() as session:
         assert await count_certificates(session) == 0
+
+
+async def test_its_end_is_told_to_the_organisation_that_imports(needed: Ingestion, database: Database) -> None:
+    """Done or failed, in ids and counts; nothing of what stood in the file."""
+    done = await accept(needed, CLIENT, Order("legacy.csv", dry_run=True), chunks(plain()))
+    assert await work_imports(needed) == 1
+    failed = await accept(needed, CLIENT, Order("legacy.csv"), chunks(plain()))
+    async with database.begin() as session:  # what was readable when it came is no longer
+        await session.execute(update(ImportRow).where(ImportRow.id == failed.id).values(encoding="utf-16-be"))
+    assert await work_imports(needed) == 0
+    async with database.session() as session:
+        rows = await session.scalars(select(OutboxRow).where(OutboxRow.topic.like("import.%")).order_by(OutboxRow.id))
+        told_of = [(one.topic, one.organisations, told(one, "https://house")) for one in rows]
+    assert [(topic, to) for topic, to, _ in told_of] == [("import.done", [BUREAU]), ("import.failed", [BUREAU])]
+    flagged = (await get_import(needed, CLIENT, done.id)).flagged
+    assert told_of[0][2]["data"] == {"id": str(done.id), "type": "", "rows": 300, "flagged": flagged, "dry_run": True}
+    assert told_of[0][2]["links"]["import"] == f"https://house/api/v1/imports/{done.id}"
+    ended = await get_import(needed, CLIENT, failed.id)
+    assert (ended.state, told_of[1][2]["data"]) == (
+        "failed", {"id": str(failed.id), "type": "", "rows": 0, "dry_run": False, "code": ended.failure},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
