@@ -8,11 +8,12 @@
 
 import datetime as dt
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sqlalchemy import func, select
 
+from certs.access_rates import Use, count
 from certs.finding import own_indexes
 from certs.holders import holder_index
 from certs.library import Library, check_purpose
@@ -103,7 +104,8 @@ class ShareRequest:
 async def ask_holder(library: Library, actor: Actor, wish: Wish) -> ShareRequest:
     """Steps 1 and 2; the same question while one is open is the one that is open.
 
-    Raises ``PurposeRequired``, ``InvalidInput``, ``SharingRefused``, :class:`ConsentNotNeeded`, :class:`TooManyRequests`.
+    Raises ``PurposeRequired``, ``InvalidInput``, ``SharingRefused``, ``QuotaExhausted``, :class:`ConsentNotNeeded`,
+    :class:`TooManyRequests`.
     """
     purpose, index, now = check_purpose(wish.purpose), index_of(library, wish.code_type, wish.holder_code), library.clock.now()
     try:
@@ -116,6 +118,7 @@ async def ask_holder(library: Library, actor: Actor, wish: Wish) -> ShareRequest
                 return view(same[0], now)
             if len(open_ones) >= MOST_PENDING:
                 raise TooManyRequests
+            await count(session, now, replace(actor, organisation=organisation), Use.FIND, wish.type_code)
             row = _row(actor, organisation, wish, purpose, index, now)
             session.add(row)
             details: dict[str, JSON] = {"purpose": audit.digest(purpose), "matter": wish.matter_code, "type": wish.type_code}

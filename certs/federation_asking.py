@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from certs.access_rates import count
 from certs.catalogue import Sharing
 from certs.consents import index_of
 from certs.federation import JSON, PeerStatus, PeerUnknown, PeerUnreachable
@@ -91,7 +92,8 @@ class PeerAnswer:
 
 
 async def ask_peers(exchange: Exchange, actor: Actor, wanted: Wanted) -> tuple[PeerAnswer, ...]:
-    """See the module. Raises ``PurposeRequired``, ``InvalidInput``, ``SharingRefused``, ``PeerUnknown``, ``PeerTypeUnknown``."""
+    """See the module. Raises ``PurposeRequired``, ``InvalidInput``, ``SharingRefused``, ``PeerUnknown``,
+    ``PeerTypeUnknown``, ``QuotaExhausted``."""
     library, now = exchange.library, exchange.library.clock.now()
     try:
         purpose = check_purpose(wanted.purpose)
@@ -102,6 +104,7 @@ async def ask_peers(exchange: Exchange, actor: Actor, wanted: Wanted) -> tuple[P
             matter, stated = await _matter(session, actor, wanted, purpose, now)
             asked_for = replace(actor, organisation=matter.organisation)
             peers = await _peers(session, wanted)
+            await count(session, now, asked_for, WANTS[wanted.want], wanted.type_code)
             await _log(session, exchange, asked_for, wanted, matter, purpose, holder, peers, now)
             questions = [await _question(session, exchange, one, asked_for, wanted, stated, purpose) for one in peers]
     except FujieError as error:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from certs.access_rates import Use, count
 from certs.authorisations import MATTER, AuthorisationUnknown, Given, code_digest, find_authorisation, spend_showing
 from certs.catalogue import SharingClass
 from certs.catalogue_models import MatterPaperRow
@@ -33,7 +34,7 @@ from certs.sharing_reasons import SharingRefused
 from certs.show_purposes import PURPOSES
 from identity.organisations import get_organisation
 from identity.personal_data import PersonalData
-from keys.base.actor import Actor
+from keys.base.actor import Actor, ActorKind
 from keys.base.clock import civil_date
 from keys.base.db import AsyncSession
 from keys.base.errors import Conflict, Forbidden, FujieError, InvalidInput, NotFound
@@ -263,7 +264,8 @@ async def offered(library: Library, code: str) -> Offered:
 async def check(library: Library, actor: Actor, code: str, purpose: str | None = None) -> Face:
     """Step 4. ``purpose``: what the checker checks it for, where a program asks; it must be the holder's, and is no use for another.
 
-    A code that is for a matter is checked by the organisation that acts in it. Raises ``AuthorisationUnknown``, :class:`ShowingOver`,
+    A code that is for a matter is checked by the organisation that acts in it; whoever is known is counted against the day's quota.
+    Raises ``AuthorisationUnknown``, ``QuotaExhausted``, :class:`ShowingOver`,
     :class:`ShownForAnother`.
     """
     now = library.clock.now()
@@ -273,6 +275,8 @@ async def check(library: Library, actor: Actor, code: str, purpose: str | None =
             row = await _row_of(session, given, now)
             if (purpose is not None and purpose != row.purpose) or row.organisation not in (None, actor.organisation):
                 raise ShownForAnother
+            if actor.kind is not ActorKind.ANONYMOUS:  # a passer-by is bounded by their address alone (api.limits)
+                await count(session, now, actor, Use.FIND)
             return await _look(session, library, actor, row, now)
     except SharingRefused:
         await _refused(library, actor, ShowingOver.code, now)

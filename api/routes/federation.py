@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.bearer import require_scope
 from api.federation_channel import exchange_of
+from api.requester_pace import metered, pace
 from api.routes.certificates import NO_STORE, _documented, _parse
 from api.wiring import House
+from certs.access_rates import Use
 from certs.federation import JSON, Level, PeerActorRefused, PeerMove, PeerStatus, PeerUnreachable
 from certs.federation_asking import PeerAnswer, Wanted, ask_peers
 from certs.federation_catalogue import adopt, types_of_peers
@@ -25,6 +27,7 @@ from certs.federation_holders import renew_half
 from certs.federation_keys import own_card, rotate
 from certs.federation_messages import PeerRefused
 from certs.federation_peers import Peer, Proposed, check_actor, get_peer, history_of_peer, list_peers, move, propose
+from certs.federation_questions import WANTS
 from certs.idempotency import require_key
 from certs.sharing import Want
 from keys.base.actor import Actor
@@ -228,6 +231,7 @@ async def post_statuses(request: Request, actor: Reader) -> Response:
     body, house = await _parse(request, StatusBody), _house(request)
     if bool(body.identifier) == bool(body.document):
         raise InvalidInput("one of two", errors=[{"field": "identifier", "message": "or document"}])
+    await metered(request, actor, Use.VERIFY)
     async with house.database.session() as session:
         found = await (told_of(session, body.identifier) if body.identifier else told_of_document(session, bytes.fromhex(body.document)))
     today: dt.date = civil_date(house.clock.now())
@@ -242,6 +246,7 @@ async def post_question(request: Request, actor: Reader) -> Response:
     the question, here and where it was answered. The file of `want: file` is the body of the answer.
     """
     body, house = await _parse(request, QuestionBody), _house(request)
+    await pace(request, actor, WANTS.get(body.want, Use.FIND))
     answers = await ask_peers(exchange_of(house), actor, body.wanted())
     if body.want is Want.FILE:
         return _file(answers[0])

@@ -95,7 +95,7 @@ async def post_find(request: Request) -> Response:
 
     async def answering() -> list[dict[str, object]]:
         actor = await require_scope(request, READ)
-        await metered(request, actor, Use.FIND)
+        await pace(request, actor, Use.FIND)
         body = await _parse(request, FetchBody)
         found = await find_for_matter(library_of(request), actor, body.query(Want.DATA))
         wanted = [one for one in found if body.ZZLXDM in ("", one.type_code)]
@@ -139,7 +139,7 @@ async def post_original(request: Request) -> Response:
 
 async def _shared(request: Request, want: Want, use: Use) -> Shared:
     actor = await require_scope(request, READ)
-    await metered(request, actor, use)
+    await pace(request, actor, use)
     body = await _parse(request, FetchBody)
     return await share(library_of(request), actor, body.query(want, await _named(request, body.ZZBS)))
 

@@ -214,6 +214,8 @@ async def test_a_department_of_the_province_asks_the_city(pair: Pair) -> None:
     assert (more.outcome, more.code) == ("refused", "HOLDER_MUST_AGREE")
     assert await city.stage.accesses("answer") == 2 + 0, "the holder sees both; of nobody there is nothing to see"
     assert await province.stage.accesses("search") == 5
+    counted = {(row.use, row.used) for row in await _rows(province, "SELECT use, used FROM certs.requester_uses")}
+    assert counted == {("find", 4), ("record", 1)}, "the asker's own day"
     assert await city.stage.audited("certs.federation.answer", "done") == 3
     assert await city.stage.audited("certs.federation.answer", "refused") == 2
     rows = await _rows(city, f"SELECT organisation, actor_id, purpose FROM certs.accesses WHERE certificate_id = '{held}'")

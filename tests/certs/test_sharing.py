@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from api.embedded import Addresses
 from certs import consents
+from certs.access_rates import EVERY_TYPE, QuotaExhausted, Rate, Rule, Use, set_rate, standing_of
 from certs.authorisations import AuthorisationUnknown
 from certs.consents import (
     AlreadyAnswered,
@@ -292,6 +293,42 @@ async def test_a_code_is_checked_once_and_the_holder_sees_it(stage: Stage) -> No
     assert await stage.audited("certs.show.check", "refused") == 1
     stored = "SELECT count(*) FROM certs.show_codes WHERE digest = sha256(convert_to('{}', 'UTF8'))"
     assert await stage.count(stored.format(showing.code)) == 1, "a digest and nothing else"
+
+
+async def test_every_way_to_ask_takes_one_from_the_same_day(stage: Stage) -> None:
+    """Finding, yes or no, asking the holder and checking a code are one use; what fails and what changes nothing takes none."""
+    held, now = await stage.hold(OWNERSHIP), stage.library.clock.now()
+    async with stage.library.database.begin() as session:
+        await set_rate(session, now, CLIENT, Rule(CLIENT.id, Use.FIND, EVERY_TYPE, Rate(100, 4)))
+
+    async def used() -> int:
+        async with stage.library.database.session() as session:
+            return 4 - (await standing_of(session, now, CLIENT, Use.FIND)).left
+
+    showing = await start(stage.library, BOSS, held, "identity")
+    await find_for_matter(stage.library, CLIENT, ASKED)
+    assert await used() == 1
+    await share(stage.library, CLIENT, replace(ASKED, want=Want.DATA))
+    assert await used() == 2
+    for _ in range(2):
+        await ask_holder(stage.library, CLIENT, WISH)
+        assert await used() == 3, "the same question while one is open is the one that is open"
+    with pytest.raises(ShownForAnother):
+        await check(stage.library, CLIENT, showing.code, "another")
+    assert await used() == 3
+    await check(stage.library, CLIENT, showing.code, "identity")
+    assert await used() == 4
+    again = await start(stage.library, BOSS, held, "identity")
+    for refused_now in (
+        find_for_matter(stage.library, CLIENT, ASKED),
+        share(stage.library, CLIENT, replace(ASKED, want=Want.DATA)),
+        ask_holder(stage.library, CLIENT, replace(WISH, want=Want.COPY)),
+        check(stage.library, CLIENT, again.code, "identity"),
+    ):
+        with pytest.raises(QuotaExhausted):
+            await refused_now
+    assert await stage.audited("certs.show.check", "refused") == 2
+    assert (await check(stage.library, ANONYMOUS, again.code)).standing is Standing.IN_FORCE, "the code was not used up"
 
 
 async def test_the_code_changes_every_minute(stage: Stage, clock: TestClock) -> None:

@@ -140,10 +140,16 @@ def test_the_shape_of_the_standard_answers_as_the_rest_does(city: City, http: ht
         assert answer["head"]["status"] == "0", answer
         return answer["data"]
 
+    def left() -> dict[str, int]:
+        return {one["use"]: one["left"] for one in http.get("/api/v1/access-rates", headers=reader).json()["items"]}
+
+    before = left()
     assert {one["ZZLXDM"] for one in asked("find")}
     chosen = {"ZZLXDM": approval["certificate_type"], "ZZBS": certificate["identifier"]}
     assert asked("metadata", **chosen)["ZZBS"] == certificate["identifier"]
     original = base64.b64decode(asked("original", **chosen)["WJ"])
+    after = left()
+    assert {use: before[use] - after[use] for use in ("find", "record", "file")} == {"find": 1, "record": 1, "file": 1}, "each once"
     told = http.post("/api/v1/gbt36906/verify", headers=bank, content=original).json()["data"]
     assert (told["HYJG"], told["WJJL"]["kind"], told["WJJL"]["status"]) == ("TOTAL_PASSED", "certificate", "in_force")
     refused = http.post("/api/v1/gbt36906/metadata", headers=reader, json=who | {"ZZBS": "1.2.156.3005.2.none", "ZZLXDM": "x"})
