@@ -115,7 +115,7 @@ async def show_import(request: Request) -> Response:
 async def submit_recheck(request: Request) -> Response:
     actor, identifier = importer(request), identifier_of(request)
     await request_recheck(ingestion_of(house_of(request)), actor, identifier)
-    return redirect(f"/imports/{id}")
+    return redirect(f"/imports/{identifier}")
 
 
 @page

@@ -242,7 +242,7 @@ async def _moves(request: Request, actor: Actor, status: int = 200, trouble: Tro
 
 def _job(job: Job, locale: str) -> dict[str, object]:
     return {
-        "id": str(job.id), "move": translate(locale, MOVE_WORDS[job.move]), "reason": job.reason, "dry": job.dry_run, "items": job.items,
+        "id": str(job.id), "move": translate(locale, MOVE_WORDS[job.move]), "reason": job.reason, "dry": job.dry_run, "named": job.items,
         "done": job.done, "asked_by": job.asked_by, "asked": moment(job.created_at, locale), "finished": job.finished_at is not None,
         "outcomes": [(translate(locale, OUTCOMES[code]) if code in OUTCOMES else code, count) for code, count in job.outcomes.items()],
     }  # fmt: skip

@@ -60,7 +60,7 @@ async def test_an_approver_imports_and_reads_what_is_odd(house: House) -> None:
     assert (await approver.client.get(f"{address}/report.exe")).status_code == 404
 
     again = await approver.client.post(f"{address}/recheck")
-    assert again.status_code == 303
+    assert (again.status_code, again.headers["location"]) == (303, address)
     await work_rechecks(ingestion_of(house))
     checked = await approver.get(address)
     assert "300 records" in checked

@@ -25,6 +25,7 @@ from identity.clients import NewClient, create_client
 from identity.people import Account
 from keys.base.clock import SystemClock
 from tests.conftest import require_command
+from tests.outsiders.pages_examined import not_examined
 from tests.pages_house import (
     NAME,
     NUMBER,
@@ -240,8 +241,9 @@ async def measure(page: Page, where: str) -> list[str]:
         found.append(f"{where}: wider than the window")
     small = await page.evaluate(
         """least => [...document.querySelectorAll("button, .button, nav a, .top a, input:not([type=hidden]):not([type=file]), select")]
-            .filter(e => e.checkVisibility()).map(e => [e.outerHTML.slice(0, 90), e.getBoundingClientRect()])
-            .filter(([, box]) => box.height < least).map(([html]) => html)""",
+            .filter(e => e.checkVisibility())
+            .map(e => [e, e.matches("[type=checkbox], [type=radio]") && e.closest("label") || e])
+            .filter(([, target]) => target.getBoundingClientRect().height < least).map(([e]) => e.outerHTML.slice(0, 90))""",
         FINGER,
     )
     return found + [f"{where}: too small for a finger: {html}" for html in small]
@@ -271,7 +273,7 @@ async def sealing_rounds(city: City) -> list[tuple[list[Any], list[str]]]:
             await cookies_of(city, desk.keeper.account, desk.keeper),
             ["/seals", "/seals/supervision", "/seals/apply", "/documents", "/documents/new", "/batches", "/batches/new", f"{batch}?live=1"],
         ),
-        (await cookies_of(city, desk.approver.account, desk.approver), [f"/documents/{desk.waiting.id}", batch]),
+        (await cookies_of(city, desk.approver.account, desk.approver), [f"/documents/{desk.waiting.id}", batch, f"{batch}/documents/0"]),
         (await cookies_of(city, desk.clerk.account, desk.clerk), ["/", f"/documents/{desk.at_window.id}"]),
     ]
 
@@ -310,6 +312,7 @@ async def test_every_page_is_accessible_in_both_languages_schemes_and_sizes(city
             problems += [f"{where} {text}" for text in complaints]
             await context.close()
     assert problems == []
+    assert not_examined("test_browser", [address for _, addresses in [*rounds, *sealing] for address in addresses]) == []
 
 
 async def test_a_certificate_is_stamped_and_verified_in_the_browser(city: City, tmp_path: Path) -> None:
