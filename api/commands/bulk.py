@@ -42,9 +42,9 @@ def issue(
 
 
 @app.command("status")
-def status(job: Annotated[str, typer.Argument(help="its id; all of the latest if left out")] = "") -> None:
+def status(job: Annotated[uuid.UUID | None, typer.Argument(help="its id; all of the latest if left out")] = None) -> None:
     """How far jobs are."""
-    _show(with_house(lambda house: _status(house, uuid.UUID(job) if job else None)))
+    _show(with_house(lambda house: _status(house, job)))
 
 
 @app.command("rows")
