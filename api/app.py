@@ -16,6 +16,7 @@ from api.metrics import Measured
 from api.openapi import document
 from api.pages import error_page
 from api.pages import routes as page_routes
+from api.pages.bulk import MEGABYTES as LARGEST_BULK
 from api.pages.imports import MEGABYTES as LARGEST_IMPORT
 from api.routes import (
     access,
@@ -140,8 +141,8 @@ def uploads_on_pages(house: House) -> dict[str, int]:
     """Octets of the forms that take files, with room for their other fields."""
     one = house.settings.document_megabytes * MEGABYTE
     return {
-        "/imports": (LARGEST_IMPORT + 1) * MEGABYTE, "/seals/apply": 16 * MEGABYTE, "/documents/new": one + MEGABYTE,
-        "/library/document": one + MEGABYTE,
+        "/imports": (LARGEST_IMPORT + 1) * MEGABYTE, "/bulk": (LARGEST_BULK + 1) * MEGABYTE, "/seals/apply": 16 * MEGABYTE,
+        "/documents/new": one + MEGABYTE, "/library/document": one + MEGABYTE,
         "/batches/new": max(one, 512 * MEGABYTE) + MEGABYTE,
     }  # fmt: skip
 

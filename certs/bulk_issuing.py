@@ -25,6 +25,7 @@ from certs.idempotency import require_key
 from certs.privacy import hide_numbers
 from certs.stages import Issuing
 from certs.tables import TableRow, TableUnreadable, open_table
+from identity.numbers import normalise
 from keys.base.actor import Actor, ActorKind
 from keys.base.db import AsyncSession, Database
 from keys.base.errors import Conflict, FujieError, InvalidInput, NotFound
@@ -95,40 +96,59 @@ class BulkLine:
     attempts: int
 
 
-async def submit(issuing: Issuing, actor: Actor, name: str, file: BinaryIO, key: str | None, *, address: str | None = None) -> BulkJob:
+async def submit(
+    issuing: Issuing, actor: Actor, name: str, file: BinaryIO, key: str | None, *, address: str | None = None, by: Actor | None = None
+) -> BulkJob:
     """Step 1: read the file into a job; the same key and rows again answer the job there is.
 
-    Raises :class:`BulkUnreadable`, :class:`BulkBeingReceived`, ``IssuerNotAllowed``, ``IdempotencyKeyRequired``, ``IdempotencyKeyReused``.
+    ``by``: the person who has the client issue (:mod:`certs.bulk_requests`): the job is their organisation's, and no row of another
+    issuer is taken. Raises :class:`BulkUnreadable`, :class:`BulkBeingReceived`, ``IssuerNotAllowed``, ``IdempotencyKeyRequired``,
+    ``IdempotencyKeyReused``.
     """
     try:
-        return await _submit(issuing, actor, hide_numbers(name.strip())[:LONGEST_NAME] or "—", file, require_key(key), address)
+        ordered = _Order(actor, by, hide_numbers(name.strip())[:LONGEST_NAME] or "—", require_key(key), address)
+        return await _submit(issuing, ordered, file)
     except FujieError as error:
-        event = Event("certs.bulk_issue.submit", "bulk", audit.Outcome.REFUSED, actor, code=error.code)
+        event = Event("certs.bulk_issue.submit", "bulk", audit.Outcome.REFUSED, by or actor, code=error.code)
         await audit.record_alone(issuing.database, issuing.clock.now(), event)
         raise
 
 
-async def _submit(issuing: Issuing, actor: Actor, name: str, file: BinaryIO, key: str, address: str | None) -> BulkJob:
-    if actor.kind is not ActorKind.CLIENT:
+@dataclass(frozen=True, slots=True)
+class _Order:
+    client: Actor
+    by: Actor | None
+    name: str
+    key: str
+    address: str | None
+
+    @property
+    def issuer(self) -> str | None:
+        """The only issuer whose rows are taken; None: whichever the client issues for."""
+        return self.by.organisation if self.by else None
+
+
+async def _submit(issuing: Issuing, order: _Order, file: BinaryIO) -> BulkJob:
+    if order.client.kind is not ActorKind.CLIENT or (order.by is not None and order.by.organisation is None):
         raise IssuerNotAllowed
-    job_id, upload, request = await _begin(issuing, actor, name, key, address)
-    told, count = await _read(issuing, job_id, upload, file)
+    job_id, upload, request = await _begin(issuing, order)
+    told, count = await _read(issuing, order, job_id, upload, file)
     if upload is not None:
-        await _begun(issuing, actor, job_id, upload, told, count)
+        await _begun(issuing, order, job_id, upload, told, count)
     elif request != told:
         raise IdempotencyKeyReused
     async with issuing.database.session() as session:
         return await _view(session, await session.get_one(BulkIssueRow, job_id))
 
 
-async def _read(issuing: Issuing, job_id: uuid.UUID, upload: uuid.UUID | None, file: BinaryIO) -> tuple[bytes, int]:
+async def _read(issuing: Issuing, order: _Order, job_id: uuid.UUID, upload: uuid.UUID | None, file: BinaryIO) -> tuple[bytes, int]:
     """What the rows are recognised by, and how many there are; kept unless an earlier upload kept them."""
     digest, count = hashlib.sha256(), 0
     for part in _parts(file):
         for one in part:
             digest.update(orjson.dumps([one.members, one.fault], option=orjson.OPT_SORT_KEYS, default=str))
         if upload is not None:
-            await _keep(issuing, job_id, upload, count, part)
+            await _keep(issuing, order, job_id, upload, count, part)
         count += len(part)
         if count > MOST_ROWS:
             raise BulkUnreadable("too many rows", errors=[{"field": "file", "message": f"more than {MOST_ROWS} rows"}])
@@ -151,18 +171,17 @@ def _parts(file: BinaryIO) -> Iterator[list[TableRow]]:
         yield part
 
 
-async def _begin(
-    issuing: Issuing, actor: Actor, name: str, key: str, address: str | None
-) -> tuple[uuid.UUID, uuid.UUID | None, bytes | None]:
+async def _begin(issuing: Issuing, order: _Order) -> tuple[uuid.UUID, uuid.UUID | None, bytes | None]:
     """The job, this reading's mark while it is to be filled, else the digest of what filled it. An upload that broke off begins again."""
     now, upload = issuing.clock.now(), new_id()
     fresh = {
-        "id": new_id(), "client_id": actor.id, "organisation": actor.organisation, "name": name, "key": key, "state": RECEIVING,
-        "upload": upload, "request": None, "items": 0, "address": address, "created_at": now, "finished_at": None,
+        "id": new_id(), "client_id": order.client.id, "organisation": order.issuer or order.client.organisation, "name": order.name,
+        "key": order.key, "state": RECEIVING, "upload": upload, "request": None, "items": 0, "address": order.address, "created_at": now,
+        "finished_at": None,
     }  # fmt: skip
     async with issuing.database.begin() as session:
         await session.execute(upsert(BulkIssueRow).values(fresh).on_conflict_do_nothing())
-        mine = select(BulkIssueRow).where(BulkIssueRow.client_id == actor.id, BulkIssueRow.key == key).with_for_update()
+        mine = select(BulkIssueRow).where(BulkIssueRow.client_id == order.client.id, BulkIssueRow.key == order.key).with_for_update()
         row = (await session.execute(mine)).scalar_one()
         if row.state != RECEIVING:
             return row.id, None, row.request
@@ -171,8 +190,8 @@ async def _begin(
         return row.id, upload, None
 
 
-async def _keep(issuing: Issuing, job_id: uuid.UUID, upload: uuid.UUID, start: int, part: Sequence[TableRow]) -> None:
-    values = [_kept(issuing, job_id, start + offset, one) for offset, one in enumerate(part)]
+async def _keep(issuing: Issuing, order: _Order, job_id: uuid.UUID, upload: uuid.UUID, start: int, part: Sequence[TableRow]) -> None:
+    values = [_kept(issuing, order.issuer, job_id, start + offset, one) for offset, one in enumerate(part)]
     async with issuing.database.begin() as session:
         held = select(BulkIssueRow.id).where(BulkIssueRow.id == job_id, BulkIssueRow.upload == upload).with_for_update(read=True)
         if await session.scalar(held) is None:
@@ -180,26 +199,29 @@ async def _keep(issuing: Issuing, job_id: uuid.UUID, upload: uuid.UUID, start: i
         await session.execute(insert(BulkIssueItemRow), values)
 
 
-def _kept(issuing: Issuing, job_id: uuid.UUID, position: int, row: TableRow) -> dict[str, Any]:
+def _kept(issuing: Issuing, issuer: str | None, job_id: uuid.UUID, position: int, row: TableRow) -> dict[str, Any]:
     value: dict[str, Any] = {
         "job_id": job_id, "position": position, "body": None, "state": WAITING, "code": None, "errors": None, "certificate_id": None,
         "lease_until": None, "attempts": 0,
     }  # fmt: skip
     if row.fault:
         return value | {"state": REFUSED, "code": ROW_UNREADABLE, "errors": [{"field": "row", "message": row.fault}]}
+    if issuer is not None and normalise(str(row.members.get("issuer", ""))) != issuer:
+        return value | {"state": REFUSED, "code": IssuerNotAllowed.code, "errors": [{"field": "issuer", "message": "another issuer"}]}
     body = orjson.dumps(row.members, default=str).decode()
     return value | {"body": issuing.personal.seal(body, body_context(job_id, position))}
 
 
-async def _begun(issuing: Issuing, actor: Actor, job_id: uuid.UUID, upload: uuid.UUID, told: bytes, count: int) -> None:
+async def _begun(issuing: Issuing, order: _Order, job_id: uuid.UUID, upload: uuid.UUID, told: bytes, count: int) -> None:
     now = issuing.clock.now()
     statement = update(BulkIssueRow).where(BulkIssueRow.id == job_id, BulkIssueRow.upload == upload, BulkIssueRow.state == RECEIVING)
     async with issuing.database.begin() as session:
         filled = await session.scalar(statement.values(state=RUNNING, request=told, items=count).returning(BulkIssueRow.id))
         if filled is None:
             raise BulkBeingReceived
-        details: dict[str, JSON] = {"rows": count}
-        await audit.record(session, now, Event("certs.bulk_issue.submit", f"bulk:{job_id}", audit.Outcome.DONE, actor, details))
+        details: dict[str, JSON] = {"rows": count} | ({"client": order.client.id} if order.by else {})
+        who = order.by or order.client
+        await audit.record(session, now, Event("certs.bulk_issue.submit", f"bulk:{job_id}", audit.Outcome.DONE, who, details))
 
 
 async def cancel(issuing: Issuing, actor: Actor, job_id: uuid.UUID) -> BulkJob:

@@ -202,9 +202,9 @@ async def get_report(request: Request, job_id: str) -> Response:
 
 async def report_csv(parts: AsyncIterator[Sequence[ReportLine]]) -> AsyncIterator[bytes]:
     """The report as CSV. A name that a spreadsheet would take for a formula is quoted as a text."""
-    yield b"\xef\xbb\xbf" + _rows([HEADER])
+    yield b"\xef\xbb\xbf" + csv_rows([HEADER])
     async for part in parts:
-        yield _rows([(one.position, harmless(one.name), str(one.certificate_id or ""), one.outcome) for one in part])
+        yield csv_rows([(one.position, harmless(one.name), str(one.certificate_id or ""), one.outcome) for one in part])
 
 
 def harmless(text: str) -> str:
@@ -212,7 +212,8 @@ def harmless(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _rows(rows: Sequence[Sequence[object]]) -> bytes:
+def csv_rows(rows: Sequence[Sequence[object]]) -> bytes:
+    """Lines of CSV as spreadsheets read them, in UTF-8."""
     written = io.StringIO()
     csv.writer(written, lineterminator="\r\n").writerows(rows)
     return written.getvalue().encode()

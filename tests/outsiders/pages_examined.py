@@ -18,7 +18,7 @@ EXAMINED = {
     "test_browser_audit": frozenset({"/audit"}),
     "test_browser_pages": frozenset(
         {
-            "/access", "/applications", "/catalogue", "/catalogue/matters",
+            "/access", "/applications", "/bulk", "/bulk/{id}", "/catalogue", "/catalogue/matters",
             "/catalogue/matters/{code}", "/catalogue/new", "/catalogue/templates", "/catalogue/{code}/{version:int}",
             "/catalogue/{code}/{version:int}/edit", "/connections", "/connections/{id}", "/consent", "/copies", "/federation", "/imports",
             "/imports/{id}", "/issue", "/issue/done/{id}", "/issue/{code}", "/library", "/library/document", "/library/keeping",
@@ -34,7 +34,7 @@ NO_PAGE = {
     "/approve/{id}/document.pdf": _FILE, "/approve/{id}/picture.png": _PICTURE, "/assets/{name}": _SCRIPT,
     "/audit/events/{id}/proof": _FILE, "/batches/{id}/documents/{position:int}/file": _FILE,
     "/batches/{id}/documents/{position:int}/pages/{page:int}.png": _PICTURE, "/catalogue/directory.csv": _FILE,
-    "/catalogue/{code}": "leads to the newest version", "/documents/{id}/file": _FILE, "/documents/{id}/pages/{page:int}.png": _PICTURE,
+    "/bulk/{id}/report.csv": _FILE, "/catalogue/{code}": "leads to the newest version", "/documents/{id}/file": _FILE, "/documents/{id}/pages/{page:int}.png": _PICTURE,
     "/favicon.ico": _PICTURE, "/federation/card.json": _FILE, "/imports/{id}/report.{form}": _FILE, "/issue/done/{id}/file": _FILE,
     "/library/moves/{id}/report.csv": _FILE, "/library/{id}/card.png": _PICTURE, "/library/{id}/page.png": _PICTURE,
     "/seals/{id}/picture.png": _PICTURE, "/v/{code}/picture.png": _PICTURE, "/verify/button.js": _SCRIPT,
