@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from certs.catalogue import shipped_types
+from certs.catalogue import CertificateType, shipped_types
 from certs.privacy import mask_fields
 from identity.numbers import is_person, mask, mask_name
 
@@ -15,9 +15,10 @@ _OPEN = (
 _HOLDER = ("CZZT", "CZZTDM", "CZZTDMLX", "CZZTDMLXDM")
 
 
-def masked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def masked_metadata(metadata: Mapping[str, Any] | None, kind: CertificateType | None = None) -> dict[str, Any] | None:
     """Names and numbers of people masked; a field nobody declared is hidden, since nothing says that it is not personal.
 
+    ``kind``: the type as the catalogue knows it; without one those that are shipped are asked, as where there is no catalogue.
     The metadata comes from a file: any value of an unexpected shape is hidden as well.
     """
     if metadata is None:
@@ -25,7 +26,8 @@ def masked_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any] | None
     shown: dict[str, Any] = {name: metadata[name] for name in _OPEN if isinstance(metadata.get(name), str)}
     shown |= _masked_holders(metadata)
     others = {name: value for name, value in metadata.items() if name not in _OPEN and name not in _HOLDER}
-    return shown | _masked_fields(metadata.get("ZZLXDM"), {str(name): str(value) for name, value in others.items()})
+    declared = kind if kind is not None else _shipped(metadata.get("ZZLXDM"))
+    return shown | _masked_fields(declared, {str(name): str(value) for name, value in others.items()})
 
 
 def _masked_holders(metadata: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -45,8 +47,11 @@ def _texts(value: object) -> list[str]:
     return [one if isinstance(one, str) else "***" for one in value] if isinstance(value, list) else []
 
 
-def _masked_fields(type_code: object, fields: Mapping[str, str]) -> dict[str, str]:
-    kind = next((one for one in shipped_types() if one.code == type_code), None)
+def _shipped(type_code: object) -> CertificateType | None:
+    return next((one for one in shipped_types() if one.code == type_code), None)
+
+
+def _masked_fields(kind: CertificateType | None, fields: Mapping[str, str]) -> dict[str, str]:
     names = {one.short: one.name for one in kind.fields} if kind else {}
     masked = mask_fields({names.get(short, short): value for short, value in fields.items()}, kind)
     return {short: masked[names.get(short, short)] for short in fields}

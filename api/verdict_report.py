@@ -15,6 +15,7 @@ import typst
 
 from api.masking import masked_metadata
 from api.verdict_words import CHECKS, INDICATIONS, meaning, reason
+from certs.catalogue import CertificateType
 from certs.fonts import REQUIRED_FONTS, coverage
 from certs.privacy import hide_numbers
 from certs.rendering import RenderFailed, loaded
@@ -30,13 +31,15 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ReportJob:
-    """``sha256``: of the file, lower-case hexadecimal. ``pictures``: SVG of seals from our own register, by code."""
+    """``sha256``: of the file, lower-case hexadecimal. ``pictures``: SVG of seals from our own register, by code; ``kind``: the type that
+    the file's metadata state, as the catalogue knows it."""
 
     file: str
     sha256: str
     judged_at: dt.datetime
     verdict: Verdict
     pictures: Mapping[str, str]
+    kind: CertificateType | None = None
 
 
 def report_pdf(job: ReportJob) -> bytes:
@@ -68,7 +71,7 @@ def report_data(job: ReportJob) -> JSON:
         "reason": {language: reason(verdict, language) for language in ("zh", "en")},
         "facts": _file_facts(job),
         "signatures": [_signature(one) for one in verdict.signatures[:_MOST_SIGNATURES]],
-        "certificate": _certificate(verdict),
+        "certificate": _certificate(job),
     }
 
 
@@ -109,8 +112,8 @@ def _check(check: Check) -> JSON:
     }
 
 
-def _certificate(verdict: Verdict) -> list[JSON]:
-    masked = masked_metadata(verdict.certificate) or {}
+def _certificate(job: ReportJob) -> list[JSON]:
+    masked = masked_metadata(job.verdict.certificate, job.kind) or {}
     told = ((name, "、".join(map(str, value)) if isinstance(value, list) else value) for name, value in masked.items())
     return [{"zh": _printable(name), "en": "", "value": _printable(value)} for name, value in told if isinstance(value, str)]
 

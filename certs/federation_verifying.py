@@ -19,6 +19,7 @@ from sqlalchemy import select
 from certs.federation import JSON, PeerStatus
 from certs.federation_feed import Told, may_tell, told_of
 from certs.federation_peers import Peer, get_peer
+from certs.known_files import stated
 from certs.lifecycle import Standing
 from certs.models import CertificateRow
 from certs.records import Source
@@ -105,14 +106,14 @@ async def told_elsewhere(
     database: Database, now: dt.datetime, indication: Indication, metadata: Mapping[str, Any] | None, document_hash: bytes
 ) -> ToldElsewhere | None:
     """See the module. ``metadata``: that of the file, under the names of GB/T 36903; ``document_hash``: SHA-256 of the file."""
-    identifier, issuer = (metadata or {}).get("ZZBS"), (metadata or {}).get("ZZBFJGDM")
-    if not isinstance(identifier, str) or indication is not Indication.TOTAL_PASSED:
+    identifier, issuer = stated(metadata, "ZZBS"), stated(metadata, "ZZBFJGDM")
+    if not identifier or indication is not Indication.TOTAL_PASSED:
         return None
     async with database.session() as session:
         if await _issued_here(session, identifier):
             return None
         found = [await _weighed(session, now, one, document_hash) for one in await told_of(session, identifier)]
-    speaking = [one for one in found if one is not None and issuer in (None, one[1].told.entry.issuer)]
+    speaking = [one for one in found if one is not None and issuer in ("", one[1].told.entry.issuer)]
     return max(speaking, key=lambda one: _weight(*one))[1] if speaking else None
 
 

@@ -5,12 +5,16 @@ issued under, and says whether a newer one is to be had. A file that is not kept
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, select
 
+from certs.catalogue import CertificateType
 from certs.copy_records import copy_by_digest
 from certs.models import CertificateRow
+from certs.reads import get_type
 from certs.records import Stage
 from certs.verification import RecordReport, record_by_code
 from keys.base.db import Database
@@ -56,6 +60,24 @@ async def known_file(database: Database, now: dt.datetime, document_hash: bytes)
         code = copy.verification_code if copy else code
     report = await record_by_code(database, now, code) if code else None
     return None if version is None and report is None else _known(document_hash, version, report)
+
+
+async def type_stated(database: Database, metadata: Mapping[str, Any] | None) -> CertificateType | None:
+    """The type that a file's metadata state: the version its certificate was issued under here, else the newest; None: nobody knows it."""
+    code, identifier = stated(metadata, "ZZLXDM"), stated(metadata, "ZZBS")
+    if not code:
+        return None
+    version = select(CertificateRow.type_version).where(
+        CertificateRow.identifier == identifier, CertificateRow.type_code == code, ~CertificateRow.duplicate
+    )
+    async with database.session() as session:
+        return await get_type(session, code, await session.scalar(version.limit(1)) if identifier else None)
+
+
+def stated(metadata: Mapping[str, Any] | None, name: str) -> str:
+    """What a file's metadata say under a name, where that can be looked for; anybody may have written them."""
+    value = (metadata or {}).get(name)
+    return value if isinstance(value, str) and value.isprintable() else ""
 
 
 def _code(first_hash: bytes) -> Select[str | None]:

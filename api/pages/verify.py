@@ -21,7 +21,7 @@ from api.pages.rendering import policy, protect, render
 from api.pages.views import file_view, record_view
 from api.routes.verify_file import judge_upload, report, told_of
 from api.wiring import House
-from certs.known_files import known_file
+from certs.known_files import known_file, stated
 from certs.legibility import GlyphMissing
 from certs.library import Library, file_of, read
 from certs.number_lookup import MOST_TYPED
@@ -106,9 +106,8 @@ async def submit_file(request: Request) -> Response:
 
 async def _record_in(request: Request, verdict: Verdict) -> RecordReport | None:
     """Today's record of the certificate that the file says it is."""
-    identifier = (verdict.certificate or {}).get("ZZBS")
-    house = house_of(request)
-    return await record_by_identifier(house.database, house.clock.now(), identifier) if isinstance(identifier, str) else None
+    identifier, house = stated(verdict.certificate, "ZZBS"), house_of(request)
+    return await record_by_identifier(house.database, house.clock.now(), identifier) if identifier else None
 
 
 @page

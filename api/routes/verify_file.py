@@ -27,7 +27,7 @@ from api.verdict_report import ReportJob, report_pdf
 from api.wiring import House
 from certs.access_rates import Use
 from certs.federation_verifying import ToldElsewhere, told_elsewhere
-from certs.known_files import known_file
+from certs.known_files import known_file, type_stated
 from certs.privacy import hide_numbers
 from keys.base.errors import InvalidInput
 from keys.pki.crl import current_crls
@@ -82,9 +82,9 @@ async def verify_file(request: Request) -> Response:
     house: House = request.app.state.house
     judged = await _judge(request)
     known = await known_file(house.database, house.clock.now(), bytes.fromhex(judged.sha256))
-    told = await told_of(house, judged)
+    told, kind = await told_of(house, judged), await type_stated(house.database, judged.verdict.certificate)
     more: dict[str, object] = {
-        "certificate": masked_metadata(judged.verdict.certificate),
+        "certificate": masked_metadata(judged.verdict.certificate, kind),
         "record": known.to_json() if known else None,
         "told": told.to_json() if told else None,
     }
@@ -124,7 +124,8 @@ async def report(request: Request) -> Response:
     house: House = request.app.state.house
     judged = await _judge(request)
     pictures = await _pictures(house, judged.verdict)
-    job = ReportJob(judged.name, judged.sha256, house.clock.now(), judged.verdict, pictures)
+    kind = await type_stated(house.database, judged.verdict.certificate)
+    job = ReportJob(judged.name, judged.sha256, house.clock.now(), judged.verdict, pictures, kind)
     content = await house.workers.run(report_pdf, job)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="verification-report.pdf"'}
     return Response(content, media_type=PDF, headers=headers)

@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import insert
 from starlette.applications import Starlette
 from starlette.requests import Request
 
 from api import problems
 from api.routes import verify_file
+from certs.catalogue import Mask
+from certs.models import CertificateRow
+from certs.reads import put_types
 from keys.base.actor import Actor, ActorKind, Role
 from keys.base.clock import Clock
 from keys.base.db import Database
 from keys.base.errors import FujieError
+from keys.base.ids import new_code, new_id
 from keys.custody.store import KeyStore
 from keys.pki.authority import establish, trust_bundle
 from keys.pki.status import revoke
@@ -26,7 +31,8 @@ from seal.material import SealMaterial, load_material
 from seal.reachable import PUBLIC, Reachable
 from seal.stamping import stamp
 from seal.verification_path import read_certificate
-from tests.conftest import TestClock
+from tests.certs.catalogue_people import HAWKER
+from tests.conftest import BEGINNING, TestClock
 from tests.stamped import PLACE, World, certificate_page, pem
 
 ADDRESS = "/api/v1/verify"
@@ -67,6 +73,38 @@ async def client(world: World, clock: TestClock, database: Database, keystore: K
     app.state.house = House(Settings(trust), clock, database, keystore)
     async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
         yield client
+
+
+async def test_a_type_made_in_the_catalogue_is_masked_by_its_own_rules(client: AsyncClient, world: World, database: Database) -> None:
+    """By the version its certificate was issued under, else the newest; what no version declares stays hidden."""
+    stated = {"ZZLXDM": HAWKER.code, "ZZBS": "1.2.156.3005.2.hawker", "KZ_JYZ": "钱守礼", "KZ_JYCS": "示范市示范路一号院二层", "KZ_X": "x"}
+    file = world.stamped(certificate_page(json.dumps(stated)))
+    strange = world.stamped(certificate_page(json.dumps({"ZZLXDM": "\x00", "ZZBS": "\x00", "KZ_JYZ": "钱守礼"})))
+
+    async def shown(content: bytes = file) -> dict[str, str]:
+        certificate = (await client.post(ADDRESS, content=content)).json()["certificate"]
+        return {name: value for name, value in certificate.items() if name.startswith("KZ_")}
+
+    assert await shown() == {"KZ_JYZ": "***", "KZ_JYCS": "***", "KZ_X": "***"}, "no catalogue knows it"
+    async with database.begin() as session:
+        await put_types(session, BEGINNING, [HAWKER])
+    first = {"KZ_JYZ": "钱**", "KZ_JYCS": "示范市示范路***", "KZ_X": "***"}
+    assert await shown() == first
+    async with database.begin() as session:
+        await put_types(session, BEGINNING, [replace(HAWKER, fields=(replace(HAWKER.fields[0], mask=Mask.HIDDEN), HAWKER.fields[1]))])
+    assert await shown() == first | {"KZ_JYZ": "***"}
+    async with database.begin() as session:
+        row = {
+            "id": new_id(), "stage": "issued", "status": "01", "source": "issued", "type_code": HAWKER.code, "type_name": HAWKER.name_zh,
+            "type_version": 1, "number": "7", "identifier": stated["ZZBS"], "duplicate": False, "issuer": HAWKER.issuers[0],
+            "issuer_name": "示范区市场监督管理局", "division": "990100", "fields": {}, "trust_grade": "A", "flags": [],
+            "created_at": BEGINNING, "verification_code": new_code(),
+        }  # fmt: skip
+        await session.execute(insert(CertificateRow), [row])
+    assert await shown() == first, "as it was issued"
+    assert await shown(strange) == {"KZ_JYZ": "***"}
+    report = await client.post(ADDRESS, content=file, headers={"Accept": "application/json"})
+    assert "钱守礼" not in report.text
 
 
 async def test_a_body_is_judged(client: AsyncClient, world: World) -> None:
