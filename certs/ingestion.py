@@ -196,17 +196,20 @@ async def _run(ingestion: Ingestion, job: Job, types: Mapping[str, CertificateTy
 
 
 async def _prepared(ingestion: Ingestion, job: Job, types: Mapping[str, CertificateType], skipped: int) -> AsyncGenerator[Prepared]:
-    """Batches in their order, a few prepared ahead."""
-    under_way: deque[asyncio.Task[Prepared]] = deque()
+    """Batches in their order, a few read and prepared ahead while one is stored."""
     with job.source() as file:
-        rows = await asyncio.to_thread(lambda: islice(rows_of(file, job.request.encoding), skipped, None))
+        rows, turn = await asyncio.to_thread(lambda: islice(rows_of(file, job.request.encoding), skipped, None)), asyncio.Lock()
+
+        async def prepared() -> Prepared | None:
+            async with turn:  # in the order in which they asked
+                batch = await asyncio.to_thread(_next_batch, rows)
+            return await _prepare(ingestion, job, types, batch) if batch else None
+
+        under_way = deque(asyncio.create_task(prepared()) for _ in range(1 + AHEAD))
         try:
-            while batch := await asyncio.to_thread(_next_batch, rows):
-                under_way.append(asyncio.create_task(_prepare(ingestion, job, types, batch)))
-                if len(under_way) > AHEAD:
-                    yield await under_way.popleft()
-            while under_way:
-                yield await under_way.popleft()
+            while (batch := await under_way.popleft()) is not None:
+                under_way.append(asyncio.create_task(prepared()))
+                yield batch
         finally:
             for task in under_way:
                 task.cancel()

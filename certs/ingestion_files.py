@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import orjson
 
@@ -27,8 +26,7 @@ class ImportUnreadable(FujieError):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(NamedTuple):
     """One row: the ``line`` it ends on, its values by column, what is wrong with its shape, and how many octets are read so far."""
 
     line: int
@@ -62,7 +60,7 @@ def rows_of(source: BinaryIO, encoding: str = "") -> Iterator[SourceRow]:
     table = _opened(source, encoding)
     if table.header is None:
         return map(_text_row, table.rows)
-    return (SourceRow(row.line, row.members, row.fault, row.octets) for row in table.rows)
+    return map(SourceRow._make, table.rows)
 
 
 def _opened(source: BinaryIO, encoding: str) -> Table:

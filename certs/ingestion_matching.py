@@ -70,7 +70,7 @@ def _flag_duplicates(batch: Prepared, known: set[str]) -> None:
         if not identifier:
             continue
         if identifier in known:
-            batch.flags[place] = (*batch.flags[place], "duplicate_identifier")
+            batch.add_flag(place, "duplicate_identifier")
         known.add(identifier)
 
 
@@ -79,4 +79,4 @@ async def flag_unknown(session: AsyncSession, batch: Prepared) -> None:
     people, organisations = await unregistered(session, {index for _, index in batch.people}, {code for _, code in batch.organisations})
     unknown = {place for place, index in batch.people if index in people}
     for place in sorted(unknown | {place for place, code in batch.organisations if code in organisations}):
-        batch.flags[place] = (*batch.flags[place], "holder_unknown")
+        batch.add_flag(place, "holder_unknown")

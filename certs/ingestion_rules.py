@@ -6,8 +6,8 @@ The flags and what they mean stand in :data:`FLAGS`. ``duplicate_identifier`` ne
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from certs.catalogue import CertificateType, suits
 from certs.numbering import IdentifierReport, inspect_identifier
@@ -46,15 +46,13 @@ _DATE = re.compile(r"([0-9]{4})[-/.年]?([0-9]{1,2})[-/.月]?([0-9]{1,2})日?")
 _OPEN_END = frozenset({"长期", "永久", "无固定期限", "9999-12-31", "99991231"})
 
 
-@dataclass(frozen=True, slots=True)
-class DraftHolder:
+class DraftHolder(NamedTuple):
     name: str
     code: str
     code_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A row, read: what becomes the record, and the flags it earned. Dates that cannot be read stay in ``fields`` as text."""
 
     type_code: str
@@ -75,7 +73,8 @@ class Draft:
 
 def judge(row: Mapping[str, str], types: Mapping[str, CertificateType], type_code: str = "") -> Draft:
     """Read and judge one row. ``type_code`` is the import's own, if it named one; else each row's ``ZZLXDM`` counts."""
-    values = {name: value.replace("\x00", "").strip() for name, value in row.items()}
+    clean = "\x00" not in "".join(row.values())
+    values = {name: (value if clean else value.replace("\x00", "")).strip() for name, value in row.items()}
     if type_code:
         values["ZZLXDM"] = type_code
     kind = types.get(values.get("ZZLXDM", ""))
@@ -148,8 +147,9 @@ def _holders(values: Mapping[str, str]) -> tuple[DraftHolder, ...]:
 def _fields(
     values: Mapping[str, str], kind: CertificateType | None, dates: Mapping[str, dt.date | None], hide: Callable[[str], str]
 ) -> dict[str, str]:
-    names = {one.short: one.name for one in kind.fields} if kind else {}
-    fields = {names.get(name, name): hide(value) for name, value in values.items() if value and name.startswith("KZ_")}
+    own = [name for name in values if name.startswith("KZ_") and values[name]]
+    names = {one.short: one.name for one in kind.fields} if kind and own else {}
+    fields = {names.get(name, name): hide(values[name]) for name in own}
     for name, day in dates.items():
         if day is None and (text := values.get(name)) and text not in _OPEN_END:
             fields[name] = hide(text)

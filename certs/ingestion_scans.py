@@ -46,7 +46,7 @@ async def attach(blobs: BlobStore, folder: Path | None, batch: Prepared, *, scan
     for place, name in batch.files.items():
         data = await asyncio.to_thread(read_attached, folder, name, SCANS if scans else DOCUMENTS)
         if data is None:
-            batch.flags[place] = (*batch.flags[place], "file_missing")
+            batch.add_flag(place, "file_missing")
         elif keep:
             hashes[place] = await blobs.put(data)
     return hashes

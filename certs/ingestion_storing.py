@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
@@ -25,16 +25,15 @@ async def store_records(
     session: AsyncSession, batch: Prepared, hashes: Mapping[int, bytes], import_id: uuid.UUID, scans: Scans | None
 ) -> None:
     """Records, holders and first events. ``hashes``: the stored file of a row; of a scan it waits to be sealed."""
-    lines = [
-        finished(head, None if scans else hashes.get(place), grade, flags, duplicate="duplicate_identifier" in flags)
-        for place, (head, grade, flags) in enumerate(zip(batch.heads, batch.grades, batch.flags, strict=True))
-    ]
-    await _copy(session, "certificates", CERTIFICATE, lines)
+    lines = batch.records.copy()
+    for place in batch.changed | hashes.keys():
+        lines[place] = finished(lines[place], None if scans else hashes.get(place), batch.flags[place])
+    await _copy(session, "certificates", CERTIFICATE, _octets(lines))
     await _copy(session, "holders", HOLDER, batch.holders)
     await _copy(session, "events", EVENT, batch.events)
     if scans:
         waiting = [scan_line(batch.ids[place], str(import_id), digest, scans) for place, digest in sorted(hashes.items())]
-        await _copy(session, "scans", SCAN, waiting)
+        await _copy(session, "scans", SCAN, _octets(waiting))
 
 
 async def store_flags(session: AsyncSession, import_id: uuid.UUID, batch: Prepared, *, with_records: bool) -> int:
@@ -46,15 +45,19 @@ async def store_flags(session: AsyncSession, import_id: uuid.UUID, batch: Prepar
         if flags
     }
     told |= {line: flag_line(key, line, None, "", flags) for line, flags in batch.unread}
-    await _copy(session, "import_flags", FLAGGED, [told[line] for line in sorted(told)])
+    await _copy(session, "import_flags", FLAGGED, _octets(told[line] for line in sorted(told)))
     return len(told)
 
 
-async def _copy(session: AsyncSession, table: str, columns: Iterable[str], lines: Sequence[str]) -> None:
-    if not lines:
+def _octets(lines: Iterable[str]) -> bytes:
+    return "".join(lines).encode()
+
+
+async def _copy(session: AsyncSession, table: str, columns: Iterable[str], octets: bytes) -> None:
+    if not octets:
         return
     raw: Any = (await (await session.connection()).get_raw_connection()).driver_connection
     try:
-        await raw.copy_to_table(table, source=io.BytesIO("".join(lines).encode()), columns=columns, schema_name="certs", format="text")
+        await raw.copy_to_table(table, source=io.BytesIO(octets), columns=columns, schema_name="certs", format="text")
     except asyncpg.PostgresError as error:  # its text cites the row
         raise ImportBatchRefused(f"{table}: {error.sqlstate}") from None

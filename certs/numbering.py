@@ -5,23 +5,20 @@ defining body's unified social credit code and three more characters, the versio
 """
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 ROOT = "1.2.156.3005.2"
 FIRST_VERSION = "001"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_TYPE_CODE = re.compile(r"[0-9A-Z]{18}[0-9A-Z]{3}")
-_ISSUER = re.compile(r"[0-9A-Z]{18}|[0-9]{6}")
-_SERIAL = re.compile(r"[0-9A-Z]{1,30}")
-_VERSION = re.compile(r"[0-9A-Z]{3}")
+# Root, type code, issuer, serial, version and check character, each after a dot.
+_IDENTIFIER = re.compile(r"(?:(.*)\.)?([0-9A-Z]{21})\.([0-9A-Z]{18}|[0-9]{6})\.([0-9A-Z]{1,30})\.([0-9A-Z]{3})\.([0-9A-Z])", re.DOTALL)
 _OUTSIDE = 0
 """No product of the check (ISO 7064) is ever 0."""
-_SEGMENTS = 5
 _LAST_VERSION = 999
 
 
-@dataclass(frozen=True, slots=True)
-class Identifier:
+class Identifier(NamedTuple):
     """The parts of a certificate identifier; ``str()`` gives the whole of it."""
 
     type_code: str
@@ -34,8 +31,7 @@ class Identifier:
         return f"{ROOT}.{self.type_code}.{self.issuer}.{self.serial}.{self.version}.{self.check}"
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifierReport:
+class IdentifierReport(NamedTuple):
     """What is wrong with an identifier found somewhere; ``identifier`` is absent when it cannot be taken apart."""
 
     identifier: Identifier | None
@@ -54,17 +50,31 @@ _PRODUCTS = tuple(_next_products(product) for product in range(37))
 
 def check_character(text: str) -> str:
     """ISO 7064 hybrid MOD 37,36 over ``text`` (characters 0-9 and A-Z; any other raises ``ValueError``)."""
-    product = 36
-    for octet in text.encode("ascii"):
-        product = _PRODUCTS[product][octet]
+    return _check_after(36, text)
+
+
+def _check_after(product: int, text: str) -> str:
+    product = _product(product, text)
     if product == _OUTSIDE:
         raise ValueError("a character outside 0-9 and A-Z")
     return _ALPHABET[(37 - product) % 36]
 
 
+def _product(product: int, text: str) -> int:
+    for octet in text.encode("ascii"):
+        product = _PRODUCTS[product][octet]
+    return product
+
+
+@lru_cache(4096)
+def _product_of(type_code: str, issuer: str) -> int:
+    """Most of an identifier's characters, and the same for all of an issuer's certificates of a type."""
+    return _product(36, type_code + issuer)
+
+
 def make_identifier(type_code: str, issuer: str, serial: str, version: str = FIRST_VERSION) -> Identifier:
     """A new identifier. The check covers type, issuer, serial and version without dots; the root is not included."""
-    return Identifier(type_code, issuer, serial, version, check_character(type_code + issuer + serial + version))
+    return Identifier(type_code, issuer, serial, version, _check_after(_product_of(type_code, issuer), serial + version))
 
 
 def next_version(identifier: Identifier) -> Identifier:
@@ -86,26 +96,14 @@ def inspect_identifier(text: str) -> IdentifierReport:
     Flags: ``identifier_format`` (cannot be taken apart), ``identifier_root``, ``identifier_check``, ``identifier_region_issuer``
     (a six-digit region stands where the issuer's credit code belongs).
     """
-    parts = text.split(".")
-    segments, root = parts[-_SEGMENTS:], ".".join(parts[:-_SEGMENTS])
-    if len(segments) != _SEGMENTS or not _well_formed(segments):
+    found = _IDENTIFIER.fullmatch(text)
+    if found is None:
         return IdentifierReport(None, ("identifier_format",))
+    root, *segments = found.groups()
     identifier = Identifier(*segments)
-    found = {
-        "identifier_root": root != ROOT,
-        "identifier_check": identifier.check != check_character("".join(segments[:-1])),
-        "identifier_region_issuer": len(identifier.issuer) == len("990100"),
-    }
-    return IdentifierReport(identifier, tuple(flag for flag, wrong in found.items() if wrong))
-
-
-def _well_formed(segments: list[str]) -> bool:
-    type_code, issuer, serial, version, check = segments
-    return bool(
-        _TYPE_CODE.fullmatch(type_code)
-        and _ISSUER.fullmatch(issuer)
-        and _SERIAL.fullmatch(serial)
-        and _VERSION.fullmatch(version)
-        and len(check) == 1
-        and check in _ALPHABET
-    )
+    flags = [] if root == ROOT else ["identifier_root"]
+    if identifier.check != make_identifier(*segments[:-1]).check:
+        flags.append("identifier_check")
+    if len(identifier.issuer) == len("990100"):
+        flags.append("identifier_region_issuer")
+    return IdentifierReport(identifier, tuple(flags))

@@ -9,9 +9,11 @@ GB 11643-1999 (resident ID), GB 32100-2015 (unified social credit code), GB 1171
 import datetime as dt
 import re
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from itertools import compress
+from operator import mul
+from typing import NamedTuple
 
 from keys.base.clock import civil_date
 
@@ -42,8 +44,7 @@ class CodeType(StrEnum):
 LEGAL_PERSON_TYPES = frozenset({CodeType.USCC, CodeType.OTHER_LEGAL_PERSON})
 
 
-@dataclass(frozen=True, slots=True)
-class NumberReport:
+class NumberReport(NamedTuple):
     """What the digits alone can say.
 
     ``well_formed``  may be put to a registry; a USCC whose only fault is its check digit is, a person's number is not
@@ -84,8 +85,12 @@ _EARLIEST_BIRTH = dt.date(1850, 1, 1)
 
 _MOD_11_2 = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _MOD_11_2_CHECK = "10X98765432"
+_CITIZEN = re.compile("[0-9]{17}[0-9X]")
+_CITIZEN_FAULTS = ("region", "no_such_date", "future_date", "check_digit_mismatch")
 
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC = re.compile(f"[{USCC_ALPHABET}]{{18}}")
+_USCC_FAULTS = ("authority", "region", "organisation_code_mismatch", "check_digit_mismatch")
 _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _ORGANISATION_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 AUTHORITIES: dict[str, tuple[str, str]] = {
@@ -105,6 +110,16 @@ AUTHORITIES: dict[str, tuple[str, str]] = {
 """Registering authority by the first character of a USCC (GB 32100)."""
 
 _ASCII_UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BASE_36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_OUTSIDE = 255
+
+
+def _values_of(alphabet: str) -> bytes:
+    """For ``bytes.translate``: each character's place in the alphabet."""
+    return bytes(alphabet.find(chr(octet)) % 256 for octet in range(256))
+
+
+_DIGIT_VALUES, _USCC_VALUES, _BASE_36_VALUES = _values_of("0123456789"), _values_of(USCC_ALPHABET), _values_of(_BASE_36)
 
 
 def normalise(value: str, fullwidth: bool = False) -> str:
@@ -114,24 +129,31 @@ def normalise(value: str, fullwidth: bool = False) -> str:
     """
     if fullwidth:
         value = unicodedata.normalize("NFKC", value)
-    return value.strip().translate(_ASCII_UPPER)
+    value = value.strip()
+    return value.upper() if value.isascii() else value.translate(_ASCII_UPPER)
 
 
 def resident_check_digit(first17: str) -> str:
     """ISO 7064 MOD 11-2 over 17 ASCII digits."""
-    return _MOD_11_2_CHECK[sum(int(digit) * weight for digit, weight in zip(first17, _MOD_11_2, strict=True)) % 11]
+    return _MOD_11_2_CHECK[_weighted(first17, _DIGIT_VALUES, _MOD_11_2) % 11]
 
 
 def uscc_check_character(first17: str) -> str:
     """GB 32100 §4: (31 − Σ) mod 31 over 17 characters of :data:`USCC_ALPHABET`."""
-    total = sum(USCC_ALPHABET.index(char) * weight for char, weight in zip(first17, _USCC_WEIGHTS, strict=True))
-    return USCC_ALPHABET[-total % 31]
+    return USCC_ALPHABET[-_weighted(first17, _USCC_VALUES, _USCC_WEIGHTS) % 31]
 
 
 def organisation_check_character(first8: str) -> str:
     """GB 11714: 11 − Σ mod 11, written X for 10 and 0 for 11; A=10 … Z=35."""
-    total = sum(int(char, 36) * weight for char, weight in zip(first8, _ORGANISATION_WEIGHTS, strict=True))
-    return "0X987654321"[total % 11]
+    return "0X987654321"[_weighted(first8, _BASE_36_VALUES, _ORGANISATION_WEIGHTS) % 11]
+
+
+def _weighted(text: str, values_of: bytes, weights: tuple[int, ...]) -> int:
+    """Σ value × weight. Raises ``ValueError`` where the length is another, or a character has no value."""
+    values = text.encode("ascii").translate(values_of)
+    if len(values) != len(weights) or _OUTSIDE in values:
+        raise ValueError("not the characters of a code")
+    return sum(map(mul, values, weights))
 
 
 def check(code_type: str, value: str, now: dt.datetime | None = None) -> NumberReport:
@@ -140,7 +162,8 @@ def check(code_type: str, value: str, now: dt.datetime | None = None) -> NumberR
     Raises ``ValueError`` for a code type that is not of :class:`CodeType`.
     """
     today = civil_date(now) if now else dt.date.max
-    return _RULES[CodeType(code_type)](normalise(value), today)
+    rule = _RULES.get(code_type) or _RULES[CodeType(code_type)]
+    return rule(normalise(value), today)
 
 
 def _resident(value: str, today: dt.date) -> NumberReport:
@@ -168,16 +191,11 @@ def _permanent_resident(value: str, today: dt.date) -> NumberReport:
 def _citizen_form(value: str, today: dt.date, region_known: bool) -> NumberReport:
     if len(value) != 18:
         return _malformed("length")
-    if not re.fullmatch(r"[0-9]{17}[0-9X]", value):
+    if not _CITIZEN.fullmatch(value):
         return _malformed("characters")
     born = _date(int(value[6:10]), int(value[10:12]), int(value[12:14]))
-    faults = {
-        "region": not region_known,
-        "no_such_date": born is None,
-        "future_date": born is not None and born > today,
-        "check_digit_mismatch": resident_check_digit(value[:17]) != value[17],
-    }
-    flags = tuple(flag for flag, found in faults.items() if found)
+    future, mismatch = born is not None and born > today, resident_check_digit(value[:17]) != value[17]
+    flags = tuple(compress(_CITIZEN_FAULTS, (not region_known, born is None, future, mismatch)))
     return NumberReport(not flags, flags, born)
 
 
@@ -193,15 +211,15 @@ def _uscc(value: str, today: dt.date) -> NumberReport:
     """Live codes with a wrong digit exist: digits, region and authority only flag; the registry decides."""
     if len(value) != 18:
         return _malformed("length")
-    if any(char not in USCC_ALPHABET for char in value):
+    if not _USCC.fullmatch(value):
         return _malformed("characters")
-    faults = {
-        "authority": value[0] not in AUTHORITIES,
-        "region": not re.fullmatch(r"[0-9]{6}", value[2:8]),
-        "organisation_code_mismatch": organisation_check_character(value[8:16]) != value[16],
-        "check_digit_mismatch": uscc_check_character(value[:17]) != value[17],
-    }
-    return NumberReport(True, tuple(flag for flag, found in faults.items() if found))
+    faults = (
+        value[0] not in AUTHORITIES,
+        not value[2:8].isdigit(),
+        organisation_check_character(value[8:16]) != value[16],
+        uscc_check_character(value[:17]) != value[17],
+    )
+    return NumberReport(True, tuple(compress(_USCC_FAULTS, faults)))
 
 
 def _malformed(flag: str) -> NumberReport:
@@ -226,7 +244,7 @@ def _any(value: str, today: dt.date) -> NumberReport:
     return NumberReport(True) if value.isprintable() else _malformed("characters")
 
 
-_RULES: dict[CodeType, Callable[[str, dt.date], NumberReport]] = {
+_RULES: Mapping[str, Callable[[str, dt.date], NumberReport]] = {
     CodeType.USCC: _uscc,
     CodeType.OTHER_LEGAL_PERSON: _any,
     CodeType.RESIDENT_ID: _resident,

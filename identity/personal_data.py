@@ -23,6 +23,7 @@ import struct
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import structlog
 from sqlalchemy import func, select
@@ -97,7 +98,7 @@ class PersonalData:
 
     def index(self, code_type: str, value: str) -> bytes:
         """The blind index of a number, 32 octets; equal for one number declared under two kinds of one family."""
-        return self._mac("number", numbers.index_family(code_type), numbers.normalise(value))
+        return self.keystore.mac(self.index_key, _before_numbers(numbers.index_family(code_type)) + _framed(numbers.normalise(value)))
 
     def linked_index(self, number_index: bytes, kind: str, value: str) -> bytes:
         """A digest of a name or mobile that holds for one number only: equal names of two people do not show."""
@@ -128,9 +129,19 @@ class PersonalData:
         return key
 
     def _mac(self, *parts: str) -> bytes:
-        # Each part is preceded by its length: no two lists of parts give one message.
-        encoded = [part.encode("utf-8", "surrogatepass") for part in ("fujie.identity.1", *parts)]
-        return self.keystore.mac(self.index_key, b"".join(struct.pack(">I", len(part)) + part for part in encoded))
+        return self.keystore.mac(self.index_key, _framed("fujie.identity.1", *parts))
+
+
+def _framed(*parts: str) -> bytes:
+    """Each part preceded by its length: no two lists of parts give one message."""
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    return b"".join([struct.pack(">I", len(part)) + part for part in encoded])
+
+
+@lru_cache(256)
+def _before_numbers(family: str) -> bytes:
+    """What comes before the number itself, the same for all numbers of a family."""
+    return _framed("fujie.identity.1", "number", family)
 
 
 async def open_personal_data(database: Database, keystore: KeyStore, clock: Clock, suite: Suite = INTERNATIONAL) -> PersonalData:

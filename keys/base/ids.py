@@ -2,7 +2,9 @@
 
 import hashlib
 import secrets
+import struct
 import uuid
+from itertools import accumulate
 from threading import Lock
 
 from keys.base.clock import unix_milliseconds
@@ -25,14 +27,14 @@ class _Series:
 
     def several(self, milliseconds: int, count: int) -> list[int]:
         """As :meth:`next`, so often: one draw of random steps for all of them."""
-        value, steps = (milliseconds & (1 << 48) - 1) << 74 | secrets.randbits(74), secrets.token_bytes(6 * count)
-        found = []
+        value, drawn = (
+            (milliseconds & (1 << 48) - 1) << 74 | secrets.randbits(74),
+            struct.unpack(f"{count}Q", secrets.token_bytes(8 * count)),
+        )
         with self._lock:
-            for at in range(0, len(steps), 6):
-                step = int.from_bytes(steps[at : at + 6])
-                self._last = value = max(value + step, self._last + 1 + step)
-                found.append(value)
-        return found
+            found = list(accumulate((1 + (step >> 16) for step in drawn), initial=max(value, self._last)))
+            self._last = found[-1]
+        return found[1:]
 
 
 _series = _Series()
