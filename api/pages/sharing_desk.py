@@ -1,9 +1,11 @@
-"""The desk of a department: what a matter asks for and the library answers, for one holder; and asking the holder where they must agree.
+"""The desk of a department: what a matter asks for and the library answers, for one holder; and asking the holder where they must agree,
+or other instances.
 
 A number that was typed stays in the body of forms: it is in no address, no log, and not shown again.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -16,6 +18,7 @@ from api.pages.guard import house_of, identifier_of, page, redirect
 from api.pages.holdings import library_of
 from api.pages.i18n import CHINESE, locale_of, moment, translate
 from api.pages.rendering import protect, render
+from api.pages.sharing_elsewhere import HERE, NOBODY, ask_elsewhere, places, take_record
 from api.pages.words import CODE_TYPES, STATUS_TAGS
 from api.session import Present, require_login
 from certs.consents import State, Wish, ask_holder, request_of, requests_by
@@ -59,14 +62,17 @@ async def show_desk(request: Request) -> Response:
 async def submit_find(request: Request) -> Response:
     """What the matter asks for, and what of it may be had of this holder."""
     present, form = require_staff(request), await posted(request)
-    query = _query(form)
+    query, where = _query(form), typed(form, "where") or HERE
     try:
+        if where != HERE:
+            elsewhere = await ask_elsewhere(request, present.actor, query, where)
+            return await _desk(request, present, query, where=where, elsewhere=elsewhere)
         found = await find_for_matter(library_of(request), present.actor, query)
     except FujieError as error:
         if error.status >= 500:
             raise
         errors = Beside({FIELDS.get(error.code, "form"): trouble_of(request, error)})
-        return await _desk(request, present, query, errors=errors, status=error.status)
+        return await _desk(request, present, query, where=where, errors=errors, status=error.status)
     return await _desk(request, present, query, found=found)
 
 
@@ -78,17 +84,18 @@ def _query(form: FormData) -> Query:
 
 async def _desk(
     request: Request, present: Present, query: Query | None = None, *, found: tuple[Findable, ...] | None = None,
-    errors: Beside | None = None, status: int = 200,
+    where: str = HERE, elsewhere: list[dict[str, Any]] | None = None, errors: Beside | None = None, status: int = 200,
 ) -> Response:  # fmt: skip
     house, locale = house_of(request), locale_of(request)
     organisation = present.account.organisation or ""
     async with house.database.session() as session:
         matters = [(one.code, one.name) for one in await list_matters(session, organisation=organisation)]
+        instances = await places(session, locale)
     asked = await in_words(request, await requests_by(library_of(request), organisation, SHOWN))
     return render(
         request, "share_desk.html", matters=matters, code_types=[(code, translate(locale, label)) for code, label in CODE_TYPES.items()],
         query=query, results=[await _result(request, one) for one in found] if found is not None else None, asked=asked,
-        errors=errors or Beside(), status=status,
+        errors=errors or Beside(), status=status, places=instances, where=where, elsewhere=elsewhere, nobody=translate(locale, NOBODY),
     )  # fmt: skip
 
 
@@ -124,6 +131,13 @@ async def submit_record(request: Request) -> Response:
     """The record of a type that needs no agreement."""
     present, form = require_staff(request), await posted(request)
     return _record(request, await share(library_of(request), present.actor, replace(_query(form), want=Want.RECORD)))
+
+
+@page
+async def submit_elsewhere(request: Request) -> Response:
+    """The record of another instance."""
+    present, form = require_staff(request), await posted(request)
+    return await take_record(request, present.actor, _query(form), typed(form, "where"))
 
 
 @page
@@ -178,6 +192,7 @@ routes: list[BaseRoute] = [
     Route("/share", submit_find, methods=["POST"]),
     Route("/share/ask", submit_ask, methods=["POST"]),
     Route("/share/record", submit_record, methods=["POST"]),
+    Route("/share/elsewhere", submit_elsewhere, methods=["POST"]),
     Route("/share/requests/{id}", show_request, methods=["GET"]),
     Route("/share/requests/{id}", submit_use, methods=["POST"]),
 ]

@@ -2,13 +2,14 @@
 
 1. each hands the other its card; one administrator registers it, another approves, by API and on pages
 2. they keep level: the province has the city's catalogue and the status of every certificate, and nothing of any holder
-3. a department of the province asks the city for a matter, with a purpose: yes or no; then the record
+3. a department of the province asks the city for a matter, with a purpose: yes or no; then the record; a clerk does it at the desk
 4. the city is away: the department is told so; meanwhile the city revokes
 5. the city is back: the province catches up from where it stopped; the licence is revoked, and the answer is no
 6. the holder's list in the city shows who asked and why
 7. the province suspends the exchange: nothing more is answered
 """
 
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from tests.certs.catalogue_people import MARKET, WRITER
 from tests.certs.instances import Instance, Place, Two, prepared
 from tests.certs.sharing_people import COMPANY, FOOD, LICENCE, OTHER
 from tests.conftest import TestClock
-from tests.pages_house import PASSWORD, open_test_house
+from tests.pages_house import PASSWORD, add_second_factor, browser, data_codes, field_value, log_in_at, open_test_house
 from tests.portal import City
 
 API = "/api/v1/federation"
@@ -163,6 +164,35 @@ async def on_the_page(giver: Side, taker: Side, level: str) -> str:
     return path.rpartition("/")[2]
 
 
+async def clerk_at(side: Side) -> httpx2.AsyncClient:
+    """A window clerk of the market office at a browser of their own."""
+    async with side.house.database.begin() as session:
+        new = NewAccount("clerk", "窗口人员", "990100", frozenset({Role.WINDOW_CLERK}), MARKET)
+        account = await create_account(session, side.house.clock.now(), new, PASSWORD)
+    code, client = await add_second_factor(side.house, account), browser(create_app(side.house), issuer=side.house.base_url)
+    due = await log_in_at(client, "clerk")
+    done = await client.post("/login", data={"otp": code.at(side.house.clock.now()), "next": field_value(due.text, "next") or ""})
+    assert done.status_code == 303
+    return client
+
+
+async def at_the_desk(clerk: httpx2.AsyncClient, peer: str) -> None:
+    """Step 3 on a page: where to ask, each instance's answer under its name, the record with its origin."""
+    assert f'<option value="{peer}">' in (await clerk.get("/share")).text
+    about = {"matter": FOOD, "purpose": PURPOSE, "holder_code": COMPANY, "code_type": "001"}
+    for where in ("everywhere", peer):
+        told = await clerk.post("/share", data=about | {"where": where})
+        assert ('data-outcome="answered"' in told.text, "Holds a valid one" in told.text) == (True, True), told.text
+    none = await clerk.post("/share", data=about | {"where": peer, "holder_code": OTHER})
+    assert ("No valid one" in none.text, 'action="/share/elsewhere"' in none.text) == (True, False)
+    taken = await clerk.post("/share/elsewhere", data=about | {"where": peer, "type": LICENCE})
+    assert ('data-standing="in_force"' in taken.text, COMPANY in taken.text, "As told by" in taken.text) == (True, True, True)
+    refused = await clerk.post("/share", data=about | {"where": peer, "purpose": " "})
+    assert (refused.status_code, data_codes(refused.text)) == (400, ["PURPOSE_REQUIRED"])
+    nowhere = await clerk.post("/share", data=about | {"where": str(uuid.uuid4())})
+    assert data_codes(nowhere.text) == ["FEDERATION_PEER_UNKNOWN"]
+
+
 async def question(side: Side, holder: str = COMPANY, want: str = "data") -> dict[str, Any]:
     body = {"matter": FOOD, "type": LICENCE, "purpose": PURPOSE, "holder_code": holder, "code_type": "001", "want": want}
     status, told = await side.market.send("POST", f"{API}/questions", body)
@@ -195,9 +225,13 @@ async def test_city_and_province(sides: tuple[Side, Side]) -> None:
         assert (await question(province, OTHER))["holds"] is False
         (record,) = (await question(province, want="record"))["records"]
         assert (record["id"], record["holders"][0]["code"]) == (str(held), COMPANY)
+        clerk = await clerk_at(province)
+        await at_the_desk(clerk, peer)
         status, types = await province.market.send("GET", f"{API}/types?code={LICENCE}")
         assert (status, types["items"][0]["peer"]["id"]) == (200, peer)
 
+    page = await clerk.post("/share", data={"matter": FOOD, "purpose": PURPOSE, "holder_code": COMPANY, "code_type": "001", "where": peer})
+    assert ('data-outcome="away"' in page.text, "Last heard" in page.text) == (True, True)
     away = await question(province)
     assert (away["outcome"], away["code"]) == ("away", "FEDERATION_PEER_UNREACHABLE")
     assert (await province.turn()).problem == "FEDERATION_PEER_UNREACHABLE"
@@ -212,7 +246,7 @@ async def test_city_and_province(sides: tuple[Side, Side]) -> None:
         assert await standing(province, held) == "revoked"
         assert (await question(province))["holds"] is False
         accesses = f"SELECT count(*) FROM certs.accesses WHERE organisation = '{MARKET}' AND purpose = '{PURPOSE}'"
-        assert await city.instance.stage.count(accesses) == 3, "the holder sees every question that reached them"
+        assert await city.instance.stage.count(accesses) == 6, "the holder sees every question that reached them"
 
         status, suspended = await province.anne.send("POST", f"{API}/peers/{peer}/suspend", {"reason": "演练"})
         assert (status, suspended["status"]) == (200, "suspended")
