@@ -20,6 +20,7 @@ MOST_PAGES = 3
 MOST_PIXELS = 40_000_000
 MOST_TEXT = 60_000
 MOST_CODES = 16
+CODES_OF_A_CERTIFICATE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def read_paper(data: bytes, _trust: Trust, _at: dt.datetime) -> Paper:
         if b"%PDF-" in data[:1024]:
             return _of_pdf(data)
         with Image.open(io.BytesIO(data)) as picture:
-            return Paper(_codes([picture.convert("L")]))
+            return Paper(codes_on(picture.convert("L")))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, pypdfium2.PdfiumError):
         return Paper()
 
@@ -54,6 +55,16 @@ def _of_pdf(data: bytes) -> Paper:
                 pictures.append(page.render(scale=scale, grayscale=True).to_pil())
                 texts.append(page.get_textpage().get_text_bounded())
     return Paper(_codes(pictures), "\n".join(texts)[:MOST_TEXT])
+
+
+def codes_on(picture: Image.Image) -> tuple[str, ...]:
+    """What the QR codes of a photograph or scan say. A certificate has two: where fewer are found it is looked at again at twice the size,
+    for the cells of an offline code are two or three points wide at 150 dpi."""
+    found = _codes([picture])
+    if len(found) >= CODES_OF_A_CERTIFICATE or picture.width * picture.height * 4 > MOST_PIXELS:
+        return found
+    enlarged = picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.BICUBIC)
+    return tuple(dict.fromkeys((*found, *_codes([enlarged]))))[:MOST_CODES]
 
 
 def _codes(pictures: list[Image.Image]) -> tuple[str, ...]:
