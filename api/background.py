@@ -18,6 +18,7 @@ from api.federation_channel import exchange_of
 from api.importing import import_steps
 from api.leading import Leadership
 from api.library_keeping import library_steps
+from api.queues import Queues
 from api.sealing import sealing_of
 from api.wiring import House
 from certs.bulk_work import work_until_done as bulk_until_done
@@ -84,9 +85,10 @@ ENDED_IN_ORDER = frozenset({"sweep", "documents", "batches", "bulk issuing", "ti
 Step = Callable[[], Awaitable[object]]
 
 
-async def _every(seconds: float, name: str, step: Step, leading: Leadership, stopping: asyncio.Event) -> None:
+async def _every(seconds: float, name: str, step: Step, leading: Leadership, queues: Queues, stopping: asyncio.Event) -> None:
     """Repeat ``step`` until the process is to stop; a failure is logged and tried again at the next turn."""
     while not stopping.is_set():
+        queues.begin(name)
         try:
             if name in SHARED or await leading.held():
                 await step()
@@ -94,8 +96,7 @@ async def _every(seconds: float, name: str, step: Step, leading: Leadership, sto
             log.warning("background step waits for the key device", step=name, code=error.code)
         except Exception:
             log.exception("background step failed", step=name)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), seconds)
+        await queues.rest(name, seconds, stopping)
 
 
 async def _forget(house: House) -> None:
@@ -145,12 +146,13 @@ def _steps(house: House, evidence: Evidence, stopping: asyncio.Event) -> dict[st
 @contextlib.asynccontextmanager
 async def background(house: House) -> AsyncIterator[None]:
     """Run the steps until leaving; then end what has begun, and sequence what the last requests wrote."""
-    evidence, stopping = Evidence(house), asyncio.Event()
+    evidence, stopping, queues = Evidence(house), asyncio.Event(), Queues(house.database)
     async with Leadership(house.database) as leading, event_steps(house) as telling:
         tasks = [
-            asyncio.create_task(_every(seconds, name, step, leading, stopping), name=name)
+            asyncio.create_task(_every(seconds, name, step, leading, queues, stopping), name=name)
             for name, (seconds, step) in (_steps(house, evidence, stopping) | telling).items()
         ]
+        tasks.append(asyncio.create_task(queues.watch(stopping), name="queues"))
         try:
             yield
         finally:
