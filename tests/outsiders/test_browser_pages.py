@@ -167,6 +167,9 @@ async def approvers(visit: Visit, city: City) -> None:
         answer = await approver.post(
             "/imports", data={"type": FOOD, "grade": "B", "dry_run": "1"}, files={"file": ("stock.csv", rows.encode(), "text/csv")}
         )
+        asked = {"key": uuid.uuid4().hex, "client": "approvals"}
+        many = await approver.post("/bulk", data=asked, files={"file": ("many.csv", b"approval_number,issuer\nx,y\n", "text/csv")})
+        await visit.at(approver, "/bulk", many.headers["location"])
         await visit.at(approver, "/imports", answer.headers["location"], "/library/moves", job, "/library/keeping", "/library/document")
         await visit.at(approver, "/library", held, f"{held}/life", f"{held}/copies", "/merged", "/access", f"/numbers/{FOOD}")
         await visit.at(approver, "/catalogue", "/catalogue/new", draft.partition("?")[0], f"{draft.partition('?')[0]}/edit")
