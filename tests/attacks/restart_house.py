@@ -66,6 +66,7 @@ class S3:
     folder: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    _reader: Any = None
 
     @property
     def endpoint(self) -> str:
@@ -131,8 +132,9 @@ class S3:
     def read(self, digest: bytes) -> bytes | None:
         """The object of a certificate's file; None where there is none."""
         name = digest.hex()
+        self._reader = self._reader or self.client()
         try:
-            content: bytes = self.client().get_object(Bucket=BUCKET, Key=f"{name[:2]}/{name[2:4]}/{name}")["Body"].read()
+            content: bytes = self._reader.get_object(Bucket=BUCKET, Key=f"{name[:2]}/{name[2:4]}/{name}")["Body"].read()
         except ClientError:
             return None
         return content

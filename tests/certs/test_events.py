@@ -149,7 +149,7 @@ async def test_what_fails_is_tried_again_later_and_the_order_stays(post: Post) -
             assert len(receiver.told) == count or not known.waiting
             post.clock.instant = max(known.due_at, post.clock.now())
         assert receiver.ids == [written[0]] * 4 + written[1:]
-        assert pauses == [5.0, 10.0, 20.0, 0.0]
+        assert pauses == [1.0, 2.0, 4.0, 0.0]
         assert (known.failures, known.trouble) == (0, None)
         assert len({one.body for one in receiver.told}) == 3  # a repetition says the same
 
