@@ -38,7 +38,7 @@ _SAID: Mapping[Standing, Words] = {
     Standing.IN_FORCE: ("有效", "it is in force"),
     Standing.NOT_YET_VALID: ("尚未生效", "it is not yet valid"),
     Standing.SUSPENDED: ("已暂停，目前无效", "it is suspended and not valid for now"),
-    Standing.REVOKED: ("已吊销，无效", "it was revoked and is not valid"),
+    Standing.REVOKED: ("已撤销，无效", "it was revoked and is not valid"),
     Standing.CANCELLED: ("已注销，无效", "it was cancelled and is not valid"),
     Standing.EXPIRED: ("已过有效期，无效", "its validity has ended and it is not valid"),
     Standing.SUPERSEDED: ("已有新版本替代，无效", "it was replaced by a newer one and is not valid"),

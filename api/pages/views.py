@@ -203,8 +203,7 @@ def _with_told(view: FileView, told: ToldElsewhere, locale: str) -> FileView:
     known = replace(view, status=told.status.value, record=record, record_notice="", story=said)
     if told.status is Standing.IN_FORCE:
         return known
-    answer = RECORDS[told.status].within(locale)
-    return replace(known, tone=answer.tone, headline=translate(locale, NOT_IN_FORCE), sentence=answer.sentence)
+    return replace(known, tone=RECORDS[told.status].tone, headline=translate(locale, NOT_IN_FORCE))
 
 
 def _signature(verdict: SignatureVerdict, locale: str) -> SignatureView:

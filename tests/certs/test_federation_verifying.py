@@ -111,7 +111,7 @@ async def test_who_told_what_and_when(province: Province) -> None:
     await province.hear(city, entry("03"))
     told = (await province.told()).to_json()  # type: ignore[union-attr]
     assert (told["status"], told["as_of"], told["same_file"]) == ("revoked", instant_text(province.clock.now()), False)
-    assert ("已吊销，无效" in told["words"]["zh"], "revoked and is not valid" in told["words"]["en"]) == (True, True)
+    assert ("已撤销，无效" in told["words"]["zh"], "revoked and is not valid" in told["words"]["en"]) == (True, True)
 
 
 async def test_what_is_old_is_not_claimed(province: Province) -> None:
@@ -210,6 +210,7 @@ async def test_the_page_says_it_in_words(province: Province) -> None:
     ended = file_view("a.pdf", passed, "today", "en", told=await province.told())
     assert (ended.tone, ended.status) == ("bad", "revoked")
     assert "does not stand" in ended.headline
+    assert "record" not in ended.sentence, "ours says nothing of it"
     province.clock.advance(hours=48)
     await province.hear(city, entry())
     province.clock.advance(hours=48)
