@@ -68,6 +68,6 @@ def codes_on(picture: Image.Image) -> tuple[str, ...]:
 
 
 def _codes(pictures: list[Image.Image]) -> tuple[str, ...]:
-    formats = BarcodeFormats(BarcodeFormat.QRCode)
+    formats = BarcodeFormats(BarcodeFormat.QRCodeModel2)
     found = [one.text for picture in pictures for one in read_barcodes(picture, formats=formats)]
     return tuple(dict.fromkeys(found))[:MOST_CODES]
