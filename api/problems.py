@@ -4,9 +4,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
+from asyncpg import InterfaceError, PostgresError
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -93,15 +96,38 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 DATA_EXCEPTION = "22"
 """The class of SQLSTATE for values that PostgreSQL cannot hold: a NUL in a text, a number beyond the column's."""
+AWAY = ("08", "53", "57P")
+"""Of connections that broke, of servers that are full, and of those that stop or start."""
 
 
-async def on_unfit_value(request: Request, error: Exception) -> Response:
-    """A value that no table can hold names nothing and is nothing: refused, wherever it stood, as not well-formed."""
-    assert isinstance(error, DBAPIError)  # noqa: S101
-    if not str(getattr(error.orig, "sqlstate", None) or "").startswith(DATA_EXCEPTION):
-        return await on_crash(request, error)
-    log.warning("unfit value", path=request.url.path)
-    return _answer(request, InvalidInput("a value that cannot be kept"))
+class DatabaseUnavailable(FujieError):
+    """PostgreSQL or Valkey is away, starting, or takes no more connections: what was asked may be asked again as it is."""
+
+    code = "DATABASE_UNAVAILABLE"
+    status = 503
+    public = ("数据库暂时不可用，请稍后再试。", "The database is not available at the moment. Please try again shortly.")
+
+
+async def on_database_error(request: Request, error: Exception) -> Response:
+    """A database that is away is waited for. A value that no table can hold names nothing and is nothing: refused, wherever it stood, as
+    not well-formed."""
+    state = str(getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None) or "")
+    if state.startswith(DATA_EXCEPTION):
+        log.warning("unfit value", path=request.url.path)
+        return _answer(request, InvalidInput("a value that cannot be kept"))
+    broken = isinstance(error, InterfaceError) or (isinstance(error, DBAPIError) and error.connection_invalidated)
+    return await (on_unavailable if broken or state.startswith(AWAY) else on_crash)(request, error)
+
+
+async def on_unavailable(request: Request, error: Exception) -> Response:
+    log.error("database unavailable", path=request.url.path, error=type(error).__name__)
+    return _answer(request, DatabaseUnavailable(type(error).__name__, retry_after=2))
+
+
+async def on_system_error(request: Request, error: Exception) -> Response:
+    """A server that cannot be connected to in time. Its socket in a folder is then a file not found, one without a name."""
+    gone = isinstance(error, ConnectionError | TimeoutError) or (isinstance(error, FileNotFoundError) and error.filename is None)
+    return await (on_unavailable if gone else on_crash)(request, error)
 
 
 async def on_crash(request: Request, error: Exception) -> Response:
@@ -122,6 +148,11 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, An
     FujieError: on_fujie_error,
     RequestValidationError: on_invalid_request,
     HTTPException: on_http_error,
-    DBAPIError: on_unfit_value,
+    DBAPIError: on_database_error,
+    PostgresError: on_database_error,
+    InterfaceError: on_database_error,
+    PoolTimeout: on_unavailable,
+    RedisError: on_unavailable,
+    OSError: on_system_error,
     Exception: on_crash,
 }

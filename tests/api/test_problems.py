@@ -1,18 +1,28 @@
 """Every way a request can fail leaves as a problem document; the OpenAPI document names what there is."""
 
+import asyncio
 import re
+from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
+from redis.asyncio import Redis
+from sqlalchemy import text
 from starlette.middleware import Middleware
 from starlette.requests import Request
 
 from api.app import ExactPaths
+from api.embedded import EmbeddedPostgres
 from api.limits import BodyLimit
 from api.problems import HANDLERS
+from keys.base.db import Database
 from keys.base.errors import Forbidden, Throttled
+from keys.base.hot import Statement
+from tests.running import free_port
+
+_SLEEPERS = Statement(text("SELECT count(*) AS sleep FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
 
 
 class Body(BaseModel):
@@ -55,6 +65,36 @@ async def test_a_crash_says_nothing_of_itself(client: httpx2.AsyncClient) -> Non
     answer = await client.get("/api/crash")
     assert (answer.status_code, answer.json()["code"]) == (500, "INTERNAL")
     assert "secret" not in answer.text
+
+
+async def test_a_database_that_goes_away_is_unavailable_and_no_crash(tmp_path: Path) -> None:
+    app = FastAPI(exception_handlers=HANDLERS)
+
+    @app.get("/api/session")
+    async def by_session(seconds: float = 0.0) -> bool:
+        async with database.session() as session:
+            return await session.scalar(text("SELECT pg_sleep(:seconds) IS NOT NULL"), {"seconds": seconds}) is not None
+
+    @app.get("/api/statement")
+    async def by_statement() -> bool:
+        return await database.hot.row(Statement(text("SELECT 1 AS one")), {}) is not None
+
+    @app.get("/api/valkey")
+    async def by_valkey() -> bool:
+        return bool(await Redis(host="127.0.0.1", port=free_port()).ping())
+
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        with EmbeddedPostgres(tmp_path / "postgres", durable=False) as url:
+            database = Database(url)
+            assert [(await client.get(f"/api/{one}")).status_code for one in ("session", "statement")] == [200, 200]
+            under_way = asyncio.create_task(client.get("/api/session", params={"seconds": 60}))
+            while not (await database.hot.row(_SLEEPERS, {}))["sleep"]:
+                await asyncio.sleep(0.05)
+        answers = [await under_way, *[await client.get(f"/api/{one}") for one in ("session", "statement", "statement", "valkey")]]
+    assert [(one.status_code, one.json()["code"], one.headers["retry-after"]) for one in answers] == [
+        (503, "DATABASE_UNAVAILABLE", "2")
+    ] * 5
 
 
 @pytest.mark.parametrize(
