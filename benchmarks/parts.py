@@ -1,26 +1,32 @@
-"""The parts of an issue by themselves, in this process: render, QR code, stamp, store."""
+"""The parts of an issue in this process: render, QR code, stamp, store, each by itself and all together."""
 
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+
+from pylopdf_fonts_zh_cn import serif_path
 
 from benchmarks.bench import Bench
 from benchmarks.measure import Contender, Cost, Turns, take_turns
 from benchmarks.peers import pyhanko
 from benchmarks.peers.credentials import PASSPHRASE
-from benchmarks.peers.installing import NODE, NotInstalled, java, node_folder
+from benchmarks.peers.installing import NODE, NotInstalled, java, node_folder, weasyprint_folder
 from benchmarks.peers.program import program
 from benchmarks.rows import WALL_MS, Row
 from benchmarks.sample import Sample
+from certs.preview_sample import OFFLINE
 from certs.qr import encode, to_svg
 from certs.rendering import render
 from keys.base.blobs import FolderBlobStore
 from keys.base.clock import SystemClock
 from seal.stamping import stamp
 
+HERE = Path(__file__).parent
+ISSUE, WEASYPRINT = "render, two codes, seal, store", "WeasyPrint + qrcode + pyHanko, P-256"
 PDFBOX, SIGNPDF = "PDFBox 2 + BouncyCastle, P-256", "npm @signpdf, RSA-2048"
 NOTES = {
     "pyHanko, P-256": "signs plainly: no SM2 stamp, no picture, no validation material, no check of its own; ours does all four",
@@ -50,10 +56,19 @@ def figure(bench: Bench) -> list[Row]:
             note="as a city issues them: no word of the last one again",
         ),
         Row("QR code as SVG", alone["qr"].total, "", None, note="part of render"),
+        *_issue_rows(bench),
         *_stamp_rows(bench),
         Row("store", alone["store"].total, "", None, note="content-addressed folder, fsync of file and folder"),
         Row("store", alone["store"].wall, "", None, WALL_MS, "waits for the disk"),
     ]
+
+
+def _issue_rows(bench: Bench) -> list[Row]:
+    costs, missing = against({"ours": Contender(issuing(bench))}, {WEASYPRINT: weasyprint}, bench)
+    ours = costs.pop("ours").total
+    note = f"in one process, to the durable file: {1000 / ours:.1f} for a CPU second; the peer's page is plainer, its signature is plain"
+    rows = [Row(ISSUE, ours, name, cost.total, note=note) for name, cost in costs.items()]
+    return rows + [Row(ISSUE, ours, name, None, note=why) for name, why in missing.items()]
 
 
 def _stamp_rows(bench: Bench) -> list[Row]:
@@ -93,6 +108,30 @@ def stamping(sample: Sample) -> Callable[[int], object]:
 def storing(sample: Sample, folder: Path) -> Callable[[int], object]:
     blobs, loop = FolderBlobStore(folder), asyncio.new_event_loop()
     return lambda _: loop.run_until_complete(blobs.put(sample.stamped + os.urandom(8)))
+
+
+def issuing(bench: Bench) -> Callable[[int], object]:
+    """Rendered with two codes, sealed and stored: all of an issue but its records."""
+    sample, jobs, clock, loop = bench.sample, bench.sample.different_jobs(), SystemClock(), asyncio.new_event_loop()
+    blobs = FolderBlobStore(bench.folder / "issued")
+
+    def once(_: int) -> None:
+        printed, now = render(next(jobs)), clock.now()
+        sealed = stamp(sample.permit(printed.pdf, now), printed.pdf, sample.material, printed.seal_place, sample.keystore, now)
+        loop.run_until_complete(blobs.put(sealed.pdf))
+
+    return once
+
+
+def weasyprint(bench: Bench) -> AbstractContextManager[Turns]:
+    job, folder = bench.sample.job, bench.folder / "weasyprint"
+    folder.mkdir(exist_ok=True)
+    given = {
+        "p12": str(bench.credentials.p256), "font": str(serif_path()), "folder": str(folder), "count": 5, "title": job.title_zh,
+        "fields": job.fields, "issuer": job.issuer, "verify_url": job.verify_url, "offline": OFFLINE, "metadata": job.metadata.decode(),
+    }  # fmt: skip
+    python = ["env", f"PYTHONPATH={weasyprint_folder()}", sys.executable]
+    return program([*python, "-m", "benchmarks.peers.weasyprint_issue", json.dumps(given)], HERE.parent)
 
 
 def plain_signing(bench: Bench) -> Callable[[int], object]:

@@ -15,11 +15,13 @@ import asyncpg
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from sqlalchemy import TextClause, event
+from sqlalchemy.orm import ORMExecuteState
 
 from api.embedded import Addresses, embedded_servers
 from api.migrations import upgrade
 from api.workers import ProcessWorkers
-from keys.base.db import Database
+from keys.base.db import Database, ReadingSession
 from keys.base.ids import new_code
 from keys.base.object_store import S3Address
 from keys.custody.software import SoftwareKeyStore
@@ -54,6 +56,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left]
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.relative_to(TESTS).parts[0], len(place)))
+
+
+@event.listens_for(ReadingSession, "do_orm_execute")
+def _refuse_what_writes(state: ORMExecuteState) -> None:
+    """In the product only what a session would flush is refused; the tests look at every statement, and at locks that would not last."""
+    statement = state.statement
+    words = statement.text.split() if isinstance(statement, TextClause) else []
+    reads = words[0].upper() in ("SELECT", "WITH", "TABLE") if words else state.is_select
+    assert reads, f"a session for reading was asked to write: {statement}"
+    assert getattr(statement, "_for_update_arg", None) is None, f"a session for reading cannot lock: {statement}"
 
 
 @pytest.fixture(scope="session")

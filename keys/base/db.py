@@ -12,10 +12,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Text, Uuid
+from sqlalchemy import BigInteger, DateTime, LargeBinary, MetaData, Text, Uuid, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from keys.base.hot import Hot
 
@@ -57,6 +57,15 @@ def schema_metadata(schema: str) -> MetaData:
     return MetaData(schema=schema, naming_convention=NAMING)
 
 
+class ReadingSession(Session):
+    """A session whose statements are not in a transaction: nothing that it wrote could be undone, so it refuses to."""
+
+
+@event.listens_for(ReadingSession, "before_flush")
+def _refuse(*_: object) -> None:
+    raise RuntimeError("a session for reading has something to write: open a transaction with Database.begin()")
+
+
 class Database:
     """An engine and its session factory. ``url`` is a PostgreSQL URL with the asyncpg driver.
 
@@ -72,21 +81,26 @@ class Database:
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
-        _, options = self.engine.dialect.create_connect_args(self.engine.url)
-        self.hot = Hot(options, pool_size)
-        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info={_BESIDE: self.hot})
+        _, arguments = self.engine.dialect.create_connect_args(self.engine.url)
+        self.hot = Hot(arguments, pool_size)
+        info = {_BESIDE: self.hot}
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info=info)
+        # Statements that only read need no transaction: at READ COMMITTED each sees what was committed before it, within one or not, and
+        # BEGIN and ROLLBACK are two of the three round trips of a session that asks one question.
+        reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._readers = async_sessionmaker(reading, expire_on_commit=False, info=info, sync_session_class=ReadingSession)
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A session inside a transaction that commits on leaving."""
         return self._sessions.begin()
 
     def session(self) -> AsyncSession:
-        """A session for reading; used as an asynchronous context manager."""
-        return self._sessions()
+        """A session for reading, each statement by itself; used as an asynchronous context manager."""
+        return self._readers()
 
     async def close(self) -> None:
         await self.hot.close()
         await self.engine.dispose()
 
 
-__all__ = ["TYPES", "AsyncSession", "Database", "DeclarativeBase", "beside", "schema_metadata"]
+__all__ = ["TYPES", "AsyncSession", "Database", "DeclarativeBase", "ReadingSession", "beside", "schema_metadata"]

@@ -79,8 +79,8 @@ async def test_administrators_are_separate_in_code_and_in_the_table(database: Da
         await create(database, clock, roles=frozenset({Role.SYSTEM_ADMIN, Role.AUDITOR}))
     account = await create(database, clock, roles=frozenset({Role.SYSTEM_ADMIN}))
     grab = text("""UPDATE identity.accounts SET roles = '["system_admin", "security_admin"]' WHERE id = :id""")
-    async with database.session() as session:
-        with pytest.raises(IntegrityError, match="separate_administrators"):
+    with pytest.raises(IntegrityError, match="separate_administrators"):
+        async with database.begin() as session:
             await session.execute(grab, {"id": account.id})
 
 

@@ -92,7 +92,7 @@ async def test_two_processes_never_ask_for_the_same(database: Database, source: 
 
 
 async def test_a_place_in_the_queue_exists_exactly_if_the_transaction_does(database: Database, clock: TestClock) -> None:
-    async with database.session() as session:
+    async with database.begin() as session:
         await enqueue(session, clock.now(), "certificate:1", DIGESTS[0])
         await session.rollback()
     assert await waiting(database) == 0
