@@ -36,7 +36,7 @@ run: .venv/.run  ## start everything on http://127.0.0.1:8000, in the foreground
 test: .venv/.dev  ## all set-up and all tests
 	@tests/run
 
-test-long: .venv/.dev  ## what needs cities of its own: rotation under load, a token, the SM profile, restarts, given servers, the software drill (some minutes)
+test-long: .venv/.dev  ## what needs cities of its own: rotation under load, a token, the SM profile, restarts, given servers, the software drill, axe before every page (some minutes)
 	@FUJIE_LONG=1 tests/run -m long
 
 check: .venv/.dev  ## ruff, mypy --strict, import contracts, lock files

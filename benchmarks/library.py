@@ -158,7 +158,7 @@ def _explained(element: Explain, compiler: Any, **more: Any) -> str:
 
 async def explain(database: Database, statement: ClauseElement) -> str:
     """PostgreSQL's plan for the statement with its values."""
-    async with database.session() as session:
+    async with database.begin() as session:
         return "\n".join(row[0] for row in await session.execute(Explain(statement)))
 
 

@@ -20,7 +20,7 @@ async def test_what_is_looked_for_is_found_and_no_table_is_read_whole(
 ) -> None:
     personal = await open_personal_data(database, keystore, clock)
     stock, today = await fill(database, personal, ROWS, WINDOW), civil_date(clock.now())
-    async with database.session() as session:
+    async with database.begin() as session:
         for number in (0, 777):
             assert await certificate_by_code(session, stock.codes[number]) is not None
             for name, (marks, scope) in marks_of(personal, stock, number).items():

@@ -231,7 +231,7 @@ async def test_what_is_rolled_back_was_never_told_and_what_commits_late_is_not_m
             assert receiver.ids == [second]
         await post.deliver()
         assert receiver.ids == [second, str(first)]
-        async with post.database.session() as session:
+        async with post.database.begin() as session:
             write_event(session, post.clock.now(), "certificate.issued", "test:no", {}, to=(CITY,))
             await session.flush()
             await session.rollback()

@@ -118,7 +118,7 @@ def standings(today: dt.date) -> list[tuple[str, dt.date, dt.date | None, str | 
 
 async def test_standing_in_sql_is_standing_in_words(city: Any, library: Library, issued: list[Any]) -> None:
     today = civil_date(city.issuing.clock.now())
-    async with library.database.session() as session:
+    async with library.database.begin() as session:
         row = await session.get_one(CertificateRow, issued[0].id)
         for one in standings(today):
             row.status, row.valid_from, row.valid_to, row.successor, row.flags = one

@@ -159,7 +159,7 @@ async def test_documents_beside_the_file_come_along(make: Make, tmp_path: Path, 
     report = await import_file(make(), SYSTEM, Request(folder / "rows.jsonl"))
     assert [(one.line, one.flags[-1]) for one in await flagged(database, report)] == [(2, "file_missing"), (3, "file_missing")]
     async with database.session() as session:
-        hashes = [one async for one in await session.stream_scalars(select(CertificateRow.document_hash)) if one]
+        hashes = [one for one in await session.scalars(select(CertificateRow.document_hash)) if one]
     assert [await blobs.get(one) for one in hashes] == [b"%PDF one"]
 
 

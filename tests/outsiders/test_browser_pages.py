@@ -221,6 +221,7 @@ async def administrators(visit: Visit, city: City) -> None:
         await visit.at(keeper, first(r'href="(/seals/[0-9a-f-]{36})"', (await keeper.get("/seals")).text))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_every_page_of_the_running_city_is_accessible(visit: Visit, city: City) -> None:
     await anybody(visit, city)
