@@ -49,6 +49,7 @@ async def list_to_dispose_of(city: City) -> str:
     return f"/library/keeping/{row.id}"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_another_instance_and_a_list_to_be_disposed_of_are_accessible(city: City) -> None:
     admin = await add_staff(city.house, "secadmin", "安全管理员", Role.SECURITY_ADMIN, ISSUER)
